@@ -1,0 +1,49 @@
+/** Definitions in TypeScript: each function returns its argument as a definition, with names checked by the compiler. */
+import type { Entity, FeatureService, FeatureView, Source } from './definition.js';
+
+type Declared<T extends { kind: string }> = Omit<T, 'kind'>;
+
+/** Declares an entity. */
+export function defineEntity<const T extends Declared<Entity>>(entity: T): T & { readonly kind: 'entity' } {
+  return { kind: 'entity', ...entity };
+}
+
+/** Declares a source. */
+export function defineSource<const T extends Declared<Source>>(source: T): T & { readonly kind: 'source' } {
+  return { kind: 'source', ...source };
+}
+
+type ColumnOf<S extends Declared<Source>> = keyof S['schema'] & string;
+type FeatureOf<S extends Declared<Source>> =
+  | ColumnOf<S>
+  | (Exclude<FeatureView['features'][number], string> & { readonly column?: ColumnOf<S> | undefined });
+
+/** Declares a feature view on a declared entity and source; features must be columns of that source. */
+export function defineFeatureView<const E extends Declared<Entity>, const S extends Declared<Source>>(
+  view: Omit<FeatureView, 'kind' | 'entity' | 'source' | 'features'> & {
+    readonly entity: E;
+    readonly source: S;
+    readonly features: readonly FeatureOf<S>[];
+  },
+): FeatureView {
+  return {
+    ...view,
+    kind: 'featureView',
+    entity: view.entity.name,
+    source: view.source.name,
+    features: [...view.features] as FeatureView['features'],
+  };
+}
+
+/** Declares a feature service over declared views (all features of a view) or references such as `view:feature`. */
+export function defineFeatureService(
+  service: Omit<FeatureService, 'kind' | 'features'> & {
+    readonly features: readonly (FeatureView | FeatureService['features'][number])[];
+  },
+): FeatureService {
+  return {
+    ...service,
+    kind: 'featureService',
+    features: service.features.map((item) => (typeof item === 'object' && 'kind' in item ? item.name : item)),
+  };
+}

@@ -1,0 +1,52 @@
+/**
+ * What the registry keeps of a definition, and what its meaning is.
+ *
+ * Invariants
+ * 1. `meaning` and with it `fingerprint` of a (kind, name, version) never change; `definition` may change in what has no
+ *    meaning: description, owner, tags, TTL and GraphQL names.
+ * 2. Equal meaning gives an equal fingerprint, whatever the order of keys.
+ */
+import type { Definition, DefinitionKind } from './definition.js';
+import type { KeyType, ValueType } from './value-type.js';
+
+export interface EntityMeaning {
+  readonly joinKeys: readonly { readonly name: string; readonly type: KeyType }[];
+}
+
+export interface SourceMeaning {
+  readonly schema: Readonly<Record<string, ValueType>>;
+  readonly timestamp: string;
+  readonly topic: string | null;
+}
+
+/** A view with all that its values depend on: a later change of its entity or source does not reach it. */
+export interface ViewMeaning {
+  readonly entity: string;
+  readonly source: string;
+  readonly timestamp: string;
+  readonly keys: readonly { readonly name: string; readonly type: KeyType; readonly column: string }[];
+  readonly features: readonly { readonly name: string; readonly type: ValueType; readonly column: string }[];
+}
+
+/** A service pins the view versions that were current when it was applied. */
+export interface ServiceMeaning {
+  readonly features: readonly {
+    readonly view: string;
+    readonly version: number;
+    readonly feature: string;
+    readonly field: string;
+  }[];
+}
+
+export type Meaning = EntityMeaning | SourceMeaning | ViewMeaning | ServiceMeaning;
+
+export interface DefinitionRecord<D extends Definition = Definition, M extends Meaning = Meaning> {
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly version: number;
+  readonly fingerprint: string;
+  readonly definition: D;
+  readonly meaning: M;
+  /** False once the version was retired: it is kept for the record, and neither served nor computed. */
+  readonly active: boolean;
+}

@@ -1,0 +1,152 @@
+/**
+ * The definitions that data teams write: one zod schema for each kind, from which types, errors and JSON Schema come.
+ *
+ * Boundary: the form of one definition. What definitions mean together is `definition-set.ts`.
+ */
+import { z } from 'zod';
+import { durationSchema } from './duration.js';
+import { keyTypeSchema, valueTypeSchema } from './value-type.js';
+
+const NAME = /^[a-z](?:_?[a-z0-9])*$/;
+const GRAPHQL_TYPE = /^[A-Z][A-Za-z0-9]*$/;
+const GRAPHQL_FIELD = /^[a-z][A-Za-z0-9]*$/;
+
+const name = z
+  .string()
+  .max(60, 'a name has at most 60 characters')
+  .regex(NAME, 'a name is lower case with single underscores, such as user_stats')
+  .describe('Name in snake_case; unique among its kind in the project.');
+const graphqlType = z.string().max(80).regex(GRAPHQL_TYPE, 'a GraphQL type name is PascalCase, such as UserStats');
+const graphqlField = z.string().max(80).regex(GRAPHQL_FIELD, 'a GraphQL field name is camelCase, such as userStats');
+
+const documented = {
+  description: z.string().max(4000).optional().describe('What this is, in words; shown in the GraphQL schema.'),
+  owner: z.string().max(200).optional().describe('The team or person that answers for it.'),
+  tags: z.record(z.string().max(100), z.string().max(400)).optional().describe('Free labels.'),
+};
+
+export const entitySchema = z
+  .strictObject({
+    kind: z.literal('entity'),
+    name,
+    joinKeys: z
+      .array(z.strictObject({ name, type: keyTypeSchema }))
+      .min(1)
+      .max(8)
+      .describe('The columns that identify one entity.'),
+    graphql: z
+      .strictObject({
+        type: graphqlType.optional().describe('Name of the entity type; default: the name in PascalCase.'),
+        key: graphqlField.optional().describe('Field that holds a single join key; default `id`.'),
+        field: graphqlField.optional().describe('Query field for one entity; default: the name in camelCase.'),
+        plural: graphqlField.optional().describe('Query field for a list of entities; default: the plural of it.'),
+      })
+      .optional(),
+    ...documented,
+  })
+  .describe('A thing that features describe, such as a user.');
+
+export const sourceSchema = z
+  .strictObject({
+    kind: z.literal('source'),
+    name,
+    schema: z
+      .record(name, valueTypeSchema)
+      .refine((schema) => Object.keys(schema).length <= 1000, 'a source has at most 1000 columns')
+      .describe('Columns of the source and their types.'),
+    timestamp: name.describe('The TIMESTAMP column that says when an event happened.'),
+    stream: z
+      .strictObject({
+        topic: z
+          .string()
+          .regex(/^[A-Za-z0-9._-]{1,200}$/, 'a topic has letters, digits, dot, underscore or hyphen')
+          .optional()
+          .describe('Topic of the event bus; default: the name of the source.'),
+        format: z.literal('json').optional(),
+      })
+      .optional()
+      .describe('Where events of this source arrive.'),
+    ...documented,
+  })
+  .describe('Where the raw data of feature views comes from.');
+
+const feature = z.union([
+  name,
+  z.strictObject({
+    name,
+    column: name.optional().describe('Column of the source; default: the name of the feature.'),
+    graphql: graphqlField.optional().describe('Field in the GraphQL schema; default: the name in camelCase.'),
+    description: documented.description,
+    tags: documented.tags,
+  }),
+]);
+
+export const featureViewSchema = z
+  .strictObject({
+    kind: z.literal('featureView'),
+    name,
+    entity: name.describe('The entity that the features describe.'),
+    source: name.describe('The source that the features come from.'),
+    joinKeys: z
+      .record(name, name)
+      .optional()
+      .describe('Join key → column of the source, where the two have different names.'),
+    ttl: durationSchema.optional().describe('A value older than this is OUTSIDE_MAX_AGE; default: no limit.'),
+    features: z.array(feature).min(1).max(2000).describe('Columns of the source that become features.'),
+    graphql: z
+      .strictObject({
+        type: graphqlType.optional().describe('Name of the GraphQL type; default: the name in PascalCase.'),
+        field: graphqlField.optional().describe('Field on the entity; default: the name without the entity.'),
+      })
+      .optional(),
+    ...documented,
+  })
+  .describe('Features of one entity, computed from one source.');
+
+const featureReference = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]*(?:@[1-9]\d{0,5})?(?::[a-z][a-z0-9_]*)?$/, 'expected view, view:feature or view@2:feature');
+
+export const featureServiceSchema = z
+  .strictObject({
+    kind: z.literal('featureService'),
+    name,
+    features: z
+      .array(
+        z.union([
+          featureReference,
+          z.strictObject({
+            feature: featureReference,
+            as: graphqlField.optional().describe('Field in the answer of the service.'),
+          }),
+        ]),
+      )
+      .min(1)
+      .max(2000)
+      .describe('Features that one model reads: `view`, `view:feature` or `view@2:feature`.'),
+    graphql: z.strictObject({ type: graphqlType.optional(), field: graphqlField.optional() }).optional(),
+    ...documented,
+  })
+  .describe('The list of features that one model reads together.');
+
+export const definitionSchema = z.discriminatedUnion('kind', [
+  entitySchema,
+  sourceSchema,
+  featureViewSchema,
+  featureServiceSchema,
+]);
+
+export type Entity = z.infer<typeof entitySchema>;
+export type Source = z.infer<typeof sourceSchema>;
+export type FeatureView = z.infer<typeof featureViewSchema>;
+export type FeatureService = z.infer<typeof featureServiceSchema>;
+export type Definition = z.infer<typeof definitionSchema>;
+export type DefinitionKind = Definition['kind'];
+
+/** The JSON Schema of a definition file's documents, for editors. */
+export function definitionJsonSchema(): Record<string, unknown> {
+  return {
+    title: 'FStore definition',
+    ...z.toJSONSchema(definitionSchema, { io: 'input' }),
+  };
+}

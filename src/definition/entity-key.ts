@@ -1,0 +1,48 @@
+/**
+ * The key of one entity: its join key values, in the order that the entity declares, in canonical text.
+ *
+ * Invariants
+ * 1. Two keys are the same entity exactly if their texts are equal: `007` and `7` are one INT64.
+ * 2. Composite keys never run together: (1,23) and (12,3) have different texts.
+ */
+import type { KeyType } from './value-type.js';
+import { readValue } from './value-type.js';
+
+export const MAX_KEY_BYTES = 512;
+
+/** One entity: `parts` are its join key values as text, `text` joins them without ambiguity. */
+export interface EntityKey {
+  readonly parts: readonly string[];
+  readonly text: string;
+}
+
+export type ReadKey =
+  | { readonly ok: true; readonly key: EntityKey }
+  | { readonly ok: false; readonly part: number; readonly reason: string };
+
+function escapePart(part: string): string {
+  return part.includes('|') || part.includes('\\') ? part.replace(/[\\|]/g, '\\$&') : part;
+}
+
+/** Builds the key of canonical parts (as `readKey` or a store returned them). */
+export function entityKey(parts: readonly string[]): EntityKey {
+  return { parts, text: parts.length === 1 ? escapePart(parts[0]!) : parts.map(escapePart).join('|') };
+}
+
+/** Reads join key values (JSON, one for each type) as a key, or says which part is wrong and why. */
+export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): ReadKey {
+  const parts: string[] = [];
+  for (const [part, type] of types.entries()) {
+    const input = inputs[part];
+    if (input === null || input === undefined || input === '') return { ok: false, part, reason: 'it is empty' };
+    const lenient = type === 'INT32' && typeof input === 'string' && /^-?\d{1,11}$/.test(input) ? Number(input) : input;
+    const read = readValue(type, type === 'STRING' && typeof input === 'number' ? `${input}` : lenient);
+    if (!read.ok) return { ok: false, part, reason: read.reason };
+    const text = `${read.value as string | number | bigint}`;
+    if (Buffer.byteLength(text) > MAX_KEY_BYTES) {
+      return { ok: false, part, reason: `it is longer than ${MAX_KEY_BYTES} bytes` };
+    }
+    parts.push(text);
+  }
+  return { ok: true, key: entityKey(parts) };
+}

@@ -1,0 +1,254 @@
+/**
+ * The table of error codes that GraphQL, REST, the command line and the logs share.
+ *
+ * Job: one place that says, for every way FStore can refuse or fail, what happened and what to do about it.
+ * Boundary: knows nothing about transports; `status` is the HTTP class that REST uses and GraphQL clients may read.
+ */
+
+/** What one error code means: `status` is an HTTP status, `cause` why it happens, `cure` what the reader should do. */
+export interface ErrorEntry {
+  readonly status: number;
+  readonly cause: string;
+  readonly cure: string;
+}
+
+export const ERRORS = {
+  BAD_REQUEST: {
+    status: 400,
+    cause: 'The request is not in the form that this door takes.',
+    cure: 'Correct the named field and send it again.',
+  },
+  DEFINITION_INVALID: {
+    status: 400,
+    cause: 'A definition does not have the form that its kind asks for.',
+    cure: 'Correct the named field; the JSON Schema in schema/definition.schema.json describes every kind.',
+  },
+  DEFINITION_SYNTAX: {
+    status: 400,
+    cause: 'A definition file is not valid YAML.',
+    cure: 'Correct the syntax at the named line.',
+  },
+  REFERENCE_UNKNOWN: {
+    status: 400,
+    cause: 'A definition names an entity, source, column, view or feature that does not exist.',
+    cure: 'Declare what is named, in the same apply or before it, or correct the spelling.',
+  },
+  NAME_COLLISION: {
+    status: 409,
+    cause: 'Two definitions would produce the same name in the GraphQL schema, or a name that FStore uses itself.',
+    cure: 'Rename one of them, or give it another name under `graphql:`.',
+  },
+  BREAKING_CHANGE: {
+    status: 409,
+    cause: 'The change would remove or alter something in the GraphQL schema that clients may use.',
+    cure: 'Keep the old definition beside the new one, or apply with --allow-breaking.',
+  },
+  REVISION_CONFLICT: {
+    status: 409,
+    cause: 'Somebody else changed the registry after this plan was made.',
+    cure: 'Plan again, look at the difference, and apply.',
+  },
+  SCHEMA_INVALID: {
+    status: 400,
+    cause: 'The GraphQL schema generated from these definitions would not be valid.',
+    cure: 'Correct the named definition; nothing was applied.',
+  },
+  SOURCE_UNKNOWN: {
+    status: 404,
+    cause: 'No source of this name is declared in the project.',
+    cure: 'List the sources with `fstore get sources`, or declare it with `fstore apply`.',
+  },
+  VIEW_UNKNOWN: {
+    status: 404,
+    cause: 'No feature view of this name is declared in the project.',
+    cure: 'List the views with `fstore get views`, or declare it with `fstore apply`.',
+  },
+  SERVICE_UNKNOWN: {
+    status: 404,
+    cause: 'No feature service of this name is declared in the project.',
+    cure: 'List the services with `fstore get services`, or declare it with `fstore apply`.',
+  },
+  SOURCE_NOT_PUSHABLE: {
+    status: 400,
+    cause: 'The source has no stream, so it takes no events.',
+    cure: 'Add `stream: {}` to the source, or materialize it from its batch input.',
+  },
+  EVENT_MALFORMED: {
+    status: 400,
+    cause: 'The event is not a JSON object.',
+    cure: 'Send one JSON object for an event, with the columns of the source as its fields.',
+  },
+  EVENT_FIELD_UNKNOWN: {
+    status: 400,
+    cause: 'The event has a field that the schema of its source does not declare.',
+    cure: 'Remove the field, or add the column to the source and apply it.',
+  },
+  EVENT_FIELD_TYPE: {
+    status: 400,
+    cause: 'A field of the event does not fit the type that its source declares.',
+    cure: 'Send a value of the declared type; INT64 beyond 2^53 as a decimal string, TIMESTAMP as ISO 8601 with a zone.',
+  },
+  EVENT_TIME_MISSING: {
+    status: 400,
+    cause: 'The event has no value in the timestamp column of its source.',
+    cure: 'Send the event time with every event.',
+  },
+  EVENT_FROM_THE_FUTURE: {
+    status: 400,
+    cause: 'The event time lies further ahead than the allowed clock skew.',
+    cure: "Correct the producer's clock or time zone; FSTORE_CLOCK_SKEW sets what is allowed.",
+  },
+  EVENT_KEY_MISSING: {
+    status: 400,
+    cause: 'A join key that a feature view needs is null or missing in the event.',
+    cure: 'Send every join key column with every event.',
+  },
+  EVENT_TOO_LARGE: {
+    status: 413,
+    cause: 'The event is larger than the allowed size.',
+    cure: 'Send smaller events; FSTORE_MAX_EVENT_BYTES sets the limit.',
+  },
+  KEY_INVALID: {
+    status: 400,
+    cause: 'An entity key does not fit the type of its join key, is empty, or is too long.',
+    cure: 'Send the key in the declared type, at most 512 bytes.',
+  },
+  LIST_TOO_LONG: {
+    status: 400,
+    cause: 'The request asks for more entities than one request may.',
+    cure: 'Split the request; FSTORE_MAX_KEYS sets the limit.',
+  },
+  OPERATION_TOO_COMPLEX: {
+    status: 400,
+    cause: 'The GraphQL operation is deeper, longer or more repetitive than the limits allow.',
+    cure: 'Ask for less in one operation.',
+  },
+  UNAUTHENTICATED: {
+    status: 401,
+    cause: 'The request carries no API key, or one that is not known.',
+    cure: 'Send `Authorization: Bearer <key>`.',
+  },
+  NOT_FOUND: {
+    status: 404,
+    cause: 'There is nothing at this address.',
+    cure: 'Look at the addresses that `fstore serve` prints when it starts.',
+  },
+  DEAD_LETTER_UNKNOWN: {
+    status: 404,
+    cause: 'No dead letter has this id, or it was replayed already.',
+    cure: 'List the dead letters with the query `deadLetters`.',
+  },
+  SUBSCRIPTION_SCHEMA_RELOAD: {
+    status: 410,
+    cause: 'A field that this subscription selects was removed or changed.',
+    cure: 'Read the schema again and subscribe with an operation that fits it.',
+  },
+  SUBSCRIPTION_OVERFLOW: {
+    status: 429,
+    cause: 'The subscriber reads more slowly than more entities change than one queue may hold.',
+    cure: 'Subscribe to fewer ids, or read faster.',
+  },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    cause: 'A store that is needed for this answer cannot be reached.',
+    cure: 'Try again; look at /ready for the store that is down.',
+  },
+  BUS_UNAVAILABLE: {
+    status: 503,
+    cause: 'The event bus did not confirm the write.',
+    cure: 'Send the same events again: an event that was stored twice is not the same as one that is lost.',
+  },
+  REGISTRY_UNAVAILABLE: {
+    status: 503,
+    cause: 'The registry cannot be reached.',
+    cure: 'Try again; reads go on with the last known definitions meanwhile.',
+  },
+  CONFIG_INVALID: {
+    status: 500,
+    cause: 'An environment variable has a value that FStore cannot use.',
+    cure: 'Correct the named variable; docs/configuration.md lists them all.',
+  },
+  INSECURE_BIND: {
+    status: 500,
+    cause: 'FStore was asked to listen beyond this machine without authentication.',
+    cure: 'Set FSTORE_API_KEY_SHA256, or listen on 127.0.0.1.',
+  },
+  EMBEDDED_POSTGRES_FAILED: {
+    status: 500,
+    cause: 'The embedded PostgreSQL did not start.',
+    cure: 'Read the named log file, or set FSTORE_POSTGRES_URL to a server of your own.',
+  },
+  SERVER_UNREACHABLE: {
+    status: 503,
+    cause: 'The command line cannot reach the FStore server.',
+    cure: 'Start it with `fstore serve`, or give its address with --url.',
+  },
+  SHUTTING_DOWN: {
+    status: 503,
+    cause: 'This process is stopping and takes no new work.',
+    cure: 'Send the request to another replica.',
+  },
+  INTERNAL: {
+    status: 500,
+    cause: 'A defect in FStore.',
+    cure: 'Report it with the request id; the log of the server has the details.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Where in the input an error lies. `path` is a list of field names and indexes; `file` and `line` for definition files. */
+export interface ErrorLocation {
+  readonly field?: string;
+  readonly path?: readonly (string | number)[];
+  readonly file?: string;
+  readonly line?: number;
+}
+
+/** One finding of a check that reports all of its findings together. */
+export interface Issue extends ErrorLocation {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly definition?: number;
+}
+
+/** An error with a code of the table. `message` says what is wrong in this case; cause and cure come from the table. */
+export class FStoreError extends Error {
+  override readonly name = 'FStoreError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly location: ErrorLocation = {},
+    readonly issues: readonly Issue[] = [],
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+
+  get entry(): ErrorEntry {
+    return ERRORS[this.code];
+  }
+
+  /** What every door shows of this error: code, cure, place and findings; never a stack. */
+  toExtensions(): Record<string, unknown> {
+    const { cause, cure, status } = this.entry;
+    return {
+      code: this.code,
+      status,
+      cause,
+      cure,
+      ...this.location,
+      ...(this.issues.length > 0 ? { issues: this.issues } : {}),
+    };
+  }
+}
+
+/** An FStoreError for a list of findings (at least one); its code and place are those of the first. */
+export function errorOfIssues(issues: readonly Issue[]): FStoreError {
+  const first = issues[0];
+  if (!first) throw new RangeError('errorOfIssues needs at least one issue');
+  const { code, message, definition: _, ...location } = first;
+  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
+  return new FStoreError(code, `${message}${more}`, location, issues);
+}

@@ -1,0 +1,73 @@
+/** What one revision of the registry means, indexed for those who serve and compute. */
+import type { Entity, FeatureService, Source } from '../definition/definition.js';
+import type {
+  DefinitionRecord,
+  EntityMeaning,
+  ServiceMeaning,
+  SourceMeaning,
+} from '../definition/definition-record.js';
+import { resolveView, type ViewVersion } from '../definition/view-version.js';
+import type { RegistryState } from './registry.js';
+
+export type EntityRecord = DefinitionRecord<Entity, EntityMeaning>;
+export type SourceRecord = DefinitionRecord<Source, SourceMeaning>;
+export type ServiceRecord = DefinitionRecord<FeatureService, ServiceMeaning>;
+
+export interface Snapshot {
+  readonly project: string;
+  readonly revision: number;
+  readonly records: readonly DefinitionRecord[];
+  /** The current version of each, by name. */
+  readonly entities: ReadonlyMap<string, EntityRecord>;
+  readonly sources: ReadonlyMap<string, SourceRecord>;
+  readonly services: ReadonlyMap<string, ServiceRecord>;
+  /** Every active version of every view, by `name@version`. */
+  readonly views: ReadonlyMap<string, ViewVersion>;
+  /** The current version of each view, by name. */
+  readonly currentViews: ReadonlyMap<string, ViewVersion>;
+  readonly viewsOfEntity: ReadonlyMap<string, readonly ViewVersion[]>;
+  readonly viewsOfSource: ReadonlyMap<string, readonly ViewVersion[]>;
+}
+
+function append<T>(map: Map<string, T[]>, key: string, item: T): void {
+  const list = map.get(key);
+  if (list) list.push(item);
+  else map.set(key, [item]);
+}
+
+/** Indexes a state of the registry. Costs one pass over the records. */
+export function createSnapshot(state: RegistryState): Snapshot {
+  const newest = new Map<string, DefinitionRecord>();
+  const active = state.records.filter((record) => record.active);
+  for (const record of active) {
+    const id = `${record.kind}/${record.name}`;
+    if ((newest.get(id)?.version ?? 0) < record.version) newest.set(id, record);
+  }
+  const currentOf = <R>(kind: DefinitionRecord['kind']): Map<string, R> =>
+    new Map([...newest.values()].filter((record) => record.kind === kind).map((record) => [record.name, record as R]));
+
+  const views = new Map<string, ViewVersion>();
+  const currentViews = new Map<string, ViewVersion>();
+  const viewsOfEntity = new Map<string, ViewVersion[]>();
+  const viewsOfSource = new Map<string, ViewVersion[]>();
+  for (const record of active) {
+    if (record.kind !== 'featureView') continue;
+    const view = resolveView(record, newest.get(`${record.kind}/${record.name}`) === record);
+    views.set(view.id, view);
+    if (view.current) currentViews.set(view.name, view);
+    append(viewsOfEntity, view.entity, view);
+    append(viewsOfSource, view.source, view);
+  }
+  return {
+    project: state.project,
+    revision: state.revision,
+    records: state.records,
+    entities: currentOf<EntityRecord>('entity'),
+    sources: currentOf<SourceRecord>('source'),
+    services: currentOf<ServiceRecord>('featureService'),
+    views,
+    currentViews,
+    viewsOfEntity,
+    viewsOfSource,
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * Port: the history of every value, the log of events, and how far each topic has been taken in.
+ *
+ * Invariants that every adapter holds (test/contract/offline-store.test.ts)
+ * 1. `commit` is one transaction: events, rows, dead letters and offset become visible together or not at all.
+ * 2. An event at an offset below the stored one is not written again; the entities it touches are still returned.
+ * 3. Two commits for one (consumer, topic, partition) run one after the other, even from two processes.
+ * 4. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t.
+ */
+import type { EntityKey } from '../definition/entity-key.js';
+import type { FeatureValue } from '../definition/value-type.js';
+import type { ViewVersion } from '../definition/view-version.js';
+
+/** One row of a view's history. `sequence` is the order of arrival, unique in the store. */
+export interface StoredRow {
+  readonly eventTime: number;
+  readonly sequence: number;
+  readonly values: readonly FeatureValue[];
+}
+
+export interface NewRow {
+  readonly offset: bigint;
+  readonly key: EntityKey;
+  readonly eventTime: number;
+  readonly values: readonly FeatureValue[];
+}
+
+export interface LoggedEvent {
+  readonly offset: bigint;
+  readonly eventTime: number;
+  /** The event as JSON text. */
+  readonly payload: string;
+}
+
+export interface NewDeadLetter {
+  readonly offset: bigint;
+  readonly code: string;
+  readonly message: string;
+  readonly field: string | null;
+  readonly payload: Buffer;
+}
+
+export interface DeadLetter extends Omit<NewDeadLetter, 'offset'> {
+  readonly id: string;
+  readonly source: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly arrivedAt: Date;
+  readonly replayedAt: Date | null;
+}
+
+/** What one batch of a topic's partition becomes. */
+export interface CommitBatch {
+  readonly consumer: string;
+  readonly source: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** The offset after the last message of the batch. */
+  readonly nextOffset: bigint;
+  readonly events: readonly LoggedEvent[];
+  readonly rows: readonly { readonly view: ViewVersion; readonly rows: readonly NewRow[] }[];
+  readonly deadLetters: readonly NewDeadLetter[];
+  /** Rows later than this wait until `takeDue` is asked for them. Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** An entity whose value may have changed, with the newest row that is visible; `row` null: none is. */
+export interface TouchedEntity {
+  readonly view: ViewVersion;
+  readonly key: EntityKey;
+  readonly row: StoredRow | null;
+}
+
+export interface CommitResult {
+  /** How many events of the batch were new. */
+  readonly written: number;
+  readonly touched: readonly TouchedEntity[];
+}
+
+export interface OfflineStore {
+  /** Creates what the history of these views needs; does nothing for views that have it. */
+  prepare(views: readonly ViewVersion[]): Promise<void>;
+  commit(batch: CommitBatch): Promise<CommitResult>;
+  /** For each key, in order, the row that holds at `asOf` (milliseconds): one statement for all keys. */
+  valuesAt(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<(StoredRow | null)[]>;
+  /**
+   * Hands entities with rows whose time has come by `now` to `publish`, and forgets them once it has resolved.
+   * Returns how many there were.
+   */
+  takeDue(
+    views: readonly ViewVersion[],
+    now: number,
+    publish: (touched: readonly TouchedEntity[]) => Promise<void>,
+  ): Promise<number>;
+  /** Dead letters of a source, newest first; `source` null: of all sources. */
+  deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]>;
+  /** Marks dead letters as replayed and returns those that had not been; `publish` runs inside the same transaction. */
+  replayDeadLetters(
+    ids: readonly string[],
+    publish: (letters: readonly DeadLetter[]) => Promise<void>,
+  ): Promise<number>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
