@@ -230,8 +230,8 @@ export class FStoreError extends Error {
     return ERRORS[this.code];
   }
 
-  /** What every door shows of this error: code, cure, place and findings; never a stack. */
-  toExtensions(): Record<string, unknown> {
+  /** What every door shows of this error: code, cure, place and findings; never a stack. graphql-js takes it from here. */
+  get extensions(): Record<string, unknown> {
     const { cause, cure, status } = this.entry;
     return {
       code: this.code,

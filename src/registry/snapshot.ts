@@ -35,8 +35,30 @@ function append<T>(map: Map<string, T[]>, key: string, item: T): void {
   else map.set(key, [item]);
 }
 
-/** Indexes a state of the registry. Costs one pass over the records. */
-export function createSnapshot(state: RegistryState): Snapshot {
+const texts = new WeakMap<DefinitionRecord, string>();
+
+function textOf(record: DefinitionRecord): string {
+  let text = texts.get(record);
+  if (text === undefined) {
+    text = JSON.stringify([record.version, record.active, record.fingerprint, record.definition]);
+    texts.set(record, text);
+  }
+  return text;
+}
+
+/**
+ * Indexes a state of the registry. Costs one pass over the records. Views that are the same as in `previous` are the same
+ * objects, so that whoever keeps something for a view keeps it across revisions.
+ */
+export function createSnapshot(state: RegistryState, previous?: Snapshot): Snapshot {
+  const earlier = new Map(
+    previous?.records.map((record) => [`${record.kind}/${record.name}@${record.version}`, record]),
+  );
+  const resolve = (record: DefinitionRecord, current: boolean): ViewVersion => {
+    const before = earlier.get(`${record.kind}/${record.name}@${record.version}`);
+    const view = before && previous?.views.get(`${record.name}@${record.version}`);
+    return view && view.current === current && textOf(before) === textOf(record) ? view : resolveView(record, current);
+  };
   const newest = new Map<string, DefinitionRecord>();
   const active = state.records.filter((record) => record.active);
   for (const record of active) {
@@ -52,7 +74,7 @@ export function createSnapshot(state: RegistryState): Snapshot {
   const viewsOfSource = new Map<string, ViewVersion[]>();
   for (const record of active) {
     if (record.kind !== 'featureView') continue;
-    const view = resolveView(record, newest.get(`${record.kind}/${record.name}`) === record);
+    const view = resolve(record, newest.get(`${record.kind}/${record.name}`) === record);
     views.set(view.id, view);
     if (view.current) currentViews.set(view.name, view);
     append(viewsOfEntity, view.entity, view);

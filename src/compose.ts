@@ -1,0 +1,179 @@
+/**
+ * Puts a process together: the only importer of adapters.
+ *
+ * Invariants
+ * 1. What is opened first is closed last; a start that fails closes what it had opened.
+ * 2. Without configuration everything is embedded; each store is replaced by naming its server.
+ */
+import pino, { type Logger } from 'pino';
+import type { EventBus } from './bus/event-bus.js';
+import { connectKafkaBus } from './bus/event-bus-kafka.js';
+import { connectPostgresBus } from './bus/event-bus-postgres.js';
+import type { Config } from './config.js';
+import { FStoreError } from './errors.js';
+import { Ingestion } from './materialization/ingestion.js';
+import { Worker } from './materialization/worker.js';
+import { Writer } from './materialization/writer.js';
+import { RegistryFollower } from './registry/registry-follower.js';
+import { connectMongoRegistry } from './registry/registry-mongo.js';
+import { connectPostgresRegistry } from './registry/registry-postgres.js';
+import { OnlineQuery } from './retrieval/online-query.js';
+import { UpdateFeed } from './retrieval/update-feed.js';
+import { buildControlSchema, reservedNames } from './schema/control/control-schema.js';
+import { DefinitionApply } from './schema/definition-apply.js';
+import { LiveSchema } from './schema/live-schema.js';
+import { createAuthenticate } from './server/authentication.js';
+import { startHttpServer } from './server/http-server.js';
+import { startEmbeddedPostgres } from './store/embedded-postgres.js';
+import { connectPostgresOfflineStore } from './store/offline-store-postgres.js';
+import type { OnlineStore } from './store/online-store.js';
+import { MemoryOnlineStore } from './store/online-store-memory.js';
+import { connectRedisOnlineStore } from './store/online-store-redis.js';
+
+/** What a process does: answer requests, process events, or both. */
+export type Role = 'serve' | 'worker';
+
+/** A running process. */
+export interface RunningFStore {
+  /** Address of the API; null for a worker alone. */
+  readonly url: string | null;
+  /** What it runs on, by role, in words. */
+  readonly stores: Readonly<Record<string, string>>;
+  /** Stops gracefully: refuses new work, finishes what runs, closes in reverse order of opening. */
+  close(): Promise<void>;
+}
+
+type Closer = () => Promise<void>;
+
+/** Opens stores, joins the bus and, for `serve`, listens. Throws the first thing that fails, with everything closed. */
+export async function startFStore(
+  config: Config,
+  roles: readonly Role[],
+  log: Logger = createLog(config),
+): Promise<RunningFStore> {
+  const closers: Closer[] = [];
+  const close = async (): Promise<void> => {
+    while (closers.length > 0) {
+      try {
+        await closers.pop()?.();
+      } catch (error) {
+        log.error({ err: error }, 'closing failed');
+      }
+    }
+  };
+  try {
+    return { ...(await open(config, roles, log, closers)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function createLog(config: Config): Logger {
+  return pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: false }));
+}
+
+async function open(
+  config: Config,
+  roles: readonly Role[],
+  log: Logger,
+  closers: Closer[],
+): Promise<Omit<RunningFStore, 'close'>> {
+  const { project } = config;
+  if (!config.redis && roles.length === 1) {
+    const message = 'serve and worker apart need a Redis that both reach';
+    throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_REDIS_URL' });
+  }
+  const warn = (message: string, error: unknown): void => log.warn({ err: error }, message);
+  const note = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>): void =>
+    log[level](fields ?? {}, message);
+
+  let postgresUrl = config.postgresUrl;
+  if (!postgresUrl) {
+    const embedded = await startEmbeddedPostgres({ dataFolder: config.dataFolder, log: note });
+    closers.push(() => embedded.stop());
+    postgresUrl = embedded.url;
+  }
+  const offline = await connectPostgresOfflineStore({ url: postgresUrl, project, log: note });
+  closers.push(() => offline.close());
+  const registry = config.mongoUrl
+    ? await connectMongoRegistry({ url: config.mongoUrl, project })
+    : await connectPostgresRegistry({ url: postgresUrl, project });
+  closers.push(() => registry.close());
+  const bus: EventBus = config.kafkaBrokers
+    ? await connectKafkaBus({ brokers: config.kafkaBrokers, partitions: config.topicPartitions, log: note })
+    : await connectPostgresBus({ url: postgresUrl, partitions: config.topicPartitions, log: note });
+  closers.push(() => bus.close());
+  const online: OnlineStore = config.redis
+    ? await connectRedisOnlineStore({ ...config.redis, log: note })
+    : new MemoryOnlineStore();
+  closers.push(() => online.close());
+
+  const follower = await RegistryFollower.start({ registry, pollInterval: config.pollInterval, log: warn });
+  closers.push(() => follower.stop());
+  const now = Date.now;
+  const stores = {
+    online: config.redis ? 'Redis' : 'memory',
+    offline: config.postgresUrl ? 'PostgreSQL' : 'embedded PostgreSQL',
+    registry: config.mongoUrl ? 'MongoDB' : 'PostgreSQL',
+    bus: config.kafkaBrokers ? 'Kafka' : 'PostgreSQL',
+  };
+
+  if (roles.includes('worker')) {
+    const writer = new Writer({ project, online, offline, bus });
+    const worker = new Worker({
+      follower,
+      bus,
+      offline,
+      writer,
+      limits: config.eventLimits,
+      now,
+      log: (message, fields) => log.debug(fields, message),
+    });
+    closers.push(() => worker.stop());
+    await worker.start();
+  }
+  if (!roles.includes('serve')) return { url: null, stores };
+
+  const control = buildControlSchema();
+  const live = new LiveSchema(control, follower.current);
+  const forget = follower.onChange((snapshot) => {
+    try {
+      live.publish(snapshot);
+    } catch (error) {
+      log.error({ err: error, revision: snapshot.revision }, 'a revision cannot be served; the one before stays');
+    }
+  });
+  closers.push(async () => forget());
+  const updates = new UpdateFeed();
+  closers.push(() => updates.stop());
+  await updates.start(bus, project);
+  const query = new OnlineQuery({ project, online, offline, log: warn });
+  const server = await startHttpServer({
+    host: config.host,
+    port: config.port,
+    live,
+    services: {
+      query,
+      updates,
+      ingestion: new Ingestion({ bus, offline, limits: config.eventLimits, now }),
+      offline,
+      registry,
+      apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
+      snapshot: () => live.current.snapshot,
+      now,
+      maxKeys: config.limits.maxKeys,
+    },
+    authenticate: createAuthenticate(config.apiKeyHashes),
+    limits: config.limits,
+    log,
+    probes: {
+      online: () => online.ping(),
+      offline: () => offline.ping(),
+      registry: () => registry.ping(),
+      bus: () => bus.ping(),
+    },
+  });
+  closers.push(() => server.close());
+  return { url: server.url, stores };
+}

@@ -1,0 +1,143 @@
+/** Environment → frozen configuration. Every variable that FStore reads is in this table, and nowhere else. */
+import { z } from 'zod';
+import { durationSchema, parseDuration } from './definition/duration.js';
+import { FStoreError } from './errors.js';
+
+const duration = (fallback: string) =>
+  durationSchema.default(fallback).transform((text) => parseDuration(text) as number);
+const count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback);
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+const environmentSchema = z.object({
+  FSTORE_PROJECT: z
+    .string()
+    .regex(/^[a-z](?:_?[a-z0-9])*$/, 'a project is lower case with single underscores')
+    .max(40)
+    .default('default')
+    .describe('The project that this process serves.'),
+  FSTORE_HOST: z.string().default('127.0.0.1').describe('Address to listen on; beyond loopback only with an API key.'),
+  FSTORE_PORT: z.coerce.number().int().min(0).max(65_535).default(4000).describe('Port to listen on; 0: any free one.'),
+  FSTORE_DATA_DIR: z.string().default('.fstore').describe('Folder of the embedded PostgreSQL.'),
+  FSTORE_POSTGRES_URL: z.string().optional().describe('Offline store; without it, an embedded PostgreSQL is started.'),
+  FSTORE_REDIS_URL: z.string().optional().describe('Online store; without it, values are kept in memory.'),
+  FSTORE_REDIS_CLUSTER: list
+    .optional()
+    .describe('Nodes of a Redis Cluster, as host:port,host:port; instead of the URL.'),
+  FSTORE_MONGO_URL: z.string().optional().describe('Registry; without it, PostgreSQL holds the definitions.'),
+  FSTORE_KAFKA_BROKERS: list.optional().describe('Event bus; without it, PostgreSQL carries the events.'),
+  FSTORE_TOPIC_PARTITIONS: count(4, 1_000).describe('Partitions of topics that FStore creates.'),
+  FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
+  FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
+  FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
+  FSTORE_MAX_KEYS: count(1_000, 100_000).describe('How many entities one field may ask for.'),
+  FSTORE_MAX_BODY_BYTES: count(10_000_000, 1_000_000_000).describe('Largest request body.'),
+  FSTORE_MAX_DEPTH: count(12, 100).describe('How deep an operation may be.'),
+  FSTORE_MAX_ALIASES: count(100, 10_000).describe('How many aliases an operation may have.'),
+  FSTORE_MAX_TOKENS: count(10_000, 1_000_000).describe('How many tokens an operation may have.'),
+  FSTORE_POLL_INTERVAL: duration('1s').describe('How often the revision of the registry is looked at.'),
+  FSTORE_LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Log level.'),
+});
+
+type Environment = z.infer<typeof environmentSchema>;
+
+export interface Config {
+  readonly project: string;
+  readonly host: string;
+  readonly port: number;
+  readonly dataFolder: string;
+  readonly postgresUrl: string | null;
+  readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
+  readonly mongoUrl: string | null;
+  readonly kafkaBrokers: readonly string[] | null;
+  readonly topicPartitions: number;
+  readonly apiKeyHashes: readonly string[];
+  readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
+  readonly limits: {
+    readonly maxKeys: number;
+    readonly maxBodyBytes: number;
+    readonly maxDepth: number;
+    readonly maxAliases: number;
+    readonly maxTokens: number;
+  };
+  readonly pollInterval: number;
+  readonly logLevel: Environment['FSTORE_LOG_LEVEL'];
+}
+
+/** Every variable with its meaning and default, for help texts and docs. */
+export function describeEnvironment(): { name: string; description: string; fallback: string | null }[] {
+  return Object.entries(environmentSchema.shape).map(([name, schema]) => {
+    const parsed = schema.safeParse(undefined);
+    const fallback = parsed.success && parsed.data !== undefined ? String(parsed.data) : null;
+    return { name, description: schema.description ?? '', fallback };
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+/** Reads the configuration. Throws CONFIG_INVALID naming the variable, or INSECURE_BIND. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const unknown = Object.keys(environment).find(
+    (name) =>
+      name.startsWith('FSTORE_') &&
+      !name.startsWith('FSTORE_TEST_') &&
+      name !== 'FSTORE_URL' &&
+      name !== 'FSTORE_API_KEY' &&
+      !(name in environmentSchema.shape),
+  );
+  if (unknown) throw new FStoreError('CONFIG_INVALID', `${unknown} is no variable of FStore`, { field: unknown });
+  const present = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = environmentSchema.safeParse(present);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const field = `${String(issue?.path[0])}`;
+    throw new FStoreError('CONFIG_INVALID', `${field}: ${issue?.message}`, { field });
+  }
+  const env = parsed.data;
+  const apiKeyHashes = (env.FSTORE_API_KEY_SHA256 ?? []).map((hash) => hash.toLowerCase());
+  if (apiKeyHashes.some((hash) => !/^[0-9a-f]{64}$/.test(hash))) {
+    const message = 'FSTORE_API_KEY_SHA256 holds SHA-256 sums of 64 hexadecimal digits';
+    throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_API_KEY_SHA256' });
+  }
+  if (!isLoopback(env.FSTORE_HOST) && apiKeyHashes.length === 0) {
+    throw new FStoreError('INSECURE_BIND', `${env.FSTORE_HOST} is not this machine alone`, { field: 'FSTORE_HOST' });
+  }
+  const redis = env.FSTORE_REDIS_CLUSTER
+    ? { clusterNodes: env.FSTORE_REDIS_CLUSTER }
+    : env.FSTORE_REDIS_URL
+      ? { url: env.FSTORE_REDIS_URL }
+      : null;
+  return Object.freeze({
+    project: env.FSTORE_PROJECT,
+    host: env.FSTORE_HOST,
+    port: env.FSTORE_PORT,
+    dataFolder: env.FSTORE_DATA_DIR,
+    postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
+    redis,
+    mongoUrl: env.FSTORE_MONGO_URL ?? null,
+    kafkaBrokers: env.FSTORE_KAFKA_BROKERS ?? null,
+    topicPartitions: env.FSTORE_TOPIC_PARTITIONS,
+    apiKeyHashes,
+    eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
+    limits: {
+      maxKeys: env.FSTORE_MAX_KEYS,
+      maxBodyBytes: env.FSTORE_MAX_BODY_BYTES,
+      maxDepth: env.FSTORE_MAX_DEPTH,
+      maxAliases: env.FSTORE_MAX_ALIASES,
+      maxTokens: env.FSTORE_MAX_TOKENS,
+    },
+    pollInterval: env.FSTORE_POLL_INTERVAL,
+    logLevel: env.FSTORE_LOG_LEVEL,
+  });
+}

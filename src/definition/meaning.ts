@@ -1,0 +1,151 @@
+/**
+ * From definitions to meanings: every reference resolved, every finding reported.
+ *
+ * Boundary: pure. Names of the GraphQL schema are `schema-names.ts`, versions are `plan.ts`.
+ */
+import type { Issue } from '../errors.js';
+import type { Definition, Entity, FeatureService, FeatureView, Source } from './definition.js';
+import type { EntityMeaning, ServiceMeaning, SourceMeaning, ViewMeaning } from './definition-record.js';
+import { camelCase } from './graphql-name.js';
+
+/** A finding about the definition that is being resolved; the caller adds which one that is. */
+export type Finding = Pick<Issue, 'code' | 'message'> & { readonly path: readonly (string | number)[] };
+
+/** What a definition means, or why it means nothing. */
+export interface Resolved<M> {
+  readonly meaning: M | null;
+  readonly findings: readonly Finding[];
+}
+
+/** The meaning of an entity; join keys must have different names. */
+export function resolveEntityMeaning(entity: Entity): Resolved<EntityMeaning> {
+  const seen = new Set<string>();
+  const findings: Finding[] = [];
+  for (const [index, key] of entity.joinKeys.entries()) {
+    if (seen.has(key.name)) {
+      const message = `entity ${entity.name} has the join key ${key.name} twice`;
+      findings.push({ code: 'DEFINITION_INVALID', message, path: ['joinKeys', index, 'name'] });
+    }
+    seen.add(key.name);
+  }
+  if (entity.graphql?.key && entity.joinKeys.length > 1) {
+    const message =
+      'graphql.key names the field of a single join key; a composite key keeps the names of its join keys';
+    findings.push({ code: 'DEFINITION_INVALID', message, path: ['graphql', 'key'] });
+  }
+  return { meaning: findings.length ? null : { joinKeys: entity.joinKeys }, findings };
+}
+
+/** The meaning of a source; its timestamp must be one of its TIMESTAMP columns. */
+export function resolveSourceMeaning(source: Source): Resolved<SourceMeaning> {
+  const type = source.schema[source.timestamp];
+  if (type !== 'TIMESTAMP') {
+    const message = type
+      ? `column ${source.timestamp} of source ${source.name} is ${type}, but the timestamp of a source is a TIMESTAMP`
+      : `source ${source.name} has no column ${source.timestamp}`;
+    const code = type ? 'DEFINITION_INVALID' : 'REFERENCE_UNKNOWN';
+    return { meaning: null, findings: [{ code, message, path: ['timestamp'] }] };
+  }
+  const topic = source.stream ? (source.stream.topic ?? source.name) : null;
+  return { meaning: { schema: source.schema, timestamp: source.timestamp, topic }, findings: [] };
+}
+
+/** The meaning of a view on resolved entities and sources. */
+export function resolveViewMeaning(
+  view: FeatureView,
+  entities: ReadonlyMap<string, EntityMeaning>,
+  sources: ReadonlyMap<string, SourceMeaning>,
+): Resolved<ViewMeaning> {
+  const findings: Finding[] = [];
+  const unknown = (message: string, path: Finding['path']) =>
+    findings.push({ code: 'REFERENCE_UNKNOWN', message, path });
+  const invalid = (message: string, path: Finding['path']) =>
+    findings.push({ code: 'DEFINITION_INVALID', message, path });
+  const entity = entities.get(view.entity);
+  const source = sources.get(view.source);
+  if (!entity) unknown(`view ${view.name} names the entity ${view.entity}, which is not declared`, ['entity']);
+  if (!source) unknown(`view ${view.name} names the source ${view.source}, which is not declared`, ['source']);
+  if (!entity || !source) return { meaning: null, findings };
+
+  for (const key of Object.keys(view.joinKeys ?? {})) {
+    if (!entity.joinKeys.some((joinKey) => joinKey.name === key)) {
+      unknown(`entity ${view.entity} has no join key ${key}`, ['joinKeys', key]);
+    }
+  }
+  const keys = entity.joinKeys.map((key) => {
+    const column = view.joinKeys?.[key.name] ?? key.name;
+    const type = source.schema[column];
+    const path = view.joinKeys?.[key.name] ? ['joinKeys', key.name] : ['source'];
+    if (!type) unknown(`source ${view.source} has no column ${column} for the join key ${key.name}`, path);
+    else if (type !== key.type) invalid(`join key ${key.name} is ${key.type}, but column ${column} is ${type}`, path);
+    return { name: key.name, type: key.type, column };
+  });
+  const names = new Set<string>();
+  const features = view.features.map((item, index) => {
+    const { name, column = name } = typeof item === 'string' ? { name: item } : item;
+    const type = source.schema[column];
+    if (!type) unknown(`source ${view.source} has no column ${column}`, ['features', index]);
+    if (names.has(name)) invalid(`view ${view.name} has the feature ${name} twice`, ['features', index]);
+    names.add(name);
+    return { name, type: type ?? 'STRING', column } as const;
+  });
+  if (findings.length) return { meaning: null, findings };
+  return {
+    meaning: { entity: view.entity, source: view.source, timestamp: source.timestamp, keys, features },
+    findings,
+  };
+}
+
+/** Versions of views that a service may pin. */
+export interface PinnableView {
+  readonly name: string;
+  readonly version: number;
+  readonly current: boolean;
+  readonly meaning: ViewMeaning;
+  /** GraphQL name of each feature, by feature name. */
+  readonly fields: ReadonlyMap<string, string>;
+}
+
+/** The meaning of a service: every reference pinned to a version, every feature with its field in the answer. */
+export function resolveServiceMeaning(
+  service: FeatureService,
+  views: readonly PinnableView[],
+): Resolved<ServiceMeaning> {
+  const findings: Finding[] = [];
+  const chosen: { view: PinnableView; feature: string; as: string | undefined; index: number }[] = [];
+  for (const [index, item] of service.features.entries()) {
+    const { feature: reference, as } = typeof item === 'string' ? { feature: item, as: undefined } : item;
+    const [viewPart = '', feature] = reference.split(':');
+    const [name = '', version] = viewPart.split('@');
+    const view = views.find((one) => one.name === name && (version ? one.version === Number(version) : one.current));
+    const path = ['features', index];
+    const unknown = (message: string) => findings.push({ code: 'REFERENCE_UNKNOWN', message, path });
+    if (!view) unknown(`service ${service.name} names the view ${viewPart}, which is not declared or not active`);
+    else if (feature && !view.fields.has(feature)) unknown(`view ${viewPart} has no feature ${feature}`);
+    else if (as && !feature) {
+      const message = `\`as\` renames one feature, but ${reference} names a whole view`;
+      findings.push({ code: 'DEFINITION_INVALID', message, path });
+    } else for (const one of feature ? [feature] : view.fields.keys()) chosen.push({ view, feature: one, as, index });
+  }
+  const plain = (item: (typeof chosen)[number]) =>
+    item.as ?? item.view.fields.get(item.feature) ?? camelCase(item.feature);
+  const counts = new Map<string, number>();
+  for (const item of chosen) counts.set(plain(item), (counts.get(plain(item)) ?? 0) + 1);
+  const fields = new Map<string, number>();
+  const features = chosen.map((item) => {
+    const unique = item.as || counts.get(plain(item)) === 1;
+    const field = unique ? plain(item) : camelCase(`${item.view.name}_${item.feature}`);
+    if (fields.has(field)) {
+      const message = `service ${service.name} has two features under the field ${field}; rename one with \`as\``;
+      findings.push({ code: 'NAME_COLLISION', message, path: ['features', item.index] });
+    }
+    fields.set(field, item.index);
+    return { view: item.view.name, version: item.view.version, feature: item.feature, field };
+  });
+  return { meaning: findings.length ? null : { features }, findings };
+}
+
+/** The path of a definition in a message, such as `featureView user_stats`. */
+export function nameOf(definition: Pick<Definition, 'kind' | 'name'>): string {
+  return `${definition.kind} ${definition.name}`;
+}

@@ -1,0 +1,258 @@
+/**
+ * From what is declared now to what should be: versions to create, texts to update, versions to retire.
+ *
+ * Invariants
+ * 1. A change of meaning makes a new version, anything else does not; equal definitions plan nothing.
+ * 2. A view whose entity or source changed under it gets a new version too, even if it is not among the definitions given.
+ * 3. All findings are reported together; with a finding nothing is planned.
+ */
+import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
+import { canonicalJson, fingerprint } from './canonical-json.js';
+import { type Definition, type DefinitionKind, definitionSchema, type FeatureView } from './definition.js';
+import type { DefinitionRecord, EntityMeaning, Meaning, SourceMeaning, ViewMeaning } from './definition-record.js';
+import { camelCase } from './graphql-name.js';
+import {
+  type PinnableView,
+  type Resolved,
+  resolveEntityMeaning,
+  resolveServiceMeaning,
+  resolveSourceMeaning,
+  resolveViewMeaning,
+} from './meaning.js';
+import { findCollisions, type ReservedNames } from './schema-names.js';
+
+export type ChangeAction = 'CREATE' | 'NEW_VERSION' | 'UPDATE' | 'RETIRE';
+
+export interface PlannedChange {
+  readonly action: ChangeAction;
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly version: number;
+}
+
+export interface DefinitionPlan {
+  readonly changes: readonly PlannedChange[];
+  readonly create: readonly DefinitionRecord[];
+  readonly update: readonly DefinitionRecord[];
+  readonly retire: readonly DefinitionRecord[];
+  /** All records as they will be. */
+  readonly records: readonly DefinitionRecord[];
+}
+
+export interface PlanOptions {
+  /** Retire everything that is not among the definitions. */
+  readonly prune: boolean;
+  /** Versions to retire, as `view@2`. */
+  readonly retire: readonly string[];
+  readonly reserved: ReservedNames;
+}
+
+const ORDER: readonly DefinitionKind[] = ['entity', 'source', 'featureView', 'featureService'];
+const idOf = (item: { kind: DefinitionKind; name: string }): string => `${item.kind}/${item.name}`;
+
+/** Checks the form of definitions; throws all findings together (DEFINITION_INVALID, NAME_COLLISION). */
+export function parseDefinitions(inputs: readonly unknown[]): Definition[] {
+  const issues: Issue[] = [];
+  const seen = new Map<string, number>();
+  const definitions = inputs.flatMap((input, definition) => {
+    const parsed = definitionSchema.safeParse(input);
+    if (!parsed.success) {
+      for (const issue of parsed.error.issues) {
+        const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+        issues.push({ code: 'DEFINITION_INVALID', message: issue.message, path, field: path.join('.'), definition });
+      }
+      return [];
+    }
+    const id = idOf(parsed.data);
+    if (seen.has(id)) {
+      const message = `${parsed.data.kind} ${parsed.data.name} is declared twice`;
+      issues.push({ code: 'NAME_COLLISION', message, path: ['name'], field: 'name', definition });
+    }
+    seen.set(id, definition);
+    return [parsed.data];
+  });
+  if (issues.length > 0) throw errorOfIssues(issues);
+  return definitions;
+}
+
+/** Plans the step from `records` (all versions of a project) to `definitions`. Throws all findings together. */
+export function planDefinitions(
+  records: readonly DefinitionRecord[],
+  definitions: readonly Definition[],
+  options: PlanOptions,
+): DefinitionPlan {
+  const issues: Issue[] = [];
+  const given = new Map(definitions.map((definition, index) => [idOf(definition), index]));
+  const heads = new Map<string, DefinitionRecord>();
+  const lastVersion = new Map<string, number>();
+  for (const record of records) {
+    const id = idOf(record);
+    lastVersion.set(id, Math.max(lastVersion.get(id) ?? 0, record.version));
+    if (record.active && (heads.get(id)?.version ?? 0) < record.version) heads.set(id, record);
+  }
+  const retired = new Set<DefinitionRecord>();
+  const retire = (record: DefinitionRecord): void => void (record.active && retired.add(record));
+  if (options.prune) for (const record of records) if (!given.has(idOf(record))) retire(record);
+  for (const [index, reference] of options.retire.entries()) {
+    const record = records.find(
+      (one) => one.kind === 'featureView' && `${one.name}@${one.version}` === reference && one.active,
+    );
+    if (record && heads.get(idOf(record)) !== record) retire(record);
+    else {
+      const message = record
+        ? `${reference} is the current version; a view is removed by applying all definitions but it with prune`
+        : `there is no active view version ${reference} to retire`;
+      issues.push({ code: 'VIEW_UNKNOWN', message, path: ['retire', index], field: `retire.${index}` });
+    }
+  }
+
+  const wanted = new Map<string, Definition>();
+  for (const [id, record] of heads) if (!retired.has(record)) wanted.set(id, record.definition);
+  for (const definition of definitions) wanted.set(idOf(definition), definition);
+
+  const create: DefinitionRecord[] = [];
+  const update: DefinitionRecord[] = [];
+  const changes: PlannedChange[] = [];
+  const settle = (definition: Definition, resolved: Resolved<Meaning>): DefinitionRecord | null => {
+    const id = idOf(definition);
+    const index = given.get(id);
+    for (const finding of resolved.findings) {
+      issues.push({ ...finding, field: finding.path.join('.'), ...(index === undefined ? {} : { definition: index }) });
+    }
+    if (!resolved.meaning) return null;
+    const { kind, name } = definition;
+    const print = fingerprint(resolved.meaning);
+    const head = heads.get(id);
+    if (head && !retired.has(head) && head.fingerprint === print) {
+      if (canonicalJson(head.definition) === canonicalJson(definition)) return head;
+      const record = { ...head, definition };
+      update.push(record);
+      changes.push({ action: 'UPDATE', kind, name, version: head.version });
+      return record;
+    }
+    const version = (lastVersion.get(id) ?? 0) + 1;
+    const record = { kind, name, version, fingerprint: print, definition, meaning: resolved.meaning, active: true };
+    create.push(record);
+    changes.push({ action: head ? 'NEW_VERSION' : 'CREATE', kind, name, version });
+    if (head && kind !== 'featureView') retire(head);
+    return record;
+  };
+
+  const entities = new Map<string, EntityMeaning>();
+  const sources = new Map<string, SourceMeaning>();
+  const settled = new Map<string, DefinitionRecord>();
+  for (const kind of ORDER) {
+    if (kind === 'featureService') continue;
+    for (const definition of wanted.values()) {
+      if (definition.kind !== kind) continue;
+      const record = settle(definition, resolveOne(definition, entities, sources));
+      if (!record) continue;
+      settled.set(idOf(record), record);
+      if (kind === 'entity') entities.set(record.name, record.meaning as EntityMeaning);
+      if (kind === 'source') sources.set(record.name, record.meaning as SourceMeaning);
+    }
+  }
+  retireViewsOfOtherKeys(records, entities, retire);
+
+  const views = pinnableViews(records, settled, retired);
+  for (const definition of wanted.values()) {
+    if (definition.kind !== 'featureService') continue;
+    const id = idOf(definition);
+    // A service that is not among the definitions keeps the versions that it pinned when it was applied.
+    const head = heads.get(id);
+    if (!given.has(id) && head) {
+      for (const message of brokenPins(head, views)) {
+        issues.push({ code: 'REFERENCE_UNKNOWN', message, path: ['features'], field: 'features' });
+      }
+      settled.set(id, head);
+      continue;
+    }
+    settle(definition, resolveServiceMeaning(definition, views));
+  }
+  for (const record of retired) {
+    changes.push({ action: 'RETIRE', kind: record.kind, name: record.name, version: record.version });
+  }
+
+  const updated = new Map(update.map((record) => [`${idOf(record)}@${record.version}`, record]));
+  const next = records.map((record) => ({
+    ...(updated.get(`${idOf(record)}@${record.version}`) ?? record),
+    active: record.active && !retired.has(record),
+  }));
+  const all = [...next, ...create];
+  if (issues.length === 0) {
+    for (const { owner, ...issue } of findCollisions(all, options.reserved)) {
+      const index = given.get(idOf(owner));
+      issues.push({
+        ...issue,
+        field: issue.path?.join('.') ?? '',
+        ...(index === undefined ? {} : { definition: index }),
+      });
+    }
+  }
+  if (issues.length > 0) throw errorOfIssues(issues);
+  return { changes, create, update, retire: [...retired], records: all };
+}
+
+function resolveOne(
+  definition: Definition,
+  entities: ReadonlyMap<string, EntityMeaning>,
+  sources: ReadonlyMap<string, SourceMeaning>,
+): Resolved<Meaning> {
+  switch (definition.kind) {
+    case 'entity':
+      return resolveEntityMeaning(definition);
+    case 'source':
+      return resolveSourceMeaning(definition);
+    case 'featureView':
+      return resolveViewMeaning(definition, entities, sources);
+    case 'featureService':
+      throw new FStoreError('INTERNAL', 'services are resolved after views');
+  }
+}
+
+/** Older versions of a view cannot be asked for once the entity has other join keys. */
+function retireViewsOfOtherKeys(
+  records: readonly DefinitionRecord[],
+  entities: ReadonlyMap<string, EntityMeaning>,
+  retire: (record: DefinitionRecord) => void,
+): void {
+  for (const record of records) {
+    if (record.kind !== 'featureView') continue;
+    const meaning = record.meaning as ViewMeaning;
+    const now = entities.get(meaning.entity)?.joinKeys.map(({ name, type }) => ({ name, type }));
+    if (canonicalJson(now) !== canonicalJson(meaning.keys.map(({ name, type }) => ({ name, type })))) retire(record);
+  }
+}
+
+function pinnableViews(
+  records: readonly DefinitionRecord[],
+  settled: ReadonlyMap<string, DefinitionRecord>,
+  retired: ReadonlySet<DefinitionRecord>,
+): PinnableView[] {
+  const active = records.filter((record) => record.active && !retired.has(record) && record.kind === 'featureView');
+  const current = [...settled.values()].filter((record) => record.kind === 'featureView');
+  const isSettled = (record: DefinitionRecord) => settled.get(idOf(record))?.version === record.version;
+  return [...current, ...active.filter((record) => !isSettled(record))].map((record) => {
+    const definition = record.definition as FeatureView;
+    return {
+      name: record.name,
+      version: record.version,
+      current: isSettled(record),
+      meaning: record.meaning as ViewMeaning,
+      fields: new Map(
+        definition.features.map((item) =>
+          typeof item === 'string' ? [item, camelCase(item)] : [item.name, item.graphql ?? camelCase(item.name)],
+        ),
+      ),
+    };
+  });
+}
+
+function brokenPins(service: DefinitionRecord, views: readonly PinnableView[]): string[] {
+  const pins = (service.meaning as { features: readonly { view: string; version: number }[] }).features;
+  const known = new Set(views.map((view) => `${view.name}@${view.version}`));
+  const broken = new Set(pins.map((pin) => `${pin.view}@${pin.version}`).filter((pin) => !known.has(pin)));
+  return [...broken].map(
+    (pin) => `service ${service.name} reads ${pin}, which would no longer be active; apply the service too`,
+  );
+}

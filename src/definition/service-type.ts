@@ -1,0 +1,28 @@
+import type { FeatureService } from './definition.js';
+import type { DefinitionRecord, ServiceMeaning } from './definition-record.js';
+import { camelCase, pascalCase } from './graphql-name.js';
+
+/** How a feature service shows in the GraphQL schema. */
+export interface ServiceType {
+  readonly name: string;
+  readonly version: number;
+  readonly typeName: string;
+  readonly queryField: string;
+  readonly features: ServiceMeaning['features'];
+  readonly description: string | undefined;
+  readonly owner: string | undefined;
+}
+
+/** Resolves the GraphQL names of a service: `fraud_detection` → type FraudDetection, field `fraudDetection`. */
+export function resolveService(record: DefinitionRecord<FeatureService, ServiceMeaning>): ServiceType {
+  const { definition, meaning } = record;
+  return {
+    name: record.name,
+    version: record.version,
+    typeName: definition.graphql?.type ?? pascalCase(record.name),
+    queryField: definition.graphql?.field ?? camelCase(record.name),
+    features: meaning.features,
+    description: definition.description,
+    owner: definition.owner,
+  };
+}

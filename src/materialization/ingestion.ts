@@ -1,0 +1,80 @@
+/** The push door: events that are checked before they are accepted, and durable when the answer is given. */
+import type { BusMessage, EventBus } from '../bus/event-bus.js';
+import { entityKey } from '../definition/entity-key.js';
+import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import type { DeadLetter, OfflineStore } from '../store/offline-store.js';
+import { checkEvent, type EventLimits, eventJson } from './event-decoder.js';
+import { contractOf, REVISION_HEADER } from './source-contract.js';
+
+const MAX_EVENTS = 10_000;
+
+export interface IngestionOptions {
+  readonly bus: EventBus;
+  readonly offline: OfflineStore;
+  readonly limits: EventLimits;
+  readonly now: () => number;
+}
+
+export class Ingestion {
+  readonly #options: IngestionOptions;
+
+  constructor(options: IngestionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Checks all events (parsed JSON) and, if every one can be used, publishes them; else none. Returns how many.
+   * Throws SOURCE_UNKNOWN, SOURCE_NOT_PUSHABLE, the codes of events with `events.<index>.<column>`, or BUS_UNAVAILABLE.
+   */
+  async ingest(snapshot: Snapshot, source: string, events: readonly unknown[]): Promise<number> {
+    const { bus, limits } = this.#options;
+    const contract = contractOf(snapshot, source, limits);
+    if (events.length > MAX_EVENTS) {
+      throw new FStoreError('LIST_TOO_LONG', `${events.length} events at once, at most ${MAX_EVENTS} are allowed`, {
+        field: 'events',
+      });
+    }
+    const issues: Issue[] = [];
+    const messages: BusMessage[] = [];
+    const now = this.#options.now();
+    const headers = { [REVISION_HEADER]: `${snapshot.revision}` };
+    for (const [index, input] of events.entries()) {
+      const checked = checkEvent(input, contract, now);
+      if (checked.ok) {
+        const value = Buffer.from(eventJson(checked.event, contract.meaning));
+        const size = value.length;
+        if (size <= limits.maxBytes) {
+          const parts = contract.keyColumns.map((column) => `${checked.event.columns.get(column)}`);
+          messages.push({ key: parts.length > 0 ? entityKey(parts).text : null, value, headers });
+          continue;
+        }
+        const message = `the event has ${size} bytes, at most ${limits.maxBytes} are allowed`;
+        issues.push({ code: 'EVENT_TOO_LARGE', message, field: `events.${index}`, path: ['events', index] });
+        continue;
+      }
+      const { code, message, field } = checked.error;
+      const path = field === null ? ['events', index] : ['events', index, field];
+      issues.push({ code, message, field: path.join('.'), path });
+      if (issues.length >= 100) break;
+    }
+    if (issues.length > 0) throw errorOfIssues(issues);
+    if (messages.length > 0) await bus.publish(contract.topic, messages);
+    return messages.length;
+  }
+
+  /** Sends dead letters to their topic once more, as they came; returns how many. Throws DEAD_LETTER_UNKNOWN. */
+  async replay(ids: readonly string[]): Promise<number> {
+    const { bus, offline } = this.#options;
+    const count = await offline.replayDeadLetters(ids, async (letters: readonly DeadLetter[]) => {
+      for (const letter of letters) {
+        const headers = { 'fstore-replay-of': `${letter.topic}/${letter.partition}/${letter.offset}` };
+        await bus.publish(letter.topic, [{ key: null, value: letter.payload, headers }]);
+      }
+    });
+    if (count === 0 && ids.length > 0) {
+      throw new FStoreError('DEAD_LETTER_UNKNOWN', `no dead letter has the id ${ids[0]}`, { field: 'ids' });
+    }
+    return count;
+  }
+}

@@ -1,0 +1,44 @@
+/** From a batch of the bus to what the writer commits: pure. */
+import type { ReceivedBatch } from '../bus/event-bus.js';
+import type { ViewVersion } from '../definition/view-version.js';
+import type { CommitBatch, LoggedEvent, NewDeadLetter, NewRow } from '../store/offline-store.js';
+import { decodeEvent, eventJson } from './event-decoder.js';
+import type { SourceContract } from './source-contract.js';
+
+/** Turns a batch into events, rows for each view of the source, and dead letters. `now`: milliseconds since 1970. */
+export function processBatch(
+  batch: ReceivedBatch,
+  contract: SourceContract,
+  consumer: string,
+  now: number,
+): CommitBatch {
+  const events: LoggedEvent[] = [];
+  const deadLetters: NewDeadLetter[] = [];
+  const rows = new Map<ViewVersion, NewRow[]>(contract.views.map((view) => [view, []]));
+  for (const { offset, value } of batch.messages) {
+    const decoded = decodeEvent(value, contract, now);
+    if (!decoded.ok) {
+      const { code, message, field } = decoded.error;
+      deadLetters.push({ offset, code, message, field, payload: value });
+      continue;
+    }
+    const { event } = decoded;
+    events.push({ offset, eventTime: event.eventTime, payload: eventJson(event, contract.meaning) });
+    for (const [view, list] of rows) {
+      const values = view.features.map((feature) => event.columns.get(feature.column) ?? null);
+      list.push({ offset, key: event.keys.get(view.id)!, eventTime: event.eventTime, values });
+    }
+  }
+  const last = batch.messages.at(-1);
+  return {
+    consumer,
+    source: contract.source,
+    topic: batch.topic,
+    partition: batch.partition,
+    nextOffset: last ? last.offset + 1n : 0n,
+    events,
+    rows: [...rows].map(([view, list]) => ({ view, rows: list })).filter(({ rows: list }) => list.length > 0),
+    deadLetters,
+    now,
+  };
+}

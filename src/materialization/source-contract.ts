@@ -1,0 +1,54 @@
+import { FStoreError } from '../errors.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import type { EventContract, EventLimits } from './event-decoder.js';
+
+/** A source that takes events: its topic and what its events must look like. */
+export interface SourceContract extends EventContract {
+  readonly topic: string;
+  /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
+  readonly keyColumns: readonly string[];
+}
+
+/** Header of a pushed event: the registry revision against which it was checked. */
+export const REVISION_HEADER = 'fstore-revision';
+
+/** Topic of the bus for a source's topic; projects that share a bus stay apart. */
+export function busTopic(project: string, topic: string): string {
+  return `${project}.${topic}`;
+}
+
+/** Topic to which unusable events of a topic go. */
+export function deadLetterTopic(topic: string): string {
+  return `${topic}.dead-letters`;
+}
+
+/** The contracts of all sources with a stream, by source name. */
+export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<string, SourceContract> {
+  const contracts = new Map<string, SourceContract>();
+  for (const record of snapshot.sources.values()) {
+    if (record.meaning.topic === null) continue;
+    // A version whose columns the source no longer has as they were cannot be computed from it any more.
+    const views = (snapshot.viewsOfSource.get(record.name) ?? []).filter((view) =>
+      view.features.every((feature) => record.meaning.schema[feature.column] === feature.type),
+    );
+    const first = [...views].sort((a, b) => (a.name < b.name ? -1 : 1))[0];
+    contracts.set(record.name, {
+      source: record.name,
+      meaning: record.meaning,
+      views,
+      limits,
+      topic: busTopic(snapshot.project, record.meaning.topic),
+      keyColumns: first?.keys.map((key) => key.column) ?? [],
+    });
+  }
+  return contracts;
+}
+
+/** The contract of one source. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
+export function contractOf(snapshot: Snapshot, source: string, limits: EventLimits): SourceContract {
+  if (!snapshot.sources.has(source))
+    throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`, { field: 'source' });
+  const contract = sourceContracts(snapshot, limits).get(source);
+  if (!contract) throw new FStoreError('SOURCE_NOT_PUSHABLE', `source ${source} has no stream`, { field: 'source' });
+  return contract;
+}

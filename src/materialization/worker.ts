@@ -1,0 +1,146 @@
+import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
+import type { RegistryFollower } from '../registry/registry-follower.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import type { EventLimits } from './event-decoder.js';
+import { prepareSnapshot } from './preparation.js';
+import { processBatch } from './processor.js';
+import { REVISION_HEADER, type SourceContract, sourceContracts } from './source-contract.js';
+import type { Writer } from './writer.js';
+
+export interface WorkerOptions {
+  readonly follower: RegistryFollower;
+  readonly bus: EventBus;
+  readonly offline: OfflineStore;
+  readonly writer: Writer;
+  readonly limits: EventLimits;
+  readonly now: () => number;
+  /** Milliseconds between two sweeps for rows whose time has come. */
+  readonly sweepInterval?: number;
+  readonly log?: (message: string, fields: Record<string, unknown>) => void;
+}
+
+const _RETRY_PAUSE = 1_000;
+
+interface Consumption {
+  readonly topic: string;
+  readonly subscription: Promise<Subscription>;
+}
+
+export class Worker {
+  readonly #options: Required<WorkerOptions>;
+  readonly #consumptions = new Map<string, Consumption>();
+  #contracts = new Map<string, SourceContract>();
+  #revision = -1;
+  #following: Promise<void> = Promise.resolve();
+  #forget: (() => void) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #sweeping: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: WorkerOptions) {
+    this.#options = { sweepInterval: 250, log: () => {}, ...options };
+  }
+
+  /** Joins the groups of all sources; from here on follows the registry. Rejects when the bus cannot be reached. */
+  async start(): Promise<void> {
+    const { follower } = this.#options;
+    await this.#adopt(follower.current);
+    this.#forget = follower.onChange((snapshot) => {
+      this.#following = this.#following
+        .then(() => this.#adopt(snapshot))
+        .catch((error: unknown) => this.#failed('adopt', error));
+    });
+    this.#scheduleSweep();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#forget?.();
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#following;
+    await Promise.all([...this.#consumptions.values()].map(async (one) => (await one.subscription).stop()));
+    await this.#sweeping;
+  }
+
+  async #adopt(snapshot: Snapshot): Promise<void> {
+    if (this.#stopped || snapshot.revision <= this.#revision) return;
+    const { bus, limits, offline } = this.#options;
+    const contracts = sourceContracts(snapshot, limits);
+    await prepareSnapshot(snapshot, { offline, bus });
+    this.#contracts = contracts;
+    this.#revision = snapshot.revision;
+    for (const [source, { topic, subscription }] of this.#consumptions) {
+      if (contracts.get(source)?.topic === topic) continue;
+      this.#consumptions.delete(source);
+      await (await subscription).stop();
+    }
+    for (const { source, topic } of contracts.values()) {
+      if (this.#consumptions.has(source)) continue;
+      const group = `fstore.${snapshot.project}.${source}`;
+      const subscription = bus.consume(group, topic, (batch) => this.#take(source, group, batch));
+      this.#consumptions.set(source, { topic, subscription });
+    }
+    await Promise.all([...this.#consumptions.values()].map((one) => one.subscription));
+  }
+
+  async #take(source: string, group: string, batch: ReceivedBatch): Promise<void> {
+    const { follower, now, writer, log } = this.#options;
+    const seen = batch.messages.reduce(
+      (most, message) => Math.max(most, Number(message.headers[REVISION_HEADER] ?? 0)),
+      0,
+    );
+    if (seen > follower.current.revision) await this.#catchUp();
+    let contract = this.#contractOf(source);
+    let commit = processBatch(batch, contract, group, now());
+    if (commit.deadLetters.length > 0) {
+      await this.#catchUp();
+      contract = this.#contractOf(source);
+      commit = processBatch(batch, contract, group, now());
+    }
+    const written = await writer.write(commit);
+    log('batch written', {
+      source,
+      partition: batch.partition,
+      messages: batch.messages.length,
+      written,
+      deadLetters: commit.deadLetters.length,
+    });
+  }
+
+  /** Brings definitions and history tables up to the registry's newest revision, without touching consumptions. */
+  async #catchUp(): Promise<void> {
+    const { bus, follower, limits, offline } = this.#options;
+    const snapshot = await follower.refresh();
+    if (snapshot.revision <= this.#revision) return;
+    await prepareSnapshot(snapshot, { offline, bus });
+    this.#contracts = sourceContracts(snapshot, limits);
+  }
+
+  #contractOf(source: string): SourceContract {
+    const contract = this.#contracts.get(source);
+    if (!contract) throw new Error(`source ${source} has gone; its consumption is about to stop`);
+    return contract;
+  }
+
+  #scheduleSweep(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#sweeping = this.#sweep();
+      void this.#sweeping.finally(() => this.#scheduleSweep());
+    }, this.#options.sweepInterval);
+  }
+
+  async #sweep(): Promise<void> {
+    const { follower, offline, writer, now } = this.#options;
+    try {
+      await offline.takeDue([...follower.current.views.values()], now(), (touched) => writer.publish(touched));
+    } catch (error) {
+      this.#failed('sweep', error);
+    }
+  }
+
+  #failed(step: string, error: unknown): void {
+    this.#options.log('worker step failed; it is tried again', { step, error: (error as Error).message });
+  }
+}

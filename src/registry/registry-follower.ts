@@ -1,0 +1,104 @@
+/**
+ * Keeps one process at the newest revision of the registry.
+ *
+ * Invariants
+ * 1. `current` only moves to a higher revision.
+ * 2. After `refresh` resolved, `current` is at least the revision that the registry had when `refresh` was called.
+ * 3. A registry that is down leaves `current` as it is; following goes on when it is back.
+ */
+import type { Registry } from './registry.js';
+import { createSnapshot, type Snapshot } from './snapshot.js';
+
+export interface FollowerOptions {
+  readonly registry: Registry;
+  /** Milliseconds between two looks at the revision. */
+  readonly pollInterval?: number;
+  readonly log?: (message: string, error: unknown) => void;
+}
+
+export class RegistryFollower {
+  readonly #registry: Registry;
+  readonly #pollInterval: number;
+  readonly #log: (message: string, error: unknown) => void;
+  readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  #current: Snapshot;
+  #refreshing: Promise<void> | null = null;
+  #again = false;
+  #timer: NodeJS.Timeout | null = null;
+  #unwatch: (() => Promise<void>) | null = null;
+  #stopped = false;
+
+  private constructor(options: FollowerOptions, first: Snapshot) {
+    this.#registry = options.registry;
+    this.#pollInterval = options.pollInterval ?? 1_000;
+    this.#log = options.log ?? (() => {});
+    this.#current = first;
+  }
+
+  /** Loads the newest revision and follows from there. Throws REGISTRY_UNAVAILABLE if there is no first picture. */
+  static async start(options: FollowerOptions): Promise<RegistryFollower> {
+    const follower = new RegistryFollower(options, createSnapshot(await options.registry.load()));
+    follower.#unwatch = await options.registry.watch(() => void follower.#refreshQuietly());
+    follower.#schedule();
+    return follower;
+  }
+
+  get current(): Snapshot {
+    return this.#current;
+  }
+
+  /** Calls `listener` with every new snapshot, in order of revisions. Returns a function that ends that. */
+  onChange(listener: (snapshot: Snapshot) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Catches up with the registry. Throws REGISTRY_UNAVAILABLE. */
+  async refresh(): Promise<Snapshot> {
+    // A load that is under way may have begun before the change that the caller knows of: one more follows it.
+    if (this.#refreshing) {
+      this.#again = true;
+      await this.#refreshing;
+      if (this.#refreshing) await this.#refreshing;
+      return this.#current;
+    }
+    this.#refreshing = this.#load().finally(() => {
+      this.#refreshing = null;
+    });
+    await this.#refreshing;
+    return this.#current;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#unwatch?.();
+    await this.#refreshing?.catch(() => {});
+  }
+
+  async #load(): Promise<void> {
+    do {
+      this.#again = false;
+      if ((await this.#registry.revision()) <= this.#current.revision) continue;
+      const snapshot = createSnapshot(await this.#registry.load(), this.#current);
+      if (snapshot.revision <= this.#current.revision) continue;
+      this.#current = snapshot;
+      for (const listener of this.#listeners) listener(snapshot);
+    } while (this.#again);
+  }
+
+  async #refreshQuietly(): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      await this.refresh();
+    } catch (error) {
+      this.#log('the registry cannot be followed; serving the last known definitions', error);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#refreshQuietly().finally(() => this.#schedule()), this.#pollInterval);
+    this.#timer.unref();
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Plan and apply: from given definitions to a new revision of the registry.
+ *
+ * Invariants
+ * 1. What cannot be served is refused here: the whole candidate schema is built and checked before anything is written.
+ * 2. `apply` does exactly what `plan` showed, on the revision that it was planned on, or REVISION_CONFLICT.
+ * 3. Stores and topics are prepared before the registry changes: a crash between leaves nothing but empty tables.
+ */
+import { CriticalityLevel, diff } from '@graphql-inspector/core';
+import type { GraphQLSchema } from 'graphql';
+import type { EventBus } from '../bus/event-bus.js';
+import { type DefinitionPlan, type PlannedChange, parseDefinitions, planDefinitions } from '../definition/plan.js';
+import type { ReservedNames } from '../definition/schema-names.js';
+import { FStoreError } from '../errors.js';
+import { prepareSnapshot } from '../materialization/preparation.js';
+import type { Registry } from '../registry/registry.js';
+import type { RegistryFollower } from '../registry/registry-follower.js';
+import { createSnapshot } from '../registry/snapshot.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import type { LiveSchema } from './live-schema.js';
+
+export interface SchemaChange {
+  readonly criticality: 'SAFE' | 'DANGEROUS' | 'BREAKING';
+  readonly message: string;
+  readonly path: string | null;
+}
+
+/** What a plan shows. */
+export interface PlanReport {
+  /** The revision that the plan was made on, or that the apply made. */
+  readonly revision: number;
+  readonly changes: readonly PlannedChange[];
+  readonly schemaChanges: readonly SchemaChange[];
+}
+
+export interface ApplyRequest {
+  readonly definitions: readonly unknown[];
+  readonly prune: boolean;
+  readonly retire: readonly string[];
+}
+
+export interface DefinitionApplyOptions {
+  readonly registry: Registry;
+  readonly follower: RegistryFollower;
+  readonly offline: OfflineStore;
+  readonly bus: EventBus;
+  readonly live: LiveSchema;
+  readonly reserved: ReservedNames;
+}
+
+export class DefinitionApply {
+  readonly #options: DefinitionApplyOptions;
+
+  constructor(options: DefinitionApplyOptions) {
+    this.#options = options;
+  }
+
+  /** Shows what an apply would do. Throws all findings about the definitions together. */
+  async plan(request: ApplyRequest): Promise<PlanReport> {
+    const { report } = await this.#prepare(request);
+    return report;
+  }
+
+  /**
+   * Applies definitions; returns what changed, with the new revision (the old one if nothing changed).
+   * Throws the findings, BREAKING_CHANGE unless allowed, REVISION_CONFLICT, or that a store is down.
+   */
+  async apply(request: ApplyRequest, allowBreaking: boolean, actor: string): Promise<PlanReport> {
+    const { registry, follower, offline, bus } = this.#options;
+    const { plan, report } = await this.#prepare(request);
+    if (plan.changes.length === 0) return report;
+    const breaking = report.schemaChanges.filter((change) => change.criticality === 'BREAKING');
+    if (breaking.length > 0 && !allowBreaking) {
+      const shown = breaking.slice(0, 3).map((change) => change.message);
+      throw new FStoreError('BREAKING_CHANGE', `${breaking.length} breaking: ${shown.join('; ')}`, {
+        field: 'allowBreaking',
+      });
+    }
+    const next = createSnapshot({
+      project: follower.current.project,
+      revision: report.revision + 1,
+      records: plan.records,
+    });
+    await prepareSnapshot(next, { offline, bus });
+    const revision = await registry.apply({
+      expectedRevision: report.revision,
+      create: plan.create,
+      update: plan.update,
+      retire: plan.retire,
+      actor,
+      summary: plan.changes.map((change) => `${change.action} ${change.kind} ${change.name}@${change.version}`),
+    });
+    await follower.refresh();
+    return { ...report, revision };
+  }
+
+  async #prepare(request: ApplyRequest): Promise<{ plan: DefinitionPlan; report: PlanReport }> {
+    const { follower, live, reserved } = this.#options;
+    const definitions = parseDefinitions(request.definitions);
+    const snapshot = await follower.refresh();
+    const { prune, retire } = request;
+    const plan = planDefinitions(snapshot.records, definitions, { prune, retire, reserved });
+    const { project, revision } = snapshot;
+    if (plan.changes.length === 0) return { plan, report: { revision, changes: [], schemaChanges: [] } };
+    const candidate = createSnapshot({ project, revision: revision + 1, records: plan.records }, snapshot);
+    let schema: GraphQLSchema;
+    try {
+      schema = live.build(candidate).schema;
+    } catch (error) {
+      throw new FStoreError('SCHEMA_INVALID', (error as Error).message, {}, [], { cause: error });
+    }
+    return {
+      plan,
+      report: { revision, changes: plan.changes, schemaChanges: await compare(live.current.schema, schema) },
+    };
+  }
+}
+
+async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<SchemaChange[]> {
+  const changes = await diff(before, after);
+  const levels: Record<CriticalityLevel, SchemaChange['criticality']> = {
+    [CriticalityLevel.Breaking]: 'BREAKING',
+    [CriticalityLevel.Dangerous]: 'DANGEROUS',
+    [CriticalityLevel.NonBreaking]: 'SAFE',
+  };
+  return changes.map(({ criticality, message, path }) => ({
+    criticality: levels[criticality.level],
+    message,
+    path: path ?? null,
+  }));
+}

@@ -1,0 +1,68 @@
+/** The fields of the root types that a data team's entities bring: one, many, and what changes. */
+import {
+  type GraphQLFieldConfig,
+  type GraphQLFieldConfigArgumentMap,
+  GraphQLID,
+  type GraphQLInputObjectType,
+  GraphQLList,
+  GraphQLNonNull,
+  type GraphQLObjectType,
+} from 'graphql';
+import type { EntityType } from '../../definition/entity-type.js';
+import type { ViewVersion } from '../../definition/view-version.js';
+import type { StreamedUpdate } from '../../retrieval/update-feed.js';
+import type { RequestContext } from '../request-context.js';
+import { type EntityObject, listArguments, readEntityKey, readKeyList } from './entity-object.js';
+
+type RootField = GraphQLFieldConfig<unknown, RequestContext>;
+
+/** An entity with its types of the schema. */
+export interface EntitySchema {
+  readonly entity: EntityType;
+  readonly type: GraphQLObjectType<EntityObject, RequestContext>;
+  readonly keyInput: GraphQLInputObjectType | null;
+}
+
+/** `user(id: ID!): User!` */
+export function oneEntityField({ entity, type }: EntitySchema): RootField {
+  const args: GraphQLFieldConfigArgumentMap = {};
+  for (const key of entity.keys)
+    args[key.field] = { type: new GraphQLNonNull(GraphQLID), description: `Join key \`${key.name}\`.` };
+  return {
+    type: new GraphQLNonNull(type),
+    description: `One ${entity.typeName} by its key. Whether it exists is for others to say: features tell by their status.`,
+    args,
+    resolve: (_, inputs): EntityObject => ({ typeName: entity.typeName, key: readEntityKey(entity, inputs, 'field') }),
+  };
+}
+
+/** `users(ids: [ID!]!): [User!]!`, in the order of the ids. */
+export function manyEntitiesField({ entity, type, keyInput }: EntitySchema): RootField {
+  return {
+    type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
+    description: `Many of ${entity.typeName}, in the order of their keys.`,
+    args: listArguments(keyInput, true, 'The keys asked for.'),
+    resolve: (_, args, context): EntityObject[] =>
+      (readKeyList(entity, args, context) ?? []).map((key) => ({ typeName: entity.typeName, key })),
+  };
+}
+
+/** `userStatsUpdated(ids: [ID!]): User!`: the entity each time the view has a new value for it. */
+export function viewUpdatedField(view: ViewVersion, { entity, type, keyInput }: EntitySchema): RootField {
+  return {
+    type: new GraphQLNonNull(type),
+    description: `The ${entity.typeName} each time \`${view.id}\` has a new value for it; the latest only, if you read slowly.`,
+    args: listArguments(keyInput, false, 'Only these; default: all.'),
+    extensions: { fstore: view.fingerprint },
+    subscribe: (_, args, context) => {
+      const keys = readKeyList(entity, args, context);
+      const interests = (keys?.map((key) => key.text) ?? [null]).map((key) => ({ view: view.id, key, tag: null }));
+      return context.services.updates.open(interests);
+    },
+    resolve: (source, _, context): EntityObject => {
+      const { update } = source as StreamedUpdate;
+      context.startEvent(view, update.key, update.value);
+      return { typeName: entity.typeName, key: update.key };
+    },
+  };
+}

@@ -1,0 +1,129 @@
+import {
+  type GraphQLFieldConfigArgumentMap,
+  type GraphQLFieldConfigMap,
+  GraphQLID,
+  GraphQLInputObjectType,
+  GraphQLList,
+  GraphQLNonNull,
+  GraphQLObjectType,
+} from 'graphql';
+import { type EntityKey, readKey } from '../../definition/entity-key.js';
+import type { EntityType } from '../../definition/entity-type.js';
+import { entityKeyType } from '../../definition/schema-names.js';
+import type { ViewVersion } from '../../definition/view-version.js';
+import { FStoreError } from '../../errors.js';
+import type { RequestContext } from '../request-context.js';
+import { DateTime } from '../scalars.js';
+
+/** An entity in an answer: what resolvers of the entity's fields get as their parent. */
+export interface EntityObject {
+  readonly typeName: string;
+  readonly key: EntityKey;
+}
+
+const id = new GraphQLNonNull(GraphQLID);
+
+/** Reads the key of an entity from named inputs; `place` is where they stand in a list. Throws KEY_INVALID. */
+export function readEntityKey(
+  entity: EntityType,
+  inputs: Readonly<Record<string, unknown>>,
+  name: 'field' | 'argument',
+  place?: string,
+): EntityKey {
+  const read = readKey(
+    entity.keys.map((key) => key.type),
+    entity.keys.map((key) => inputs[key[name]]),
+  );
+  if (read.ok) return read.key;
+  const own = entity.keys[read.part]?.[name] ?? '';
+  const field = place === undefined ? own : entity.keys.length === 1 ? place : `${place}.${own}`;
+  throw new FStoreError('KEY_INVALID', `${field} is no key of ${entity.typeName}: ${read.reason}`, { field });
+}
+
+/** Throws LIST_TOO_LONG if a list of keys is longer than one request may ask for. */
+export function checkListLength(length: number, field: string, context: RequestContext): void {
+  const { maxKeys } = context.services;
+  if (length > maxKeys) {
+    throw new FStoreError('LIST_TOO_LONG', `${field} has ${length} keys, at most ${maxKeys} are allowed`, { field });
+  }
+}
+
+/** The input type of a composite key, or null for a single key, which is an ID. */
+export function createKeyInput(entity: EntityType): GraphQLInputObjectType | null {
+  if (entity.keys.length === 1) return null;
+  return new GraphQLInputObjectType({
+    name: entityKeyType(entity.typeName),
+    description: `Identifies one ${entity.typeName}.`,
+    fields: Object.fromEntries(entity.keys.map((key) => [key.field, { type: id }])),
+  });
+}
+
+/** The arguments that name a list of entities: `ids` for a single key, `keys` for a composite one. */
+export function listArguments(
+  keyInput: GraphQLInputObjectType | null,
+  required: boolean,
+  description: string,
+): GraphQLFieldConfigArgumentMap {
+  const list = new GraphQLList(keyInput ? new GraphQLNonNull(keyInput) : id);
+  return { [keyInput ? 'keys' : 'ids']: { type: required ? new GraphQLNonNull(list) : list, description } };
+}
+
+/** Reads the argument of `listArguments`; null if it was not given. Throws KEY_INVALID, LIST_TOO_LONG. */
+export function readKeyList(
+  entity: EntityType,
+  args: Readonly<Record<string, unknown>>,
+  context: RequestContext,
+): EntityKey[] | null {
+  const name = entity.keys.length === 1 ? 'ids' : 'keys';
+  const list = args[name] as readonly unknown[] | null | undefined;
+  if (!list) return null;
+  checkListLength(list.length, name, context);
+  const [only] = entity.keys;
+  return list.map((item, index) => {
+    const inputs = entity.keys.length === 1 && only ? { [only.field]: item } : (item as Record<string, unknown>);
+    return readEntityKey(entity, inputs, 'field', `${name}.${index}`);
+  });
+}
+
+/** The object type of an entity: its key, and a field for each active version of each of its views. */
+export function createEntityObject(
+  entity: EntityType,
+  views: readonly { readonly view: ViewVersion; readonly type: GraphQLObjectType }[],
+): GraphQLObjectType<EntityObject, RequestContext> {
+  const keyFields = entity.keys.map((key) => key.field).join(' ');
+  return new GraphQLObjectType<EntityObject, RequestContext>({
+    name: entity.typeName,
+    description: entity.description ?? `Entity \`${entity.name}\`.`,
+    extensions: { key: keyFields },
+    fields: () => {
+      const fields: GraphQLFieldConfigMap<EntityObject, RequestContext> = {};
+      for (const [index, key] of entity.keys.entries()) {
+        fields[key.field] = {
+          type: id,
+          description: `Join key \`${key.name}\`.`,
+          resolve: (parent) => parent.key.parts[index],
+        };
+      }
+      for (const { view, type } of views) {
+        fields[view.fieldName] = {
+          type,
+          description: type.description ?? null,
+          ...(view.current
+            ? {}
+            : { deprecationReason: `Version ${view.version} of ${view.name}; a newer one is served.` }),
+          args: { asOf: { type: DateTime, description: 'The instant whose value is asked for; default: now.' } },
+          extensions: { fstore: view.fingerprint },
+          resolve: (parent, args, context) => {
+            const asOf = args.asOf as number | null | undefined;
+            if (asOf === null || asOf === undefined) return context.loader.load(view, parent.key);
+            if (asOf > context.loader.now) {
+              throw new FStoreError('BAD_REQUEST', 'asOf lies in the future', { field: 'asOf' });
+            }
+            return context.loader.loadAsOf(view, parent.key, asOf);
+          },
+        };
+      }
+      return fields;
+    },
+  });
+}

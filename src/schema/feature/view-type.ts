@@ -1,0 +1,65 @@
+import { GraphQLEnumType, type GraphQLFieldConfigMap, GraphQLInt, GraphQLNonNull, GraphQLObjectType } from 'graphql';
+import type { ViewVersion } from '../../definition/view-version.js';
+import type { FeatureRow } from '../../retrieval/feature-row.js';
+import { DateTime, graphqlTypeOf } from '../scalars.js';
+
+export const FeatureStatusEnum = new GraphQLEnumType({
+  name: 'FeatureStatus',
+  description: 'Why a feature has the value that it has.',
+  values: {
+    PRESENT: { description: 'The value is there.' },
+    NULL_VALUE: { description: 'A row is there, and it holds null for this feature.' },
+    NOT_FOUND: { description: 'Nothing is known of this entity.' },
+    OUTSIDE_MAX_AGE: { description: "The newest value is older than the view's TTL." },
+    FORBIDDEN: { description: 'The caller may not see this feature.' },
+    UNAVAILABLE: { description: 'No store could answer in time; ask again.' },
+  },
+});
+
+/** Marks a generated field with what it serves, so that a reload can tell whether it still serves the same. */
+export interface ServedField {
+  readonly fstore: string;
+}
+
+/** The text that documents a view in the schema. */
+export function describeView(view: ViewVersion): string {
+  return [
+    view.description ?? `Features of \`${view.name}\`.`,
+    `View \`${view.id}\` of entity \`${view.entity}\`, from source \`${view.source}\`.`,
+    view.ttl === null ? null : `Values older than ${view.ttl / 1000} s are OUTSIDE_MAX_AGE.`,
+    view.owner ? `Owner: ${view.owner}.` : null,
+  ]
+    .filter((line) => line !== null)
+    .join('\n');
+}
+
+/** The object type of a view version: its features, each a synchronous read of a loaded row, and when and why. */
+export function createViewType(view: ViewVersion): GraphQLObjectType<FeatureRow> {
+  return new GraphQLObjectType<FeatureRow>({
+    name: view.typeName,
+    description: describeView(view),
+    fields: () => {
+      const fields: GraphQLFieldConfigMap<FeatureRow, unknown> = {};
+      for (const [index, feature] of view.features.entries()) {
+        fields[feature.graphqlName] = {
+          type: graphqlTypeOf(feature.type),
+          description: feature.description ?? null,
+          resolve: (row) => (row.values === null ? null : row.values[index]),
+          extensions: { fstore: `${view.fingerprint}:${feature.name}` } satisfies ServedField,
+        };
+      }
+      fields.eventTime = { type: DateTime, description: 'When the row happened.', resolve: (row) => row.eventTime };
+      fields.status = {
+        type: new GraphQLNonNull(FeatureStatusEnum),
+        description: 'Whether there is a row, and why not.',
+        resolve: (row) => row.status,
+      };
+      fields.version = {
+        type: new GraphQLNonNull(GraphQLInt),
+        description: 'Version of the view.',
+        resolve: () => view.version,
+      };
+      return fields;
+    },
+  });
+}

@@ -1,0 +1,46 @@
+import type { EntityKey } from '../definition/entity-key.js';
+import type { ViewVersion } from '../definition/view-version.js';
+import type { Ingestion } from '../materialization/ingestion.js';
+import type { Registry } from '../registry/registry.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import { FeatureLoader } from '../retrieval/feature-loader.js';
+import { rowAt } from '../retrieval/feature-row.js';
+import type { OnlineQuery } from '../retrieval/online-query.js';
+import type { UpdateFeed } from '../retrieval/update-feed.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import type { DefinitionApply } from './definition-apply.js';
+
+/** What one process gives to every request. */
+export interface RequestServices {
+  readonly query: OnlineQuery;
+  readonly updates: UpdateFeed;
+  readonly ingestion: Ingestion;
+  readonly offline: OfflineStore;
+  readonly registry: Registry;
+  readonly apply: DefinitionApply;
+  readonly snapshot: () => Snapshot;
+  readonly now: () => number;
+  /** How many entities one field may ask for. */
+  readonly maxKeys: number;
+}
+
+/** What the resolvers of one request share. A subscription calls `startEvent` for each of its events. */
+export class RequestContext {
+  loader: FeatureLoader;
+
+  constructor(
+    readonly services: RequestServices,
+    /** Who asks; for the audit record. */
+    readonly actor: string,
+  ) {
+    this.loader = new FeatureLoader(services.query, services.now());
+  }
+
+  /** Begins an event of a subscription: values are read anew; the value that the event carries need not be read. */
+  startEvent(view: ViewVersion, key: EntityKey, packed: Buffer): void {
+    const now = this.services.now();
+    this.loader = new FeatureLoader(this.services.query, now);
+    const unpacked = this.services.query.codecOf(view).decode(packed);
+    if (unpacked?.row && unpacked.row.eventTime <= now) this.loader.prime(view, key, rowAt(view, unpacked.row, now));
+  }
+}

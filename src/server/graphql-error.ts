@@ -1,0 +1,53 @@
+/** What clients see of errors: those of the table as they are, GraphQL's own, and nothing of any other. */
+import { type ExecutionResult, type FormattedExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { ERRORS, FStoreError } from '../errors.js';
+
+/** Logs an error that nobody foresaw; returns the id under which it was logged. */
+export type ReportDefect = (error: unknown) => string;
+
+function unwrap(error: unknown): unknown {
+  return error instanceof GraphQLError && error.originalError ? unwrap(error.originalError) : error;
+}
+
+/** The form of an error in a GraphQL answer. Defects keep their path only, and are reported. */
+export function formatGraphqlError(
+  formatted: GraphQLFormattedError,
+  error: unknown,
+  report: ReportDefect,
+): GraphQLFormattedError {
+  const cause = unwrap(error);
+  const { locations, path } = formatted;
+  const place = { ...(locations ? { locations } : {}), ...(path ? { path } : {}) };
+  if (cause instanceof FStoreError) return { message: cause.message, ...place, extensions: cause.extensions };
+  const limit = formatted.extensions?.limit;
+  if (limit) {
+    const { cause: why, cure, status } = ERRORS.OPERATION_TOO_COMPLEX;
+    return {
+      message: formatted.message,
+      ...place,
+      extensions: { code: 'OPERATION_TOO_COMPLEX', status, cause: why, cure },
+    };
+  }
+  // GraphQL's own findings (syntax, validation, coercion) come without a cause of ours.
+  if (cause instanceof GraphQLError) {
+    const { stacktrace: _, ...extensions } = formatted.extensions ?? {};
+    return { message: formatted.message, ...place, extensions: { code: 'BAD_REQUEST', ...extensions } };
+  }
+  const { cure, status } = ERRORS.INTERNAL;
+  return { message: 'Internal error', ...place, extensions: { code: 'INTERNAL', status, cure, report: report(error) } };
+}
+
+/** Applies `formatGraphqlError` to errors that no Apollo Server has formatted (WebSocket, SSE). */
+export function formatErrors(errors: readonly GraphQLError[], report: ReportDefect): GraphQLFormattedError[] {
+  return errors.map((error) => formatGraphqlError(error.toJSON(), error, report));
+}
+
+/** A result as the libraries of the doors hand it over. */
+type GraphqlResult = { [Name in keyof ExecutionResult]?: ExecutionResult[Name] | undefined };
+
+/** Applies `formatErrors` to a result. */
+export function formatResult(result: GraphqlResult, report: ReportDefect): FormattedExecutionResult {
+  return result.errors?.length
+    ? { ...result, errors: formatErrors(result.errors, report) }
+    : (result as FormattedExecutionResult);
+}

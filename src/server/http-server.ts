@@ -1,0 +1,166 @@
+/**
+ * The API process's doors over HTTP: GraphQL, SSE, WebSocket, REST and health.
+ *
+ * Invariants
+ * 1. Every door but /health and /ready asks for authentication first.
+ * 2. Every refusal has a code of the table; a defect shows an id and no more.
+ * 3. `close` ends in this order: no new work, running operations finish, connections close.
+ */
+import { randomUUID } from 'node:crypto';
+import { ApolloServer } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginInlineTraceDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { ERRORS, FStoreError } from '../errors.js';
+import type { LiveSchema } from '../schema/live-schema.js';
+import { RequestContext, type RequestServices } from '../schema/request-context.js';
+import type { Authenticate } from './authentication.js';
+import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
+import { limitRules, type OperationLimits } from './operation-limits.js';
+import { registerRest } from './rest.js';
+import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
+
+export interface HttpServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly live: LiveSchema;
+  readonly services: RequestServices;
+  readonly authenticate: Authenticate;
+  readonly limits: OperationLimits & { readonly maxBodyBytes: number };
+  readonly log: Logger;
+  /** One entry for each thing that must answer for this process to be ready. */
+  readonly probes: Readonly<Record<string, () => Promise<void>>>;
+}
+
+/** A server that listens. */
+export interface HttpServer {
+  /** `http://host:port` */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const GRAPHQL_PATH = '/graphql';
+const OPEN_PATHS = new Set(['/health', '/ready']);
+const PROBE_TIMEOUT = 2_000;
+
+function errorBody(error: FStoreError): Record<string, unknown> {
+  return { error: { message: error.message, ...error.extensions } };
+}
+
+function actorOf(request: FastifyRequest): string {
+  return (request.raw as { actor?: string }).actor ?? 'anonymous';
+}
+
+/** Opens all doors and resolves once they take requests. */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { live, services, limits, log, authenticate } = options;
+  const report: ReportDefect = (error) => {
+    const id = randomUUID();
+    log.error({ err: error, report: id }, 'defect');
+    return id;
+  };
+  const rules = limitRules(limits);
+  const apollo = new ApolloServer<RequestContext>({
+    gateway: live.gateway(),
+    introspection: true,
+    includeStacktraceInErrorResponses: false,
+    hideSchemaDetailsFromClientErrors: false,
+    maxRecursiveSelections: true,
+    parseOptions: { maxTokens: limits.maxTokens },
+    validationRules: rules,
+    formatError: (formatted, error) => formatGraphqlError(formatted, error, report),
+    logger: log,
+    stopOnTerminationSignals: false,
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginInlineTraceDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+    ],
+  });
+  await apollo.start();
+
+  const app = Fastify({ bodyLimit: limits.maxBodyBytes, forceCloseConnections: 'idle', logger: false });
+  app.addHook('onRequest', async (request) => {
+    if (OPEN_PATHS.has(request.url)) return;
+    (request.raw as { actor?: string }).actor = authenticate(request.headers.authorization);
+  });
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const known = error instanceof FStoreError ? error : refusalOf(error);
+    if (known) return reply.code(known.entry.status).send(errorBody(known));
+    const id = report(error);
+    return reply.code(500).send({
+      error: { message: 'Internal error', code: 'INTERNAL', status: 500, cure: ERRORS.INTERNAL.cure, report: id },
+    });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const error = new FStoreError('NOT_FOUND', `there is no ${request.method} ${request.url.slice(0, 200)}`);
+    return reply.code(404).send(errorBody(error));
+  });
+  app.route({
+    url: GRAPHQL_PATH,
+    method: ['GET', 'POST'],
+    handler: fastifyApolloHandler(apollo, {
+      context: async (request) => new RequestContext(services, actorOf(request)),
+    }),
+  });
+  const door = { live, services, authenticate, limits, rules, report };
+  app.route({ url: `${GRAPHQL_PATH}/stream`, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(door) });
+  registerRest(app, services, actorOf);
+  registerHealth(app, options);
+  const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, door);
+  const url = await app.listen({ host: options.host, port: options.port });
+  return {
+    url,
+    close: async () => {
+      // Streams end first: while one is open, its connection is never idle.
+      await services.updates.stop();
+      await closeWebSockets();
+      await app.close();
+      await apollo.stop();
+    },
+  };
+}
+
+/** What Fastify refuses by itself, in words of the table; null for anything else. */
+function refusalOf(error: FastifyError): FStoreError | null {
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new FStoreError('EVENT_TOO_LARGE', 'the request body is too large');
+  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
+    return new FStoreError('BAD_REQUEST', error.message);
+  }
+  return null;
+}
+
+function registerHealth(app: FastifyInstance, { probes, live }: HttpServerOptions): void {
+  app.get('/health', async () => ({ status: 'ok', revision: live.current.snapshot.revision }));
+  app.get('/ready', async (_, reply) => {
+    const names = Object.keys(probes);
+    const results = await Promise.all(
+      names.map(async (name) => {
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<never>((_, reject) => {
+          timer = setTimeout(() => reject(new Error('no answer in time')), PROBE_TIMEOUT);
+        });
+        try {
+          await Promise.race([probes[name]!(), late]);
+          return [name, 'ok'] as const;
+        } catch (error) {
+          return [name, (error as Error).message] as const;
+        } finally {
+          clearTimeout(timer);
+        }
+      }),
+    );
+    const ready = results.every(([, state]) => state === 'ok');
+    return reply
+      .code(ready ? 200 : 503)
+      .send({ status: ready ? 'ok' : 'unavailable', stores: Object.fromEntries(results) });
+  });
+}

@@ -1,0 +1,151 @@
+/**
+ * Job: start a program that can not outlive this process, not even when this process is killed with SIGKILL.
+ *
+ * How: `sh` forks a watcher, then becomes the program (`exec`), so the pid we hold is the program's own and its exit code
+ * reaches us untouched. The watcher, detached from the program, reads a pipe whose other end only we hold:
+ *   a line  → the program is gone, and we saw it: the watcher leaves (its pid may already belong to someone else);
+ *   the end → we are gone: the watcher sends the stop signal, and SIGKILL ten seconds later.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const graceSeconds = 10;
+
+const supervisor = `
+( (
+  if read -r line <&3; then exit 0; fi
+  kill -s "$STOP_SIGNAL" $$ 2>/dev/null
+  i=0
+  while [ $i -lt ${graceSeconds * 10} ] && kill -0 $$ 2>/dev/null; do sleep 0.1; i=$((i+1)); done
+  kill -s KILL $$ 2>/dev/null
+) </dev/null >/dev/null 2>&1 & )
+unset STOP_SIGNAL
+exec "$@" 3<&-
+`;
+
+/** How a process ended: exactly one of the two is not null. */
+export interface ProcessExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface ProcessOptions {
+  /** Added to this process's own environment; undefined removes a variable. */
+  readonly env?: Record<string, string | undefined>;
+  readonly cwd?: string;
+  /** Run as this user; only root can ask for it. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Standard output and standard error are appended to it; without it they go to this process's own. */
+  readonly logFile?: string;
+  /** What asks the program to stop; SIGTERM unless told (PostgreSQL wants SIGINT). */
+  readonly stopSignal?: 'SIGTERM' | 'SIGINT';
+  /** Keep the terminal: standard input and Ctrl-C reach the program. */
+  readonly foreground?: boolean;
+}
+
+export interface RunningProcess {
+  /** The program's own pid, not a shell's. */
+  readonly pid: number;
+  /** Resolves when the program has ended; never rejects. */
+  readonly exited: Promise<ProcessExit>;
+  /** Sends a signal to the program itself; false when it has already ended. */
+  kill(signal: NodeJS.Signals): boolean;
+  /** Asks the program to stop, kills it after ten seconds; resolves when it has ended. */
+  stop(): Promise<ProcessExit>;
+  /** The last lines of the log file, for error messages; empty without a log file. */
+  logTail(lines?: number): string;
+}
+
+/**
+ * Starts a program under the supervisor above.
+ *
+ * @param command a program on PATH or the path of one
+ * @returns the running program; it may end right away, for instance with code 127 when `command` does not exist
+ * @throws when no process can be started at all
+ */
+export function startProcess(command: string, args: readonly string[], options: ProcessOptions = {}): RunningProcess {
+  const { logFile, stopSignal = 'SIGTERM', foreground = false } = options;
+  const log = logFile === undefined ? undefined : openSync(logFile, 'a');
+  const output = log ?? 'inherit';
+  const child = spawn('sh', ['-c', supervisor, 'sh', command, ...args], {
+    env: { ...process.env, ...options.env, STOP_SIGNAL: stopSignal.slice(3) },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.uid === undefined ? {} : { uid: options.uid }),
+    ...(options.gid === undefined ? {} : { gid: options.gid }),
+    // A session of its own: Ctrl-C reaches only us, and we stop servers after the tests that use them.
+    detached: !foreground,
+    stdio: [foreground ? 'inherit' : 'ignore', output, output, 'pipe'],
+  });
+  if (log !== undefined) closeSync(log);
+  const lifeline = child.stdio[3] as Writable;
+  lifeline.on('error', () => {});
+  const exited = new Promise<ProcessExit>((resolve) => {
+    child.once('exit', (code, signal) => {
+      lifeline.end('gone\n');
+      resolve({ code, signal });
+    });
+    child.once('error', () => resolve({ code: 127, signal: null }));
+  });
+  if (child.pid === undefined) throw new Error(`can not start ${command}: is there an "sh" on PATH?`);
+  return {
+    pid: child.pid,
+    exited,
+    kill: (signal) => child.kill(signal),
+    async stop() {
+      child.kill(stopSignal);
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceSeconds * 1_000);
+      const exit = await exited;
+      clearTimeout(timer);
+      return exit;
+    },
+    logTail(lines = 30) {
+      if (logFile === undefined) return '';
+      return readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+    },
+  };
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @throws with the tail of its log when it ends with anything but code 0
+ */
+export async function runProcess(command: string, args: readonly string[], options: ProcessOptions = {}) {
+  const running = startProcess(command, args, options);
+  const { code, signal } = await running.exited;
+  if (code !== 0) throw new Error(`${command} ended with ${signal ?? `code ${code}`}\n${running.logTail()}`);
+}
+
+/**
+ * Asks until a probe succeeds.
+ *
+ * @param probe throws while the server is not ready
+ * @returns what the probe returned
+ * @throws with the tail of the process's log when it ends first, or with the last failure when time is up
+ */
+export async function whenReady<T>(
+  running: RunningProcess,
+  probe: () => Promise<T>,
+  { timeoutMs = 60_000, everyMs = 50 } = {},
+): Promise<T> {
+  let ended: ProcessExit | undefined;
+  void running.exited.then((exit) => {
+    ended = exit;
+  });
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await probe();
+    } catch (failure) {
+      const state = ended as ProcessExit | undefined;
+      if (state) throw new Error(`it ended with ${state.signal ?? `code ${state.code}`}\n${running.logTail()}`);
+      if (Date.now() > deadline) {
+        throw new Error(`not ready after ${timeoutMs} ms: ${String(failure)}\n${running.logTail()}`);
+      }
+      await sleep(everyMs);
+    }
+  }
+}
