@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
 import type { Snapshot } from '../registry/snapshot.js';
@@ -20,7 +21,7 @@ export interface WorkerOptions {
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
-const _RETRY_PAUSE = 1_000;
+const RETRY_PAUSE = 1_000;
 
 interface Consumption {
   readonly topic: string;
@@ -46,11 +47,7 @@ export class Worker {
   async start(): Promise<void> {
     const { follower } = this.#options;
     await this.#adopt(follower.current);
-    this.#forget = follower.onChange((snapshot) => {
-      this.#following = this.#following
-        .then(() => this.#adopt(snapshot))
-        .catch((error: unknown) => this.#failed('adopt', error));
-    });
+    this.#forget = follower.onChange(() => this.#follow());
     this.#scheduleSweep();
   }
 
@@ -61,6 +58,20 @@ export class Worker {
     await this.#following;
     await Promise.all([...this.#consumptions.values()].map(async (one) => (await one.subscription).stop()));
     await this.#sweeping;
+  }
+
+  #follow(): void {
+    this.#following = this.#following.then(async () => {
+      while (!this.#stopped) {
+        try {
+          await this.#adopt(this.#options.follower.current);
+          return;
+        } catch (error) {
+          this.#failed('adopt', error);
+          await delay(RETRY_PAUSE);
+        }
+      }
+    });
   }
 
   async #adopt(snapshot: Snapshot): Promise<void> {

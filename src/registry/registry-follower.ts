@@ -22,8 +22,10 @@ export class RegistryFollower {
   readonly #log: (message: string, error: unknown) => void;
   readonly #listeners = new Set<(snapshot: Snapshot) => void>();
   #current: Snapshot;
-  #refreshing: Promise<void> | null = null;
-  #again = false;
+  /** The load under way, or the last one; never rejects. */
+  #running: Promise<void> = Promise.resolve();
+  /** The load that has not begun yet. */
+  #next: Promise<Snapshot> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #unwatch: (() => Promise<void>) | null = null;
   #stopped = false;
@@ -54,37 +56,39 @@ export class RegistryFollower {
   }
 
   /** Catches up with the registry. Throws REGISTRY_UNAVAILABLE. */
-  async refresh(): Promise<Snapshot> {
-    // A load that is under way may have begun before the change that the caller knows of: one more follows it.
-    if (this.#refreshing) {
-      this.#again = true;
-      await this.#refreshing;
-      if (this.#refreshing) await this.#refreshing;
-      return this.#current;
+  refresh(): Promise<Snapshot> {
+    // A load under way may have begun before the change that the caller knows of, so one more follows it; all who wait
+    // for that one share it.
+    if (!this.#next) {
+      const after = this.#running.then(() => {
+        this.#next = null;
+        return this.#load();
+      });
+      this.#next = after;
+      this.#running = after.then(
+        () => {},
+        () => {},
+      );
     }
-    this.#refreshing = this.#load().finally(() => {
-      this.#refreshing = null;
-    });
-    await this.#refreshing;
-    return this.#current;
+    return this.#next;
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     await this.#unwatch?.();
-    await this.#refreshing?.catch(() => {});
+    await this.#running;
   }
 
-  async #load(): Promise<void> {
-    do {
-      this.#again = false;
-      if ((await this.#registry.revision()) <= this.#current.revision) continue;
+  async #load(): Promise<Snapshot> {
+    if ((await this.#registry.revision()) > this.#current.revision) {
       const snapshot = createSnapshot(await this.#registry.load(), this.#current);
-      if (snapshot.revision <= this.#current.revision) continue;
-      this.#current = snapshot;
-      for (const listener of this.#listeners) listener(snapshot);
-    } while (this.#again);
+      if (snapshot.revision > this.#current.revision) {
+        this.#current = snapshot;
+        for (const listener of this.#listeners) listener(snapshot);
+      }
+    }
+    return this.#current;
   }
 
   async #refreshQuietly(): Promise<void> {

@@ -47,7 +47,6 @@ type GraphqlResult = { [Name in keyof ExecutionResult]?: ExecutionResult[Name] |
 
 /** Applies `formatErrors` to a result. */
 export function formatResult(result: GraphqlResult, report: ReportDefect): FormattedExecutionResult {
-  return result.errors?.length
-    ? { ...result, errors: formatErrors(result.errors, report) }
-    : (result as FormattedExecutionResult);
+  const formatted = result.errors?.length ? { ...result, errors: formatErrors(result.errors, report) } : result;
+  return formatted as FormattedExecutionResult;
 }

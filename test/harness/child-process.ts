@@ -84,7 +84,7 @@ export function startProcess(command: string, args: readonly string[], options: 
   lifeline.on('error', () => {});
   const exited = new Promise<ProcessExit>((resolve) => {
     child.once('exit', (code, signal) => {
-      lifeline.end('gone\n');
+      lifeline.end('gone\n', () => lifeline.destroy());
       resolve({ code, signal });
     });
     child.once('error', () => resolve({ code: 127, signal: null }));

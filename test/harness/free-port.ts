@@ -29,7 +29,9 @@ export async function freePorts(count: number): Promise<number[]> {
     if (await isFree(port)) ports.push(port);
   }
   if (ports.length < count) {
-    throw new Error(`no ${count} free ports on 127.0.0.1 between ${lowestPort} and ${highestPort}: stop what holds them`);
+    throw new Error(
+      `no ${count} free ports on 127.0.0.1 between ${lowestPort} and ${highestPort}: stop what holds them`,
+    );
   }
   return ports;
 }

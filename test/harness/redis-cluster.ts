@@ -1,0 +1,90 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { whenReady } from './child-process.js';
+import { freePorts } from './free-port.js';
+import { redisBinary, redisClient, redisVersion, startRedisProcess } from './redis-server.js';
+import type { TestServer } from './test-server.js';
+
+const slotCount = 16_384;
+
+/** A node of a cluster to be: where clients reach it, and where its peers do. */
+export interface ClusterNode {
+  readonly port: number;
+  readonly busPort: number;
+}
+
+async function agrees(client: Redis, nodeCount: number): Promise<void> {
+  const info = String(await client.call('CLUSTER', 'INFO'));
+  const peers = String(await client.call('CLUSTER', 'NODES'))
+    .trim()
+    .split('\n');
+  const whole = /cluster_state:ok/.test(info) && new RegExp(`cluster_size:${nodeCount}\\b`).test(info);
+  if (!whole || peers.length !== nodeCount || peers.some((peer) => / (handshake|fail\??)/.test(peer))) {
+    throw new Error(`the cluster has not formed: ${info}`);
+  }
+}
+
+/**
+ * Makes one cluster of empty nodes on 127.0.0.1: deals the slots out, introduces the nodes, waits until all agree.
+ *
+ * @throws when they do not agree within 30 s
+ */
+export async function formCluster(nodes: readonly ClusterNode[]): Promise<void> {
+  const clients = nodes.map((node) => redisClient(`redis://127.0.0.1:${node.port}`));
+  try {
+    for (const [index, client] of clients.entries()) {
+      await client.connect();
+      const first = Math.floor((index * slotCount) / nodes.length);
+      const last = Math.floor(((index + 1) * slotCount) / nodes.length) - 1;
+      await client.call('CLUSTER', 'ADDSLOTSRANGE', first, last);
+      await client.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
+    }
+    for (const client of clients) {
+      for (const { port, busPort } of nodes) await client.call('CLUSTER', 'MEET', '127.0.0.1', port, busPort);
+    }
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      try {
+        await Promise.all(clients.map((client) => agrees(client, nodes.length)));
+        return;
+      } catch (failure) {
+        if (Date.now() > deadline) throw failure;
+        await sleep(50);
+      }
+    }
+  } finally {
+    for (const client of clients) client.disconnect();
+  }
+}
+
+/** Starts three masters, without replicas, on free ports; the endpoint is "host:port,host:port,host:port". */
+export async function startRedisCluster(dataFolder: string): Promise<TestServer> {
+  const binary = await redisBinary();
+  const ports = await freePorts(6);
+  const nodes = ports.slice(0, 3).map((port, index): ClusterNode => ({ port, busPort: ports[index + 3] as number }));
+  const running = await Promise.all(
+    nodes.map(({ port, busPort }) => {
+      const settings = [
+        '--cluster-enabled',
+        'yes',
+        '--cluster-port',
+        String(busPort),
+        '--cluster-node-timeout',
+        '5000',
+      ];
+      return startRedisProcess(binary, port, join(dataFolder, String(port)), settings);
+    }),
+  );
+  const stop = async () => void (await Promise.all(running.map((node) => node.stop())));
+  try {
+    const versions = await Promise.all(
+      nodes.map(({ port }, index) => whenReady(running[index]!, () => redisVersion(`redis://127.0.0.1:${port}`))),
+    );
+    await formCluster(nodes);
+    return { endpoint: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','), version: versions[0] as string, stop };
+  } catch (failure) {
+    await stop();
+    throw failure;
+  }
+}

@@ -1,0 +1,108 @@
+/** A whole FStore on fakes, for units of the schema: registry, stores and bus in memory, a clock that the test sets. */
+import { type ExecutionResult, graphql } from 'graphql';
+import { Ingestion } from '../../../src/materialization/ingestion.js';
+import { Worker } from '../../../src/materialization/worker.js';
+import { Writer } from '../../../src/materialization/writer.js';
+import { RegistryFollower } from '../../../src/registry/registry-follower.js';
+import { OnlineQuery } from '../../../src/retrieval/online-query.js';
+import { UpdateFeed } from '../../../src/retrieval/update-feed.js';
+import { buildControlSchema, reservedNames } from '../../../src/schema/control/control-schema.js';
+import { DefinitionApply } from '../../../src/schema/definition-apply.js';
+import { LiveSchema } from '../../../src/schema/live-schema.js';
+import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
+import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
+import { isNewer } from '../../../src/store/value-codec.js';
+import { MemoryBus } from './memory-bus.js';
+import { MemoryRegistry } from './memory-registry.js';
+import { NaiveOfflineStore } from './naive-offline-store.js';
+
+/** An online store without expiry that counts its calls and fails on demand. */
+export class CountingOnlineStore implements OnlineStore {
+  readonly entries = new Map<string, Buffer>();
+  readonly calls = { read: 0, write: 0 };
+  failing = false;
+
+  async read(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    this.calls.read += 1;
+    if (this.failing) throw new Error('the store is down');
+    return keys.map((key) => this.entries.get(key) ?? null);
+  }
+
+  async write(entries: readonly OnlineEntry[]): Promise<void> {
+    this.calls.write += 1;
+    if (this.failing) throw new Error('the store is down');
+    for (const { key, value } of entries) {
+      const stored = this.entries.get(key);
+      if (!stored || isNewer(value, stored)) this.entries.set(key, value);
+    }
+  }
+
+  async ping(): Promise<void> {}
+  async close(): Promise<void> {}
+}
+
+export interface MemoryFStore {
+  readonly online: CountingOnlineStore;
+  readonly offline: NaiveOfflineStore;
+  readonly bus: MemoryBus;
+  readonly live: LiveSchema;
+  readonly services: RequestServices;
+  readonly clock: { now: number };
+  run(source: string, variables?: Record<string, unknown>): Promise<ExecutionResult>;
+  apply(definitions: readonly unknown[], options?: { prune?: boolean; allowBreaking?: boolean }): Promise<number>;
+  push(events: readonly unknown[]): Promise<number>;
+  context(): RequestContext;
+  close(): Promise<void>;
+}
+
+/** Starts an FStore on fakes at the instant `now`. */
+export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promise<MemoryFStore> {
+  const clock = { now };
+  const registry = new MemoryRegistry();
+  const online = new CountingOnlineStore();
+  const offline = new NaiveOfflineStore();
+  const bus = new MemoryBus();
+  const limits = { clockSkew: 60_000, maxBytes: 100_000 };
+  const follower = await RegistryFollower.start({ registry, pollInterval: 60_000 });
+  const control = buildControlSchema();
+  const live = new LiveSchema(control, follower.current);
+  follower.onChange((snapshot) => live.publish(snapshot));
+  const writer = new Writer({ project: 'test', online, offline, bus });
+  const time = (): number => clock.now;
+  const worker = new Worker({ follower, bus, offline, writer, limits, now: time });
+  const updates = new UpdateFeed();
+  await updates.start(bus, 'test');
+  await worker.start();
+  const query = new OnlineQuery({ project: 'test', online, offline, onlinePause: 0 });
+  const services: RequestServices = {
+    query,
+    updates,
+    ingestion: new Ingestion({ bus, offline, limits, now: time }),
+    offline,
+    registry,
+    apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
+    snapshot: () => live.current.snapshot,
+    now: time,
+    maxKeys: 1_000,
+  };
+  const context = (): RequestContext => new RequestContext(services, 'test');
+  return {
+    online,
+    offline,
+    bus,
+    live,
+    services,
+    clock,
+    context,
+    run: (source, variableValues) =>
+      graphql({ schema: live.current.schema, source, contextValue: context(), variableValues: variableValues ?? {} }),
+    apply: async (definitions, { prune = false, allowBreaking = false } = {}) =>
+      (await services.apply.apply({ definitions, prune, retire: [] }, allowBreaking, 'test')).revision,
+    push: (events) => services.ingestion.ingest(live.current.snapshot, 'transactions', events),
+    close: async () => {
+      await worker.stop();
+      await updates.stop();
+      await follower.stop();
+    },
+  };
+}
