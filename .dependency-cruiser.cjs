@@ -9,14 +9,27 @@ const rooms = {
   materialization: ['definition', 'aggregation', 'registry', 'store', 'bus'],
   monitoring: ['definition', 'aggregation', 'registry', 'store', 'bus'],
   schema: ['definition', 'aggregation', 'registry', 'store', 'bus', 'retrieval', 'materialization', 'monitoring'],
-  server: ['definition', 'aggregation', 'registry', 'store', 'bus', 'retrieval', 'materialization', 'monitoring', 'schema'],
+  server: [
+    'definition',
+    'aggregation',
+    'registry',
+    'store',
+    'bus',
+    'retrieval',
+    'materialization',
+    'monitoring',
+    'schema',
+  ],
 };
 const roomRules = Object.entries(rooms).map(([room, left]) => ({
   name: `room-${room}`,
   comment: `${room}/ may import only: ${[...left, 'errors.ts', 'config.ts'].join(', ')}`,
   severity: 'error',
   from: { path: `^src/${room}/` },
-  to: { path: '^src/', pathNot: `^src/(${[room, ...left].join('|')})/|^src/errors\\.ts$${room === 'server' ? '|^src/config\\.ts$' : ''}` },
+  to: {
+    path: '^src/',
+    pathNot: `^src/(${[room, ...left].join('|')})/|^src/errors\\.ts$${room === 'server' ? '|^src/config\\.ts$' : ''}`,
+  },
 }));
 const drivers = {
   redis: '^ioredis$|node_modules/ioredis/',

@@ -34,7 +34,7 @@ export async function startComposeServers(names: readonly ServerName[]) {
   const env = {
     ...process.env,
     FSTORE_API_KEY_SHA256: 'not-used-by-the-servers',
-    FSTORE_DATABASE_PASSWORD: 'fstore',
+    POSTGRES_PASSWORD: 'fstore',
     REDIS_PORT: String(redis),
     POSTGRES_PORT: String(postgres),
     MONGO_PORT: String(mongo),

@@ -109,8 +109,8 @@ export async function startKafka(dataFolder: string): Promise<TestServer> {
   await mkdir(dataFolder, { recursive: true });
   await writeFile(settingsFile, settings(port, controllerPort, dataFolder));
 
-  // AppInfoParser says the version, the only place where the broker does.
-  const logging = ['defaultLogLevel=warn', 'log.org.apache.kafka.common.utils.AppInfoParser=info'];
+  // Its AppInfoParser logs the version, the only place where the broker tells it.
+  const logging = ['defaultLogLevel=warn', 'log.org.apache.kafka.common.utils=info'];
   const runtime = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
   runtime.push(...logging.map((setting) => `-Dorg.slf4j.simpleLogger.${setting}`));
   const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', settingsFile];

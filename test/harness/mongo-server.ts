@@ -34,7 +34,7 @@ async function withAdmin<T>(
  * @throws when it can not be reached
  */
 export async function mongoVersion(url: string): Promise<string> {
-  return withAdmin(url, async (command) => `mongodb ${String((await command({ buildInfo: 1 }))['version'])}`);
+  return withAdmin(url, async (command) => `mongodb ${String((await command({ buildInfo: 1 })).version)}`);
 }
 
 /** Starts a replica set of one node, because transactions and change streams need one; ready when it is primary. */
@@ -53,7 +53,7 @@ export async function startMongo(dataFolder: string): Promise<TestServer> {
     await withAdmin(direct, async (command) => {
       await command({ replSetInitiate: config });
       await whenReady(running, async () => {
-        if ((await command({ hello: 1 }))['isWritablePrimary'] !== true) throw new Error('it is not primary yet');
+        if ((await command({ hello: 1 })).isWritablePrimary !== true) throw new Error('it is not primary yet');
       });
     });
     const endpoint = `mongodb://127.0.0.1:${port}/?replicaSet=rs0`;

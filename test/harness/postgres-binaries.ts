@@ -40,7 +40,7 @@ async function embeddedFolder(): Promise<string> {
   }
   const { version } = JSON.parse(await readFile(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
   return cachedFolder(`postgres-${version}-${process.arch}`, async (draft) => {
-    await cp(join(packageFolder, 'native'), draft, { recursive: true });
+    await cp(join(packageFolder, 'native'), draft, { recursive: true, verbatimSymlinks: true });
     const links = JSON.parse(await readFile(join(draft, 'pg-symlinks.json'), 'utf8')) as {
       source: string;
       target: string;

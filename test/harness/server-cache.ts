@@ -27,7 +27,7 @@ export async function exists(path: string, mode = constants.F_OK): Promise<boole
 /** The full path of the first of `names` that is an executable file on PATH, or undefined. */
 export async function programOnPath(...names: string[]): Promise<string | undefined> {
   for (const name of names) {
-    for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
       const path = join(folder, name);
       if ((await exists(path, constants.X_OK)) && (await stat(path)).isFile()) return path;
     }

@@ -128,15 +128,15 @@ describe('the generated schema', () => {
       ],
     });
     expect(result.data).toEqual({ _entities: [{ id: 'u1', stats: { amount: 5 } }, null, null, { cardId: '7' }] });
-    expect(result.errors?.map((error) => error.extensions['code'])).toEqual(['KEY_INVALID', 'BAD_REQUEST']);
-    expect(result.errors?.map((error) => error.extensions['field'])).toEqual([
+    expect(result.errors?.map((error) => error.extensions.code)).toEqual(['KEY_INVALID', 'BAD_REQUEST']);
+    expect(result.errors?.map((error) => error.extensions.field)).toEqual([
       'representations.1',
       'representations.2.__typename',
     ]);
   });
 
   test('shows the same schema by introspection and by _service, and composes', async () => {
-    const sdl = (await store.run('{ _service { sdl } }')).data?.['_service'] as { sdl: string };
+    const sdl = (await store.run('{ _service { sdl } }')).data?._service as { sdl: string };
     const accounts =
       'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"]) type Query { me: User } type User @key(fields: "id") { id: ID! name: String }';
     const composed = composeServices([
@@ -232,7 +232,7 @@ describe('a subscription', () => {
     const stream = await open('subscription { userStatsUpdated { id stats { amount } } }');
     for (const amount of [1, 2, 3])
       await store.push([event('u1', '7', amount, 60 - amount), event('u2', '7', amount * 10, 60 - amount)]);
-    const seen = [await next(stream), await next(stream)].map((result) => result.data?.['userStatsUpdated']);
+    const seen = [await next(stream), await next(stream)].map((result) => result.data?.userStatsUpdated);
     expect(seen).toEqual([
       { id: 'u1', stats: { amount: 3 } },
       { id: 'u2', stats: { amount: 30 } },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { DefinitionRecord } from '../../src/definition/definition-record.js';
+import type { DefinitionRecord, ServiceMeaning } from '../../src/definition/definition-record.js';
 import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../../src/definition/plan.js';
 import { FStoreError } from '../../src/errors.js';
 import { all, fraud, purchase, purchaseStats, transactions, user, userStats } from './fakes/example-definitions.js';
@@ -86,12 +86,11 @@ describe('a plan', () => {
 
   test('keeps the versions that a service pinned until the service is applied again', () => {
     const view = plan(first.records, [{ ...userStats, features: ['amount'] }]);
-    const pins = (records: readonly DefinitionRecord[]) => {
-      const services = records.filter((record) => record.name === 'fraud' && record.active);
-      return (services[0]?.meaning as { features: { view: string; version: number }[] }).features.map(
-        (one) => `${one.view}@${one.version}`,
-      );
-    };
+    const pins = (records: readonly DefinitionRecord[]): string[] =>
+      records
+        .filter((record) => record.name === 'fraud' && record.active)
+        .flatMap((record) => (record.meaning as ServiceMeaning).features)
+        .map((one) => `${one.view}@${one.version}`);
     expect(pins(view.records)).toContain('user_stats@1');
     const service = plan(view.records, [fraud]);
     expect(shown(service)).toEqual(['NEW_VERSION fraud@2', 'RETIRE fraud@1']);

@@ -1,0 +1,253 @@
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** What an apply does to one definition. */
+export type ChangeAction =
+  /** It is new. */
+  | 'CREATE'
+  /** Its meaning changed. */
+  | 'NEW_VERSION'
+  /** It is no longer served nor computed. */
+  | 'RETIRE'
+  /** Only its text changed: description, owner, tags, TTL or names. */
+  | 'UPDATE';
+
+/** What a schema change may do to clients. */
+export type Criticality =
+  | 'BREAKING'
+  | 'DANGEROUS'
+  | 'SAFE';
+
+/** Definitions and what to do with them. */
+export type DefinitionsInput = {
+  /** Definitions as in a definition file. */
+  definitions: Array<unknown>;
+  /** Retire everything that is not among the definitions. */
+  prune?: boolean;
+  /** Older view versions to retire, such as user_stats@1. */
+  retire?: Array<string>;
+};
+
+export type CatalogQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type CatalogQuery = { project: { name: string, revision: number }, entities: Array<{ name: string, version: number, graphqlType: string, description: string | null, owner: string | null, joinKeys: Array<{ name: string, type: string }> }>, sources: Array<{ name: string, version: number, timestamp: string, topic: string | null, description: string | null, owner: string | null, columns: Array<{ name: string, type: string }> }>, featureViews: Array<{ name: string, version: number, current: boolean, entity: string, source: string, ttlSeconds: number | null, graphqlField: string, graphqlType: string, description: string | null, owner: string | null, features: Array<{ name: string, type: string, graphqlField: string }> }>, featureServices: Array<{ name: string, version: number, features: Array<string>, graphqlField: string, description: string | null, owner: string | null }> };
+
+export type DeadLettersQueryVariables = Exact<{
+  source?: string | null | undefined;
+  first: number;
+}>;
+
+
+export type DeadLettersQuery = { deadLetters: Array<{ id: string, source: string, origin: string, code: string, message: string, field: string | null, payload: string, arrivedAt: string, replayedAt: string | null }> };
+
+export type AuditQueryVariables = Exact<{
+  first: number;
+}>;
+
+
+export type AuditQuery = { audit: Array<{ revision: number, actor: string, summary: Array<string>, appliedAt: string }> };
+
+export type PlanReportFragment = { revision: number, changes: Array<{ action: ChangeAction, kind: string, name: string, version: number }>, schemaChanges: Array<{ criticality: Criticality, message: string, path: string | null }> };
+
+export type PlanDefinitionsQueryVariables = Exact<{
+  input: DefinitionsInput;
+}>;
+
+
+export type PlanDefinitionsQuery = { planDefinitions: { revision: number, changes: Array<{ action: ChangeAction, kind: string, name: string, version: number }>, schemaChanges: Array<{ criticality: Criticality, message: string, path: string | null }> } };
+
+export type ApplyDefinitionsMutationVariables = Exact<{
+  input: DefinitionsInput;
+  allowBreaking: boolean;
+}>;
+
+
+export type ApplyDefinitionsMutation = { applyDefinitions: { revision: number, changes: Array<{ action: ChangeAction, kind: string, name: string, version: number }>, schemaChanges: Array<{ criticality: Criticality, message: string, path: string | null }> } };
+
+export type IngestMutationVariables = Exact<{
+  source: string;
+  events: Array<unknown> | unknown;
+}>;
+
+
+export type IngestMutation = { ingest: { accepted: number } };
+
+export type ReplayDeadLettersMutationVariables = Exact<{
+  ids: Array<string | number> | string | number;
+}>;
+
+
+export type ReplayDeadLettersMutation = { replayDeadLetters: { replayed: number } };
+
+export class TypedDocumentString<TResult, TVariables>
+  extends String
+  implements DocumentTypeDecoration<TResult, TVariables>
+{
+  __apiType?: NonNullable<DocumentTypeDecoration<TResult, TVariables>['__apiType']>;
+  private value: string;
+  public __meta__?: Record<string, any> | undefined;
+
+  constructor(value: string, __meta__?: Record<string, any> | undefined) {
+    super(value);
+    this.value = value;
+    this.__meta__ = __meta__;
+  }
+
+  override toString(): string & DocumentTypeDecoration<TResult, TVariables> {
+    return this.value;
+  }
+}
+export const PlanReportFragmentDoc = new TypedDocumentString(`
+    fragment PlanReport on DefinitionPlanReport {
+  revision
+  changes {
+    action
+    kind
+    name
+    version
+  }
+  schemaChanges {
+    criticality
+    message
+    path
+  }
+}
+    `, {"fragmentName":"PlanReport"}) as unknown as TypedDocumentString<PlanReportFragment, unknown>;
+export const CatalogDocument = new TypedDocumentString(`
+    query Catalog {
+  project {
+    name
+    revision
+  }
+  entities {
+    name
+    version
+    joinKeys {
+      name
+      type
+    }
+    graphqlType
+    description
+    owner
+  }
+  sources {
+    name
+    version
+    columns {
+      name
+      type
+    }
+    timestamp
+    topic
+    description
+    owner
+  }
+  featureViews {
+    name
+    version
+    current
+    entity
+    source
+    features {
+      name
+      type
+      graphqlField
+    }
+    ttlSeconds
+    graphqlField
+    graphqlType
+    description
+    owner
+  }
+  featureServices {
+    name
+    version
+    features
+    graphqlField
+    description
+    owner
+  }
+}
+    `) as unknown as TypedDocumentString<CatalogQuery, CatalogQueryVariables>;
+export const DeadLettersDocument = new TypedDocumentString(`
+    query DeadLetters($source: String, $first: Int!) {
+  deadLetters(source: $source, first: $first) {
+    id
+    source
+    origin
+    code
+    message
+    field
+    payload
+    arrivedAt
+    replayedAt
+  }
+}
+    `) as unknown as TypedDocumentString<DeadLettersQuery, DeadLettersQueryVariables>;
+export const AuditDocument = new TypedDocumentString(`
+    query Audit($first: Int!) {
+  audit(first: $first) {
+    revision
+    actor
+    summary
+    appliedAt
+  }
+}
+    `) as unknown as TypedDocumentString<AuditQuery, AuditQueryVariables>;
+export const PlanDefinitionsDocument = new TypedDocumentString(`
+    query PlanDefinitions($input: DefinitionsInput!) {
+  planDefinitions(input: $input) {
+    ...PlanReport
+  }
+}
+    fragment PlanReport on DefinitionPlanReport {
+  revision
+  changes {
+    action
+    kind
+    name
+    version
+  }
+  schemaChanges {
+    criticality
+    message
+    path
+  }
+}`) as unknown as TypedDocumentString<PlanDefinitionsQuery, PlanDefinitionsQueryVariables>;
+export const ApplyDefinitionsDocument = new TypedDocumentString(`
+    mutation ApplyDefinitions($input: DefinitionsInput!, $allowBreaking: Boolean!) {
+  applyDefinitions(input: $input, allowBreaking: $allowBreaking) {
+    ...PlanReport
+  }
+}
+    fragment PlanReport on DefinitionPlanReport {
+  revision
+  changes {
+    action
+    kind
+    name
+    version
+  }
+  schemaChanges {
+    criticality
+    message
+    path
+  }
+}`) as unknown as TypedDocumentString<ApplyDefinitionsMutation, ApplyDefinitionsMutationVariables>;
+export const IngestDocument = new TypedDocumentString(`
+    mutation Ingest($source: String!, $events: [JSON!]!) {
+  ingest(source: $source, events: $events) {
+    accepted
+  }
+}
+    `) as unknown as TypedDocumentString<IngestMutation, IngestMutationVariables>;
+export const ReplayDeadLettersDocument = new TypedDocumentString(`
+    mutation ReplayDeadLetters($ids: [ID!]!) {
+  replayDeadLetters(ids: $ids) {
+    replayed
+  }
+}
+    `) as unknown as TypedDocumentString<ReplayDeadLettersMutation, ReplayDeadLettersMutationVariables>;
