@@ -137,9 +137,9 @@ async function open(
 
   const control = buildControlSchema();
   const live = new LiveSchema(control, follower.current);
-  const forget = follower.onChange((snapshot) => {
+  const forget = follower.onChange(async (snapshot) => {
     try {
-      live.publish(snapshot);
+      await live.publish(snapshot);
     } catch (error) {
       log.error({ err: error, revision: snapshot.revision }, 'a revision cannot be served; the one before stays');
     }

@@ -16,11 +16,13 @@ export interface FollowerOptions {
   readonly log?: (message: string, error: unknown) => void;
 }
 
+type SnapshotListener = (snapshot: Snapshot) => void | Promise<void>;
+
 export class RegistryFollower {
   readonly #registry: Registry;
   readonly #pollInterval: number;
   readonly #log: (message: string, error: unknown) => void;
-  readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  readonly #listeners = new Set<SnapshotListener>();
   #current: Snapshot;
   /** The load under way, or the last one; never rejects. */
   #running: Promise<void> = Promise.resolve();
@@ -49,8 +51,11 @@ export class RegistryFollower {
     return this.#current;
   }
 
-  /** Calls `listener` with every new snapshot, in order of revisions. Returns a function that ends that. */
-  onChange(listener: (snapshot: Snapshot) => void): () => void {
+  /**
+   * Calls `listener` with every new snapshot, in order of revisions; `refresh` waits for what it returns. A listener does
+   * not reject. Returns a function that ends that.
+   */
+  onChange(listener: SnapshotListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -85,7 +90,7 @@ export class RegistryFollower {
       const snapshot = createSnapshot(await this.#registry.load(), this.#current);
       if (snapshot.revision > this.#current.revision) {
         this.#current = snapshot;
-        for (const listener of this.#listeners) listener(snapshot);
+        for (const listener of this.#listeners) await listener(snapshot);
       }
     }
     return this.#current;

@@ -11,6 +11,7 @@
  *    else is ended with SUBSCRIPTION_SCHEMA_RELOAD.
  * 4. Revisions only grow.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { assertValidSchema, type GraphQLSchema } from 'graphql';
 import type { Snapshot } from '../registry/snapshot.js';
@@ -27,6 +28,7 @@ export class LiveSchema {
   readonly #control: GraphQLSchema;
   readonly #listeners = new Set<SchemaListener>();
   #current: PublishedSchema;
+  #publishing: Promise<void> = Promise.resolve();
 
   /** Builds and checks the first schema. `control` is the static part. */
   constructor(control: GraphQLSchema, snapshot: Snapshot) {
@@ -45,11 +47,29 @@ export class LiveSchema {
     return { ...built, snapshot };
   }
 
-  /** Builds, checks and publishes. Returns false if the revision is not newer. Throws if the schema is not valid. */
-  publish(snapshot: Snapshot): boolean {
-    if (snapshot.revision <= this.#current.snapshot.revision) return false;
+  /**
+   * Builds, checks and publishes, giving way to requests between these steps, because each of them takes milliseconds
+   * for a thousand views. Calls are served one after the other. Returns false if the revision is not newer; rejects if
+   * the schema is not valid.
+   */
+  publish(snapshot: Snapshot): Promise<boolean> {
+    const published = this.#publishing.then(() => this.#publishNow(snapshot));
+    this.#publishing = published.then(
+      () => {},
+      () => {},
+    );
+    return published;
+  }
+
+  async #publishNow(snapshot: Snapshot): Promise<boolean> {
     const before = this.#current;
-    const next = this.build(snapshot);
+    if (snapshot.revision <= before.snapshot.revision) return false;
+    await turn();
+    const built = buildFeatureSchema(snapshot, this.#control, before);
+    await turn();
+    assertValidSchema(built.schema);
+    await turn();
+    const next = { ...built, snapshot };
     this.#current = next;
     try {
       for (const listener of this.#listeners) listener(next);

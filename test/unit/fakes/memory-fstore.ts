@@ -66,7 +66,9 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
   const follower = await RegistryFollower.start({ registry, pollInterval: 60_000 });
   const control = buildControlSchema();
   const live = new LiveSchema(control, follower.current);
-  follower.onChange((snapshot) => live.publish(snapshot));
+  follower.onChange(async (snapshot) => {
+    await live.publish(snapshot);
+  });
   const writer = new Writer({ project: 'test', online, offline, bus });
   const time = (): number => clock.now;
   const worker = new Worker({ follower, bus, offline, writer, limits, now: time });

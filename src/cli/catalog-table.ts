@@ -1,0 +1,68 @@
+/** Lists of the catalog, as tables for people. */
+import type { AuditQuery, CatalogQuery, DeadLettersQuery } from './generated/operations.js';
+import { layOutTable, showValue } from './table.js';
+
+const MAX_PAYLOAD = 120;
+
+function table(headings: readonly string[], rows: readonly (readonly string[])[], none: string): string[] {
+  return rows.length > 0 ? layOutTable(headings, rows) : [none];
+}
+
+function duration(seconds: number | null): string {
+  if (seconds === null) return '–';
+  for (const [unit, length] of [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['m', 60],
+  ] as const) {
+    if (seconds % length === 0) return `${seconds / length}${unit}`;
+  }
+  return `${seconds}s`;
+}
+
+export function entityTable({ entities }: CatalogQuery): string[] {
+  const rows = entities.map(({ name, version, joinKeys, graphqlType, owner }) => {
+    const keys = joinKeys.map((key) => `${key.name} ${key.type}`).join(', ');
+    return [name, `${version}`, keys, graphqlType, showValue(owner)];
+  });
+  return table(['entity', 'version', 'join keys', 'GraphQL type', 'owner'], rows, 'No entities.');
+}
+
+export function sourceTable({ sources }: CatalogQuery): string[] {
+  const rows = sources.map(({ name, version, columns, timestamp, topic, owner }) => {
+    return [name, `${version}`, `${columns.length}`, timestamp, showValue(topic), showValue(owner)];
+  });
+  return table(['source', 'version', 'columns', 'timestamp', 'topic', 'owner'], rows, 'No sources.');
+}
+
+export function viewTable({ featureViews }: CatalogQuery): string[] {
+  const rows = featureViews.map((view) => {
+    const version = view.current ? `${view.version}` : `${view.version} (older)`;
+    const ttl = duration(view.ttlSeconds);
+    return [view.name, version, view.entity, view.source, `${view.features.length}`, ttl, view.graphqlType];
+  });
+  return table(['view', 'version', 'entity', 'source', 'features', 'ttl', 'GraphQL type'], rows, 'No feature views.');
+}
+
+export function serviceTable({ featureServices }: CatalogQuery): string[] {
+  const rows = featureServices.map(({ name, version, features, graphqlField, owner }) => {
+    const views = [...new Set(features.map((reference) => reference.split(':')[0] ?? ''))].join(', ');
+    return [name, `${version}`, `${features.length}`, views, graphqlField, showValue(owner)];
+  });
+  return table(['service', 'version', 'features', 'views', 'GraphQL field', 'owner'], rows, 'No feature services.');
+}
+
+export function deadLetterTable({ deadLetters }: DeadLettersQuery): string[] {
+  const rows = deadLetters.map(({ id, source, code, message, payload, arrivedAt, replayedAt }) => {
+    const event = payload.length > MAX_PAYLOAD ? `${payload.slice(0, MAX_PAYLOAD)}…` : payload;
+    return [id, source, arrivedAt, code, message, event, showValue(replayedAt)];
+  });
+  return table(['id', 'source', 'arrived', 'code', 'message', 'event', 'replayed'], rows, 'No dead letters.');
+}
+
+export function auditTable({ audit }: AuditQuery): string[] {
+  const rows = audit.map(({ revision, appliedAt, actor, summary }) => {
+    return [`${revision}`, appliedAt, actor, summary.join('; ')];
+  });
+  return table(['revision', 'applied', 'by', 'changes'], rows, 'No changes yet.');
+}

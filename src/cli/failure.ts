@@ -1,0 +1,114 @@
+/** What the command line shows of anything that went wrong, and the exit code that goes with it. */
+import { ERRORS, type ErrorCode, FStoreError, type Issue } from '../errors.js';
+import { colorsFor } from './terminal-color.js';
+
+export const EXIT = { ok: 0, refused: 1, usage: 2, unavailable: 3 } as const;
+
+/** The command was given something that it cannot take: the reader corrects the command, not the project. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+
+  constructor(
+    message: string,
+    readonly cure = 'Look at the help of this command: --help.',
+  ) {
+    super(message);
+  }
+}
+
+/** A finding as any door reports it: the code may be one that this version does not know. */
+export type RemoteIssue = Omit<Issue, 'code'> & { readonly code: string };
+
+/** What the server said instead of an answer. */
+export class ServerError extends Error {
+  override readonly name = 'ServerError';
+
+  constructor(
+    readonly code: string,
+    readonly status: number,
+    message: string,
+    readonly details: {
+      readonly cause?: string;
+      readonly cure?: string;
+      readonly field?: string;
+      readonly report?: string;
+      readonly issues?: readonly RemoteIssue[];
+    } = {},
+  ) {
+    super(message);
+  }
+}
+
+/** An error in the form in which it is printed. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: number;
+  readonly where?: string | undefined;
+  readonly cause?: string | undefined;
+  readonly cure?: string | undefined;
+  readonly issues?: readonly RemoteIssue[] | undefined;
+}
+
+function exitCodeOf(status: number): number {
+  return status >= 500 ? EXIT.unavailable : EXIT.refused;
+}
+
+function placeOf({ file, line, field }: Pick<RemoteIssue, 'file' | 'line' | 'field'>): string | undefined {
+  if (!file) return field === undefined || field === '' ? undefined : `field ${field}`;
+  return line === undefined ? file : `${file}:${line}`;
+}
+
+/** Anything thrown, as a failure. What nobody foresaw is INTERNAL, with its stack as the cause. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof FStoreError) {
+    const { status, cause, cure } = error.entry;
+    const { code, message, issues } = error;
+    return { code, message, exitCode: exitCodeOf(status), where: placeOf(error.location), cause, cure, issues };
+  }
+  if (error instanceof ServerError) {
+    const { code, message, status, details } = error;
+    const { cause, cure, issues, field, report } = details;
+    const where = issues?.[0] ? placeOf(issues[0]) : placeOf(field === undefined ? {} : { field });
+    const reported = report === undefined ? message : `${message} (report ${report})`;
+    return { code, message: reported, exitCode: exitCodeOf(status), where, cause, cure, issues };
+  }
+  if (error instanceof UsageError) {
+    return { code: 'USAGE', message: error.message, exitCode: EXIT.usage, cure: error.cure };
+  }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { code: 'INTERNAL', message, exitCode: EXIT.unavailable, cause: stack, cure: ERRORS.INTERNAL.cure };
+}
+
+/** `file:line: field: message` for each finding, and the cure of each code after its last one. */
+function describeIssues(issues: readonly RemoteIssue[]): string[] {
+  const codes = [...new Set(issues.map((issue) => issue.code))];
+  return codes.flatMap((code) => {
+    const lines = issues
+      .filter((issue) => issue.code === code)
+      .map(({ file, line, field, message }) => {
+        const place = file === undefined ? [] : [placeOf({ file, ...(line === undefined ? {} : { line }) })];
+        return `  ${[...place, ...(field ? [field] : []), message].join(': ')}`;
+      });
+    const entry = ERRORS[code as ErrorCode];
+    return [...lines, ...(codes.length > 1 && entry ? [`    cure: ${entry.cure}`] : [])];
+  });
+}
+
+/** Prints a failure: as JSON to stdout for programs, else as text to stderr. Returns the exit code. */
+export function printFailure(error: unknown, json: boolean): number {
+  const { exitCode, ...failure } = failureOf(error);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ error: failure })}\n`);
+    return exitCode;
+  }
+  const { red, bold } = colorsFor(process.stderr);
+  const { code, message, where, cause, cure, issues } = failure;
+  const lines = [`${red(`error ${bold(code)}:`)} ${message}`];
+  if (where) lines.push(`where: ${where}`);
+  if (issues && issues.length > 0) lines.push(...describeIssues(issues));
+  if (cause) lines.push(`cause: ${cause}`);
+  if (cure) lines.push(`cure: ${cure}`);
+  process.stderr.write(`${lines.join('\n')}\n`);
+  return exitCode;
+}

@@ -1,0 +1,120 @@
+/** What a name on the command line means: a feature view with its entity, or a feature service. */
+import { camelCase } from '../definition/graphql-name.js';
+import { updatedField } from '../definition/schema-names.js';
+import { FStoreError } from '../errors.js';
+import { UsageError } from './failure.js';
+import { CatalogDocument, type CatalogQuery } from './generated/operations.js';
+import type { GraphqlClient } from './graphql-client.js';
+import { loadServedFields, namedType, type ServedField } from './served-fields.js';
+
+type View = CatalogQuery['featureViews'][number];
+type Service = CatalogQuery['featureServices'][number];
+
+export interface ViewTarget {
+  readonly kind: 'view';
+  readonly view: View;
+  /** Names of the entity's key on its type, in the order of its join keys. */
+  readonly keyFields: readonly string[];
+  readonly listField: ServedField;
+  readonly updatedField: string;
+}
+
+export interface ServiceTarget {
+  readonly kind: 'service';
+  readonly service: Service;
+  readonly typeName: string;
+  /** Join keys as arguments, such as `userId`. */
+  readonly keys: readonly string[];
+  readonly field: ServedField;
+  /** Features of the vector, in order. */
+  readonly features: readonly string[];
+  readonly updatedField: string;
+}
+
+function internal(what: string): FStoreError {
+  return new FStoreError('INTERNAL', `the schema of the server has no ${what}`);
+}
+
+async function targetOfView(client: GraphqlClient, catalog: CatalogQuery, view: View): Promise<ViewTarget> {
+  const entity = catalog.entities.find(({ name }) => name === view.entity);
+  const fields = [...(await loadServedFields(client, 'Query')).values()];
+  const one = fields.find(({ type }) => type === `${entity?.graphqlType}!`);
+  const many = fields.find(({ type }) => type === `[${entity?.graphqlType}!]!`);
+  if (!one || !many) throw internal(`field for the entity ${view.entity}`);
+  const keyFields = one.args.map(({ name }) => name);
+  return { kind: 'view', view, keyFields, listField: many, updatedField: updatedField(view.graphqlType) };
+}
+
+async function targetOfService(client: GraphqlClient, service: Service): Promise<ServiceTarget> {
+  const field = (await loadServedFields(client, 'Query')).get(service.graphqlField);
+  if (!field) throw internal(`field for the service ${service.name}`);
+  const typeName = namedType(field.type);
+  const keys = field.args.map(({ name }) => name);
+  const others = new Set([...keys, 'statuses', 'serviceVersion']);
+  const features = [...(await loadServedFields(client, typeName)).keys()].filter((name) => !others.has(name));
+  return { kind: 'service', service, typeName, keys, field, features, updatedField: updatedField(typeName) };
+}
+
+/** Finds the view (`user_stats`, `user_stats@1`) or service of a name. Throws VIEW_UNKNOWN. */
+export async function findTarget(
+  client: GraphqlClient,
+  name: string,
+  prefer: 'view' | 'service',
+): Promise<ViewTarget | ServiceTarget> {
+  const catalog = await client.request(CatalogDocument, {});
+  const view = catalog.featureViews.find((one) =>
+    name.includes('@') ? `${one.name}@${one.version}` === name : one.name === name && one.current,
+  );
+  const service = catalog.featureServices.find((one) => one.name === name);
+  if (service && (!view || prefer === 'service')) return targetOfService(client, service);
+  if (view) return targetOfView(client, catalog, view);
+  const names = [...catalog.featureViews, ...catalog.featureServices].map((one) => one.name);
+  const known = [...new Set(names)].sort().join(', ') || 'none yet';
+  throw new FStoreError('VIEW_UNKNOWN', `there is no feature view or service ${name} (there are: ${known})`);
+}
+
+function splitUnescaped(text: string, separator: string): string[] {
+  const parts = [''];
+  for (let index = 0; index < text.length; index += 1) {
+    const letter = text.charAt(index);
+    if (letter === '\\' && index + 1 < text.length) {
+      index += 1;
+      parts[parts.length - 1] += text.charAt(index);
+    } else if (letter === separator) parts.push('');
+    else parts[parts.length - 1] += letter;
+  }
+  return parts;
+}
+
+/** The argument of a list field for one key: the text of a single key, the parts `a|b` or `a,b` of a composite one. */
+export function keyArgument({ keyFields, view }: ViewTarget, text: string): unknown {
+  if (keyFields.length === 1) return text;
+  const piped = splitUnescaped(text, '|');
+  const parts = piped.length === keyFields.length ? piped : splitUnescaped(text, ',');
+  if (parts.length !== keyFields.length) {
+    const form = keyFields.join('|');
+    throw new UsageError(
+      `${text} is no key of ${view.entity}: it has ${parts.length} of ${keyFields.length} parts`,
+      `Write it as '${form}' or ${keyFields.join(',')}; a backslash goes before a separator inside a part.`,
+    );
+  }
+  return Object.fromEntries(keyFields.map((field, index) => [field, parts[index]]));
+}
+
+/** The keys of one vector from `user_id=u1` pairs; names in snake_case or camelCase. */
+export function vectorKeys({ keys, service }: ServiceTarget, pairs: readonly string[]): Record<string, string> {
+  const given: Record<string, string> = {};
+  for (const pair of pairs) {
+    const [, name = '', value = ''] = /^([^=]+)=(.*)$/s.exec(pair) ?? [];
+    if (!keys.includes(camelCase(name))) {
+      throw new UsageError(`${pair} names no join key of ${service.name}`, `Its join keys are ${keys.join(', ')}.`);
+    }
+    given[camelCase(name)] = value;
+  }
+  const missing = keys.filter((key) => given[key] === undefined);
+  if (missing.length > 0) {
+    const form = keys.map((key) => `--key ${key}=…`).join(' ');
+    throw new UsageError(`${service.name} needs ${missing.join(' and ')} too`, `Give every join key: ${form}`);
+  }
+  return given;
+}

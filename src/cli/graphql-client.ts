@@ -1,0 +1,195 @@
+/**
+ * A client of FStore's GraphQL API: requests over fetch, subscriptions over graphql-ws.
+ *
+ * Boundary: the only file here that talks to a network. Every failure leaves it as a ServerError with a code, or as
+ * FStoreError SERVER_UNREACHABLE; never as an error of a library.
+ */
+import { createClient as createSocketClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { FStoreError } from '../errors.js';
+import { type RemoteIssue, ServerError } from './failure.js';
+
+const REQUEST_TIMEOUT = 60_000;
+const MAX_RETRY_PAUSE = 10_000;
+const CLOSE_FORBIDDEN = 4403;
+
+/** A GraphQL document that knows its types; a string is one that does not. */
+export interface Operation<Result, Variables> {
+  toString(): string;
+  readonly __apiType?: ((variables: Variables) => Result) | undefined;
+}
+
+export interface ClientOptions {
+  /** Address of the server, such as http://127.0.0.1:4000. */
+  readonly url: string;
+  readonly apiKey?: string | undefined;
+}
+
+/** What a subscriber may want to know besides the results. */
+export interface SubscribeOptions {
+  /** Ends the subscription cleanly. */
+  readonly signal?: AbortSignal;
+  /** Called when the connection stands; `again` after it was lost. */
+  readonly onConnected?: (again: boolean) => void;
+  /** Called when the connection was lost and is being made again. */
+  readonly onLost?: (reason: string) => void;
+}
+
+interface GraphqlError {
+  readonly message: string;
+  readonly extensions?: Readonly<Record<string, unknown>>;
+}
+
+interface GraphqlResult {
+  readonly data?: unknown;
+  readonly errors?: readonly GraphqlError[];
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function errorOf(message: string, extensions: Readonly<Record<string, unknown>>, httpStatus: number): ServerError {
+  const { code, status, cause, cure, field, report, issues } = extensions;
+  const details = Object.entries({ cause, cure, field, report }).filter(([, value]) => text(value) !== undefined);
+  const fallback = Math.max(httpStatus, 400);
+  return new ServerError(
+    text(code) ?? (fallback >= 500 ? 'INTERNAL' : 'BAD_REQUEST'),
+    typeof status === 'number' ? status : fallback,
+    message,
+    {
+      ...Object.fromEntries(details),
+      ...(Array.isArray(issues) ? { issues: issues as RemoteIssue[] } : {}),
+    },
+  );
+}
+
+/** The data of a result, or its first error thrown. */
+function dataOf<Result>({ data, errors }: GraphqlResult, httpStatus = 200): Result {
+  const [error] = errors ?? [];
+  if (error) throw errorOf(error.message, error.extensions ?? {}, httpStatus);
+  return data as Result;
+}
+
+function systemMessage(error: unknown): string {
+  const { cause, message } = error as Error;
+  const system = cause as (Error & { code?: string }) | undefined;
+  return system?.code ?? system?.message ?? message ?? String(error);
+}
+
+export class GraphqlClient {
+  readonly #url: string;
+  readonly #authorization: string | undefined;
+
+  constructor({ url, apiKey }: ClientOptions) {
+    this.#url = url.replace(/\/+$/, '').replace(/\/graphql$/, '');
+    this.#authorization = apiKey ? `Bearer ${apiKey}` : undefined;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** Runs a query or a mutation. Throws ServerError, or SERVER_UNREACHABLE. */
+  async request<Result, Variables>(operation: Operation<Result, Variables>, variables: Variables): Promise<Result> {
+    let response: Response;
+    let body: string;
+    try {
+      response = await fetch(`${this.#url}/graphql`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/graphql-response+json, application/json',
+          ...(this.#authorization ? { authorization: this.#authorization } : {}),
+        },
+        body: JSON.stringify({ query: operation.toString(), variables }),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+      });
+      body = await response.text();
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+    return dataOf<Result>(this.#read(body, response.status), response.status);
+  }
+
+  /**
+   * Runs a subscription until it ends, `signal` is aborted or the consumer stops. A lost connection is made again, with
+   * longer and longer pauses; one that never stood is SERVER_UNREACHABLE.
+   */
+  async *subscribe<Result, Variables extends Record<string, unknown>>(
+    operation: Operation<Result, Variables>,
+    variables: Variables,
+    { signal, onConnected, onLost }: SubscribeOptions = {},
+  ): AsyncGenerator<Result, void, void> {
+    let stood = false;
+    const socket = createSocketClient({
+      url: `${this.#url.replace(/^http/, 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      ...(this.#authorization ? { connectionParams: { authorization: this.#authorization } } : {}),
+      keepAlive: 15_000,
+      retryAttempts: Number.POSITIVE_INFINITY,
+      retryWait: (retries) =>
+        new Promise((resolve) => setTimeout(resolve, Math.min(MAX_RETRY_PAUSE, 250 * 2 ** Math.min(retries, 10)))),
+      shouldRetry: (event) => stood && (event as { code?: number }).code !== CLOSE_FORBIDDEN,
+      on: {
+        connected: () => {
+          onConnected?.(stood);
+          stood = true;
+        },
+        closed: (event) => {
+          const { code, reason } = event as { code: number; reason: string };
+          if (stood && code !== 1000 && !signal?.aborted) onLost?.(reason || `code ${code}`);
+        },
+      },
+    });
+    const results = socket.iterate({ query: operation.toString(), variables });
+    const stop = (): void => void results.return?.();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      if (signal?.aborted) return;
+      for await (const result of results) yield dataOf<Result>(result as GraphqlResult);
+    } catch (error) {
+      throw this.#subscriptionError(error);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      await socket.dispose();
+    }
+  }
+
+  #read(body: string, status: number): GraphqlResult {
+    try {
+      const parsed = JSON.parse(body) as GraphqlResult & { error?: GraphqlError & Record<string, unknown> };
+      // Doors in front of GraphQL (authentication, size) answer in the form of REST.
+      if (parsed.error) return { errors: [{ message: parsed.error.message, extensions: parsed.error }] };
+      if (parsed.data !== undefined || parsed.errors) return parsed;
+    } catch {
+      // Not an answer of FStore: fall through.
+    }
+    const shown = body.slice(0, 200).replace(/\s+/g, ' ').trim();
+    const message = `${this.#url} does not answer as FStore does (HTTP ${status}): ${shown}`;
+    throw new ServerError('SERVER_UNREACHABLE', 503, message, {
+      cause: 'Something else listens at this address, or a proxy answers in its place.',
+      cure: 'Give the address of an FStore server with --url.',
+    });
+  }
+
+  #unreachable(error: unknown): FStoreError {
+    const late = (error as Error).name === 'TimeoutError';
+    const reason = late ? `no answer within ${REQUEST_TIMEOUT / 1000} s` : systemMessage(error);
+    return new FStoreError('SERVER_UNREACHABLE', `${this.#url}: ${reason}`, {}, [], { cause: error });
+  }
+
+  #subscriptionError(error: unknown): Error {
+    if (error instanceof ServerError || error instanceof FStoreError) return error;
+    if (Array.isArray(error)) {
+      const [first] = error as GraphqlError[];
+      return errorOf(first?.message ?? 'the subscription was refused', first?.extensions ?? {}, 400);
+    }
+    const { code, reason, error: inner } = error as { code?: unknown; reason?: string; error?: unknown };
+    if (code === CLOSE_FORBIDDEN) {
+      return new FStoreError('UNAUTHENTICATED', reason ? `the server answered ${reason}` : 'the server refused');
+    }
+    if (inner) return this.#unreachable(inner);
+    return this.#unreachable(error instanceof Error ? error : new Error(reason || `closed with code ${String(code)}`));
+  }
+}

@@ -1,0 +1,29 @@
+/** Text tables: columns padded to their widest cell, nothing cut off. */
+
+const ANSI = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g');
+
+function width(text: string): number {
+  return [...text.replace(ANSI, '')].length;
+}
+
+/** Lays out rows under headings (no heading line if `headings` is null). Cells may be coloured. Returns lines. */
+export function layOutTable(headings: readonly string[] | null, rows: readonly (readonly string[])[]): string[] {
+  const all = headings ? [headings, ...rows] : rows;
+  const widths: number[] = [];
+  for (const row of all) {
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, width(cell));
+  }
+  return all.map((row) =>
+    row
+      .map((cell, index) => cell + ' '.repeat((widths[index] ?? 0) - width(cell)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** A value of an answer as a cell. */
+export function showValue(value: unknown): string {
+  if (value === null || value === undefined) return '–';
+  if (typeof value === 'string') return value;
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

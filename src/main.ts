@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+/** The entry of the `fstore` command. */
+import { createProgram } from './cli/program.js';
+import { registerServe } from './cli/serve.js';
+
+const program = createProgram();
+registerServe(program);
+await program.parseAsync();

@@ -1,0 +1,26 @@
+/** What a TypeScript project imports as `fstore`: definitions with inferred types, and a client of the API. */
+import { type ClientOptions, GraphqlClient } from './cli/graphql-client.js';
+
+export { ServerError } from './cli/failure.js';
+export type { ClientOptions, GraphqlClient, Operation, SubscribeOptions } from './cli/graphql-client.js';
+export type {
+  Definition,
+  DefinitionKind,
+  Entity,
+  FeatureService,
+  FeatureView,
+  Source,
+} from './definition/definition.js';
+export {
+  defineEntity,
+  defineFeatureService,
+  defineFeatureView,
+  defineSource,
+} from './definition/definition-builder.js';
+export type { KeyType, ValueType } from './definition/value-type.js';
+export { type ErrorCode, FStoreError } from './errors.js';
+
+/** A client of a server's GraphQL API: `request` for queries and mutations, `subscribe` for subscriptions. */
+export function createClient(options: ClientOptions): GraphqlClient {
+  return new GraphqlClient(options);
+}
