@@ -55,8 +55,9 @@ function exitCodeOf(status: number): number {
 }
 
 function placeOf({ file, line, field }: Pick<RemoteIssue, 'file' | 'line' | 'field'>): string | undefined {
-  if (!file) return field === undefined || field === '' ? undefined : `field ${field}`;
-  return line === undefined ? file : `${file}:${line}`;
+  const inside = field === undefined || field === '' ? [] : [`field ${field}`];
+  const place = file === undefined ? [] : [line === undefined ? file : `${file}:${line}`];
+  return [...place, ...inside].join(', ') || undefined;
 }
 
 /** Anything thrown, as a failure. What nobody foresaw is INTERNAL, with its stack as the cause. */
@@ -106,7 +107,7 @@ export function printFailure(error: unknown, json: boolean): number {
   const { code, message, where, cause, cure, issues } = failure;
   const lines = [`${red(`error ${bold(code)}:`)} ${message}`];
   if (where) lines.push(`where: ${where}`);
-  if (issues && issues.length > 0) lines.push(...describeIssues(issues));
+  if (issues && issues.length > 1) lines.push(...describeIssues(issues));
   if (cause) lines.push(`cause: ${cause}`);
   if (cure) lines.push(`cure: ${cure}`);
   process.stderr.write(`${lines.join('\n')}\n`);

@@ -122,6 +122,7 @@ export class GraphqlClient {
     { signal, onConnected, onLost }: SubscribeOptions = {},
   ): AsyncGenerator<Result, void, void> {
     let stood = false;
+    let stands = false;
     const socket = createSocketClient({
       url: `${this.#url.replace(/^http/, 'ws')}/graphql`,
       webSocketImpl: WebSocket,
@@ -135,10 +136,13 @@ export class GraphqlClient {
         connected: () => {
           onConnected?.(stood);
           stood = true;
+          stands = true;
         },
         closed: (event) => {
           const { code, reason } = event as { code: number; reason: string };
-          if (stood && code !== 1000 && !signal?.aborted) onLost?.(reason || `code ${code}`);
+          // An attempt to connect again that fails is no new loss.
+          if (stands && code !== 1000 && !signal?.aborted) onLost?.(reason || `code ${code}`);
+          stands = false;
         },
       },
     });

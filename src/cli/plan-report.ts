@@ -23,13 +23,15 @@ export function describePlan(report: PlanReportFragment, colors: Colors): string
   const lines = layOutTable(null, rows);
   const of = (level: string) => schemaChanges.filter((change) => change.criticality === level);
   const safe = of('SAFE');
+  // Descriptions that come with a new field say nothing that the field does not.
+  const listed = safe.filter(({ message }) => !/\bdescription\b/i.test(message)).slice(0, MAX_SAFE);
   const shown = [
     ...of('BREAKING').map(({ message }) => [colors.red('breaking'), message]),
     ...of('DANGEROUS').map(({ message }) => [colors.yellow('dangerous'), message]),
-    ...safe.slice(0, MAX_SAFE).map(({ message }) => [colors.green('safe'), message]),
+    ...listed.map(({ message }) => [colors.green('safe'), message]),
   ];
   if (shown.length > 0) lines.push('', colors.bold('GraphQL schema'), ...layOutTable(null, shown));
-  if (safe.length > MAX_SAFE)
-    lines.push(colors.dim(`… and ${safe.length - MAX_SAFE} more safe changes (--json lists all)`));
+  const more = safe.length - listed.length;
+  if (more > 0) lines.push(colors.dim(`… and ${more} more safe changes (--json lists all)`));
   return lines;
 }

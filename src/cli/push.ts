@@ -26,6 +26,8 @@ Examples:
 function placeRefusal(error: unknown, name: string, batch: readonly ReadEvent[], accepted: number): unknown {
   const first = batch[0];
   if (!(error instanceof ServerError) || !first) return error;
+  // A source that does not exist is not about any line.
+  if (accepted === 0 && !error.details.issues) return error;
   const issues = error.details.issues?.map((issue): RemoteIssue => {
     const index = issue.path?.[1];
     const event = typeof index === 'number' ? batch[index] : undefined;

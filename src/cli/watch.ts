@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addConnectionOptions, type ConnectionOptions, connect } from './connection.js';
-import { UsageError } from './failure.js';
+import { ServerError, UsageError } from './failure.js';
 import { watchServiceOperation, watchViewOperation } from './feature-operation.js';
 import { describeOnOneLine } from './feature-table.js';
 import { findTarget, keyArgument, type ServiceTarget, type ViewTarget, vectorKeys } from './feature-target.js';
@@ -57,6 +57,16 @@ async function* vectorUpdates(
   }
 }
 
+/** A reload is no defect: say what it means for somebody who watches. */
+function explainReload(error: unknown): unknown {
+  if (!(error instanceof ServerError) || error.code !== 'SUBSCRIPTION_SCHEMA_RELOAD') return error;
+  return new ServerError(error.code, error.status, error.message, {
+    ...error.details,
+    cause: 'A definition behind this watch was changed or retired, so its values no longer mean what they meant.',
+    cure: 'Run the same command again to watch the values as they are now.',
+  });
+}
+
 async function watch(name: string, keys: readonly string[], options: WatchOptions): Promise<void> {
   const client = connect(options);
   const colors = colorsFor(process.stdout);
@@ -94,6 +104,8 @@ async function watch(name: string, keys: readonly string[], options: WatchOption
       count += 1;
       if (count === options.count) break;
     }
+  } catch (error) {
+    throw explainReload(error);
   } finally {
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);

@@ -13,7 +13,7 @@ const GRAPHQL_FIELD = /^[a-z][A-Za-z0-9]*$/;
 
 const name = z
   .string()
-  .max(60, 'a name has at most 60 characters')
+  .max(58, 'a name has at most 58 characters')
   .regex(NAME, 'a name is lower case with single underscores, such as user_stats')
   .describe('Name in snake_case; unique among its kind in the project.');
 const graphqlType = z.string().max(80).regex(GRAPHQL_TYPE, 'a GraphQL type name is PascalCase, such as UserStats');

@@ -9,7 +9,7 @@
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
 import type { GraphQLSchema } from 'graphql';
 import type { EventBus } from '../bus/event-bus.js';
-import { type DefinitionPlan, type PlannedChange, parseDefinitions, planDefinitions } from '../definition/plan.js';
+import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../definition/plan.js';
 import type { ReservedNames } from '../definition/schema-names.js';
 import { FStoreError } from '../errors.js';
 import { prepareSnapshot } from '../materialization/preparation.js';
@@ -18,26 +18,7 @@ import type { RegistryFollower } from '../registry/registry-follower.js';
 import { createSnapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { LiveSchema } from './live-schema.js';
-
-export interface SchemaChange {
-  readonly criticality: 'SAFE' | 'DANGEROUS' | 'BREAKING';
-  readonly message: string;
-  readonly path: string | null;
-}
-
-/** What a plan shows. */
-export interface PlanReport {
-  /** The revision that the plan was made on, or that the apply made. */
-  readonly revision: number;
-  readonly changes: readonly PlannedChange[];
-  readonly schemaChanges: readonly SchemaChange[];
-}
-
-export interface ApplyRequest {
-  readonly definitions: readonly unknown[];
-  readonly prune: boolean;
-  readonly retire: readonly string[];
-}
+import type { ApplyDefinitions, ApplyRequest, PlanReport, SchemaChange } from './plan-report.js';
 
 export interface DefinitionApplyOptions {
   readonly registry: Registry;
@@ -48,7 +29,7 @@ export interface DefinitionApplyOptions {
   readonly reserved: ReservedNames;
 }
 
-export class DefinitionApply {
+export class DefinitionApply implements ApplyDefinitions {
   readonly #options: DefinitionApplyOptions;
 
   constructor(options: DefinitionApplyOptions) {

@@ -8,7 +8,7 @@ import { rowAt } from '../retrieval/feature-row.js';
 import type { OnlineQuery } from '../retrieval/online-query.js';
 import type { UpdateFeed } from '../retrieval/update-feed.js';
 import type { OfflineStore } from '../store/offline-store.js';
-import type { DefinitionApply } from './definition-apply.js';
+import type { ApplyDefinitions } from './plan-report.js';
 
 /** What one process gives to every request. */
 export interface RequestServices {
@@ -17,7 +17,7 @@ export interface RequestServices {
   readonly ingestion: Ingestion;
   readonly offline: OfflineStore;
   readonly registry: Registry;
-  readonly apply: DefinitionApply;
+  readonly apply: ApplyDefinitions;
   readonly snapshot: () => Snapshot;
   readonly now: () => number;
   /** How many entities one field may ask for. */

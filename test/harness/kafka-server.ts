@@ -27,7 +27,7 @@ function project(): string {
 async function kafkaLibraries(): Promise<string> {
   const folder = await cachedFolder(`kafka-${kafkaVersion}`, async (draft) => {
     const maven = await programOnPath('mvn');
-    if (!maven) throw new Error('mvn is not on PATH; install Maven, or give FSTORE_TEST_KAFKA_BROKERS');
+    if (!maven) throw new Error('mvn is not on PATH; install Maven');
     await writeFile(join(draft, 'pom.xml'), project());
     const arguments_ = ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=libs'];
     await runProcess(maven, arguments_, { cwd: draft, logFile: join(draft, 'maven.log') });
@@ -101,7 +101,7 @@ export async function kafkaReady(brokers: string): Promise<void> {
 /** Starts one Kafka in KRaft mode; the endpoint is "host:port". */
 export async function startKafka(dataFolder: string): Promise<TestServer> {
   const java = await programOnPath('java');
-  if (!java) throw new Error('java is not on PATH; install Java 17 or newer, or give FSTORE_TEST_KAFKA_BROKERS');
+  if (!java) throw new Error('java is not on PATH; install Java 17 or newer');
   const classPath = ['-cp', join(await kafkaLibraries(), '*')];
   const [port, controllerPort] = (await freePorts(2)) as [number, number];
   const settingsFile = join(dataFolder, 'server.properties');

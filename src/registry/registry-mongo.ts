@@ -1,0 +1,243 @@
+/**
+ * The registry in MongoDB: collections `projects`, `definitions` and `audit`, for any number of projects.
+ *
+ * An apply is one transaction that begins by moving the project's revision on from the expected one; of two that race, the
+ * server lets one write that document and has the other start over, which then finds another revision. All reads and
+ * writes are of the majority, so that a revision which was seen once does not vanish when the primary changes.
+ */
+import {
+  type AnyBulkWriteOperation,
+  type ClientSession,
+  type Collection,
+  type Db,
+  MongoClient,
+  MongoServerError,
+} from 'mongodb';
+import type { DefinitionRecord } from '../definition/definition-record.js';
+import { FStoreError } from '../errors.js';
+import type { AuditRecord, Registry, RegistryChange, RegistryState, VersionReference } from './registry.js';
+import { MongoRegistryWatch, type ProjectDocument } from './registry-watch-mongo.js';
+
+export interface MongoRegistryOptions {
+  readonly url: string;
+  /** Default: the database that the URL names, or `fstore`. */
+  readonly database?: string;
+  readonly project: string;
+}
+
+interface DefinitionDocument extends DefinitionRecord {
+  readonly project: string;
+}
+
+interface AuditDocument extends AuditRecord {
+  readonly project: string;
+}
+
+const SERVER_TIMEOUT = 3_000;
+const SOCKET_TIMEOUT = 15_000;
+/** The driver would repeat a transaction for two minutes. */
+const APPLY_TIMEOUT = 10_000;
+const DUPLICATE_KEY = 11_000;
+const DATABASE_IN_URL = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^?]+)/;
+
+/** Connects, and creates the indexes where they are missing. Throws REGISTRY_UNAVAILABLE, or CONFIG_INVALID. */
+export async function connectMongoRegistry(options: MongoRegistryOptions): Promise<Registry> {
+  const database = options.database ?? decodeURIComponent(DATABASE_IN_URL.exec(options.url)?.[1] ?? 'fstore');
+  const client = new MongoClient(options.url, {
+    appName: 'fstore registry',
+    serverSelectionTimeoutMS: SERVER_TIMEOUT,
+    connectTimeoutMS: SERVER_TIMEOUT,
+    socketTimeoutMS: SOCKET_TIMEOUT,
+    readPreference: 'primary',
+    readConcern: { level: 'majority' },
+    writeConcern: { w: 'majority' },
+    ignoreUndefined: true,
+  });
+  const registry = new MongoRegistry(client, database, options.project);
+  try {
+    await registry.prepare();
+  } catch (error) {
+    await registry.close();
+    throw error;
+  }
+  return registry;
+}
+
+/** What was asked cannot be, whoever asks again: the caller did not derive the change from the registry's records. */
+function impossible(message: string, cause?: unknown): FStoreError {
+  return new FStoreError('INTERNAL', message, {}, [], { cause });
+}
+
+async function reachable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FStoreError) throw error;
+    throw new FStoreError('REGISTRY_UNAVAILABLE', `MongoDB: ${(error as Error).message}`, {}, [], { cause: error });
+  }
+}
+
+const isDuplicate = (error: unknown): boolean => error instanceof MongoServerError && error.code === DUPLICATE_KEY;
+
+class MongoRegistry implements Registry {
+  readonly #client: MongoClient;
+  readonly #db: Db;
+  readonly #project: string;
+  readonly #projects: Collection<ProjectDocument>;
+  readonly #definitions: Collection<DefinitionDocument>;
+  readonly #audit: Collection<AuditDocument>;
+  readonly #watches = new Set<MongoRegistryWatch>();
+
+  constructor(client: MongoClient, database: string, project: string) {
+    this.#client = client;
+    this.#db = client.db(database);
+    this.#project = project;
+    this.#projects = this.#db.collection('projects');
+    this.#definitions = this.#db.collection('definitions');
+    this.#audit = this.#db.collection('audit');
+  }
+
+  prepare(): Promise<void> {
+    return reachable(async () => {
+      const hello = await this.#db.command({ hello: 1 });
+      if (!hello.setName && hello.msg !== 'isdbgrid') {
+        const message = 'MongoDB must run as a replica set: an apply is a transaction, and those need one';
+        throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_MONGO_URL' });
+      }
+      await this.#definitions.createIndex({ project: 1, kind: 1, name: 1, version: 1 }, { unique: true });
+      await this.#audit.createIndex({ project: 1, revision: -1 }, { unique: true });
+    });
+  }
+
+  load(): Promise<RegistryState> {
+    return reachable(() =>
+      this.#client.withSession({ snapshot: true }, async (session) => {
+        const revision = await this.#revisionIn(session);
+        const records = await this.#definitions
+          .find({ project: this.#project }, { session, projection: { _id: 0, project: 0 } })
+          .sort({ kind: 1, name: 1, version: 1 })
+          .toArray();
+        return { project: this.#project, revision, records: records as DefinitionRecord[] };
+      }),
+    );
+  }
+
+  revision(): Promise<number> {
+    return reachable(() => this.#revisionIn(undefined));
+  }
+
+  apply(change: RegistryChange): Promise<number> {
+    const deadline = Date.now() + APPLY_TIMEOUT;
+    let attempts = 0;
+    return reachable(() =>
+      this.#client.withSession((session) =>
+        session.withTransaction(
+          async () => {
+            attempts += 1;
+            if (attempts > 1 && Date.now() > deadline) {
+              throw new FStoreError('REGISTRY_UNAVAILABLE', `MongoDB did not take the change in ${APPLY_TIMEOUT} ms`);
+            }
+            return this.#applyIn(session, change);
+          },
+          { readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' }, readPreference: 'primary' },
+        ),
+      ),
+    );
+  }
+
+  audit(limit: number): Promise<readonly AuditRecord[]> {
+    if (limit <= 0) return Promise.resolve([]);
+    return reachable(() =>
+      this.#audit
+        .find({ project: this.#project })
+        .sort({ revision: -1 })
+        .limit(limit)
+        .project<AuditRecord>({ _id: 0, project: 0 })
+        .toArray(),
+    );
+  }
+
+  async watch(listener: () => void): Promise<() => Promise<void>> {
+    const watch = await reachable(() => MongoRegistryWatch.open(this.#client, this.#projects, this.#project, listener));
+    this.#watches.add(watch);
+    return async () => {
+      this.#watches.delete(watch);
+      await watch.close();
+    };
+  }
+
+  ping(): Promise<void> {
+    return reachable(async () => void (await this.#db.command({ ping: 1 })));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#watches].map((watch) => watch.close()));
+    await this.#client.close();
+  }
+
+  async #revisionIn(session: ClientSession | undefined): Promise<number> {
+    const found = await this.#projects.findOne({ _id: this.#project }, session ? { session } : {});
+    return found?.revision ?? 0;
+  }
+
+  async #applyIn(session: ClientSession, change: RegistryChange): Promise<number> {
+    await this.#advance(session, change.expectedRevision);
+    const revision = change.expectedRevision + 1;
+    await this.#create(session, change.create);
+    await this.#rewrite(session, change.update, 'updated', ({ definition }) => ({ definition }));
+    await this.#rewrite(session, change.retire, 'retired', () => ({ active: false }));
+    const { actor, summary } = change;
+    const audit = { project: this.#project, revision, actor, summary, appliedAt: new Date() };
+    await this.#audit.insertOne(audit, { session });
+    return revision;
+  }
+
+  /** Moves the revision on, if it is the expected one. */
+  async #advance(session: ClientSession, expected: number): Promise<void> {
+    const filter = { _id: this.#project, revision: expected };
+    const conflict = (): FStoreError =>
+      new FStoreError('REVISION_CONFLICT', `the plan was made on revision ${expected}, and the registry is at another`);
+    try {
+      const options = { session, upsert: expected === 0 };
+      const { matchedCount, upsertedCount } = await this.#projects.updateOne(
+        filter,
+        { $inc: { revision: 1 } },
+        options,
+      );
+      if (matchedCount + upsertedCount !== 1) throw conflict();
+    } catch (error) {
+      // The upsert of a first apply met the document of one that was faster.
+      throw isDuplicate(error) ? conflict() : error;
+    }
+  }
+
+  async #create(session: ClientSession, records: readonly DefinitionRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    const documents = records.map(({ kind, name, version, fingerprint, definition, meaning, active }) => ({
+      project: this.#project,
+      ...{ kind, name, version, fingerprint, definition, meaning, active },
+    }));
+    try {
+      await this.#definitions.insertMany(documents, { session });
+    } catch (error) {
+      throw isDuplicate(error) ? impossible('a version that is to be created is stored already', error) : error;
+    }
+  }
+
+  async #rewrite<R extends VersionReference>(
+    session: ClientSession,
+    list: readonly R[],
+    verb: string,
+    fieldsOf: (one: R) => Partial<DefinitionDocument>,
+  ): Promise<void> {
+    if (list.length === 0) return;
+    const operations = list.map((one): AnyBulkWriteOperation<DefinitionDocument> => {
+      const { kind, name, version } = one;
+      return {
+        updateOne: { filter: { project: this.#project, kind, name, version }, update: { $set: fieldsOf(one) } },
+      };
+    });
+    const { matchedCount } = await this.#definitions.bulkWrite(operations, { session });
+    if (matchedCount !== list.length) throw impossible(`a version that is to be ${verb} is not stored`);
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The registry in PostgreSQL: schema `fstore_registry`, for any number of projects.
+ *
+ * An apply locks its project's row, so that applies of one project come one after the other, and writes all records of a
+ * kind of change in one statement. `load` reads in one snapshot.
+ */
+import pg from 'pg';
+import type { DefinitionRecord } from '../definition/definition-record.js';
+import { FStoreError } from '../errors.js';
+import type { AuditRecord, Registry, RegistryChange, RegistryState, VersionReference } from './registry.js';
+import { prepareRegistrySchema } from './registry-schema-postgres.js';
+import { PostgresRegistryWatch, REGISTRY_CHANNEL } from './registry-watch-postgres.js';
+
+export interface PostgresRegistryOptions {
+  readonly url: string;
+  readonly project: string;
+}
+
+const CONNECT_TIMEOUT = 3_000;
+/** No statement here takes nearly as long; a server that hangs shall not hang the caller. */
+const STATEMENT_TIMEOUT = 15_000;
+const UNIQUE_VIOLATION = '23505';
+
+/** Connects, and creates the tables where they are missing. Throws REGISTRY_UNAVAILABLE. */
+export async function connectPostgresRegistry({ url, project }: PostgresRegistryOptions): Promise<Registry> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 4,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    query_timeout: STATEMENT_TIMEOUT,
+    keepAlive: true,
+    application_name: 'fstore registry',
+  });
+  // A connection that drops while idle is replaced at its next use; without a listener it would end the process.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => void client.on('error', () => {}));
+  const registry = new PostgresRegistry(pool, url, project);
+  try {
+    await registry.prepare();
+  } catch (error) {
+    await registry.close();
+    throw error;
+  }
+  return registry;
+}
+
+/** What was asked cannot be, whoever asks again: the caller did not derive the change from the registry's records. */
+function impossible(message: string, cause?: unknown): FStoreError {
+  return new FStoreError('INTERNAL', message, {}, [], { cause });
+}
+
+async function reachable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FStoreError) throw error;
+    const { message, code } = error as Error & { code?: string };
+    const reason = message || code || 'no reason given';
+    throw new FStoreError('REGISTRY_UNAVAILABLE', `PostgreSQL: ${reason}`, {}, [], { cause: error });
+  }
+}
+
+/** True if the server itself, or the code here, refused: the connection is then as good as before. */
+const isRefusal = (error: unknown): boolean => error instanceof FStoreError || error instanceof pg.DatabaseError;
+
+class PostgresRegistry implements Registry {
+  readonly #pool: pg.Pool;
+  readonly #url: string;
+  readonly #project: string;
+  readonly #watches = new Set<PostgresRegistryWatch>();
+
+  constructor(pool: pg.Pool, url: string, project: string) {
+    this.#pool = pool;
+    this.#url = url;
+    this.#project = project;
+  }
+
+  prepare(): Promise<void> {
+    return this.#withClient(prepareRegistrySchema);
+  }
+
+  load(): Promise<RegistryState> {
+    return this.#withTransaction('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', async (client) => {
+      const revision = await this.#revisionIn(client, '');
+      const { rows } = await client.query<DefinitionRecord>(
+        `SELECT kind, name, version, fingerprint, definition, meaning, active
+         FROM fstore_registry.definitions WHERE project = $1
+         ORDER BY kind COLLATE "C", name COLLATE "C", version`,
+        [this.#project],
+      );
+      return { project: this.#project, revision, records: rows };
+    });
+  }
+
+  revision(): Promise<number> {
+    return this.#withClient((client) => this.#revisionIn(client, ''));
+  }
+
+  apply(change: RegistryChange): Promise<number> {
+    return this.#withTransaction('BEGIN ISOLATION LEVEL READ COMMITTED', async (client) => {
+      await client.query('INSERT INTO fstore_registry.projects VALUES ($1, 0) ON CONFLICT DO NOTHING', [this.#project]);
+      const found = await this.#revisionIn(client, 'FOR UPDATE');
+      if (found !== change.expectedRevision) {
+        const message = `the plan was made on revision ${change.expectedRevision}, and the registry is at ${found}`;
+        throw new FStoreError('REVISION_CONFLICT', message);
+      }
+      await this.#create(client, change.create);
+      await this.#update(client, change.update);
+      await this.#retire(client, change.retire);
+      return this.#advance(client, found + 1, change);
+    });
+  }
+
+  audit(limit: number): Promise<readonly AuditRecord[]> {
+    return this.#withClient(async (client) => {
+      const { rows } = await client.query<Omit<AuditRecord, 'revision'> & { revision: string }>(
+        `SELECT revision, actor, summary, applied_at AS "appliedAt"
+         FROM fstore_registry.audit WHERE project = $1 ORDER BY revision DESC LIMIT $2`,
+        [this.#project, limit],
+      );
+      return rows.map((row) => ({ ...row, revision: Number(row.revision) }));
+    });
+  }
+
+  async watch(listener: () => void): Promise<() => Promise<void>> {
+    const watch = await reachable(() => PostgresRegistryWatch.open(this.#url, this.#project, listener));
+    this.#watches.add(watch);
+    return async () => {
+      this.#watches.delete(watch);
+      await watch.close();
+    };
+  }
+
+  async ping(): Promise<void> {
+    await this.#withClient((client) => client.query('SELECT 1'));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#watches].map((watch) => watch.close()));
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  async #revisionIn(client: pg.ClientBase, lock: '' | 'FOR UPDATE'): Promise<number> {
+    const sql = `SELECT revision FROM fstore_registry.projects WHERE project = $1 ${lock}`;
+    const { rows } = await client.query<{ revision: string }>(sql, [this.#project]);
+    return Number(rows[0]?.revision ?? 0);
+  }
+
+  async #create(client: pg.ClientBase, records: readonly DefinitionRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    const sql = `INSERT INTO fstore_registry.definitions
+      (project, kind, name, version, fingerprint, definition, meaning, active)
+      SELECT $1, kind, name, version, fingerprint, definition, meaning, active
+      FROM json_to_recordset($2) AS r (kind text, name text, version integer, fingerprint text, definition json,
+        meaning json, active boolean)`;
+    try {
+      await client.query(sql, [this.#project, JSON.stringify(records)]);
+    } catch (error) {
+      if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+      throw impossible('a version that is to be created is stored already', error);
+    }
+  }
+
+  async #update(client: pg.ClientBase, list: RegistryChange['update']): Promise<void> {
+    if (list.length === 0) return;
+    const sql = `UPDATE fstore_registry.definitions d SET definition = r.definition
+      FROM json_to_recordset($2) AS r (kind text, name text, version integer, definition json)
+      WHERE d.project = $1 AND d.kind = r.kind AND d.name = r.name AND d.version = r.version`;
+    const texts = list.map(({ kind, name, version, definition }) => ({ kind, name, version, definition }));
+    const { rowCount } = await client.query(sql, [this.#project, JSON.stringify(texts)]);
+    if (rowCount !== list.length) throw impossible('a version that is to be updated is not stored');
+  }
+
+  async #retire(client: pg.ClientBase, list: readonly VersionReference[]): Promise<void> {
+    if (list.length === 0) return;
+    const sql = `UPDATE fstore_registry.definitions d SET active = false
+      FROM json_to_recordset($2) AS r (kind text, name text, version integer)
+      WHERE d.project = $1 AND d.kind = r.kind AND d.name = r.name AND d.version = r.version`;
+    const references = list.map(({ kind, name, version }) => ({ kind, name, version }));
+    const { rowCount } = await client.query(sql, [this.#project, JSON.stringify(references)]);
+    if (rowCount !== list.length) throw impossible('a version that is to be retired is not stored');
+  }
+
+  async #advance(client: pg.ClientBase, revision: number, { actor, summary }: RegistryChange): Promise<number> {
+    await client.query('UPDATE fstore_registry.projects SET revision = $2 WHERE project = $1', [
+      this.#project,
+      revision,
+    ]);
+    await client.query(
+      `INSERT INTO fstore_registry.audit (project, revision, actor, summary, applied_at)
+       VALUES ($1, $2, $3, $4, clock_timestamp())`,
+      [this.#project, revision, actor, JSON.stringify(summary)],
+    );
+    await client.query('SELECT pg_notify($1, $2)', [REGISTRY_CHANNEL, this.#project]);
+    return revision;
+  }
+
+  #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return reachable(async () => {
+      const client = await this.#pool.connect();
+      let broken: Error | undefined;
+      try {
+        return await work(client);
+      } catch (error) {
+        if (!isRefusal(error)) broken = error as Error;
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    });
+  }
+
+  #withTransaction<T>(begin: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return this.#withClient(async (client) => {
+      await client.query(begin);
+      let result: T;
+      try {
+        result = await work(client);
+      } catch (error) {
+        if (isRefusal(error)) await client.query('ROLLBACK');
+        throw error;
+      }
+      await client.query('COMMIT');
+      return result;
+    });
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * The tables of the registry in PostgreSQL, and how they come to be.
+ *
+ * Definitions are `json`, not `jsonb`: the order in which a team wrote its columns survives, as it does in MongoDB, and so
+ * does every character that JSON can hold.
+ */
+import type pg from 'pg';
+
+/** Grows with every change of the statements below; kept as the comment of the schema. */
+const VERSION = 1;
+
+const STATEMENTS = `
+  CREATE SCHEMA IF NOT EXISTS fstore_registry;
+  CREATE TABLE IF NOT EXISTS fstore_registry.projects (
+    project text COLLATE "C" PRIMARY KEY,
+    revision bigint NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS fstore_registry.definitions (
+    project text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    version integer NOT NULL,
+    fingerprint text NOT NULL,
+    definition json NOT NULL,
+    meaning json NOT NULL,
+    active boolean NOT NULL,
+    PRIMARY KEY (project, kind, name, version)
+  );
+  CREATE TABLE IF NOT EXISTS fstore_registry.audit (
+    project text COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    actor text NOT NULL,
+    summary json NOT NULL,
+    applied_at timestamptz NOT NULL,
+    PRIMARY KEY (project, revision)
+  );
+  COMMENT ON SCHEMA fstore_registry IS '${VERSION}';
+`;
+
+async function installedVersion(client: pg.ClientBase): Promise<number> {
+  const sql = `SELECT coalesce(obj_description(to_regnamespace('fstore_registry'), 'pg_namespace'), '0') AS version`;
+  const { rows } = await client.query<{ version: string }>(sql);
+  return Number(rows[0]?.version ?? 0);
+}
+
+/**
+ * Creates what is missing. Any number of processes may do so at once; one that finds the tables needs no right to create.
+ */
+export async function prepareRegistrySchema(client: pg.ClientBase): Promise<void> {
+  if ((await installedVersion(client)) >= VERSION) return;
+  await client.query('BEGIN');
+  try {
+    // CREATE … IF NOT EXISTS is not safe against itself in another session.
+    await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('fstore_registry schema', 0))`);
+    if ((await installedVersion(client)) < VERSION) await client.query(STATEMENTS);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {});
+    throw error;
+  }
+}

