@@ -131,7 +131,9 @@ async function open(
       log: (message, fields) => log.debug(fields, message),
     });
     closers.push(() => worker.stop());
-    await worker.start();
+    const joined = worker.start();
+    // The API answers while the worker still waits for its place in the group; a worker alone has nothing else to do.
+    if (!roles.includes('serve')) await joined;
   }
   if (!roles.includes('serve')) return { url: null, stores };
 

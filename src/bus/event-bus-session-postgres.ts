@@ -10,8 +10,8 @@
  */
 import pg from 'pg';
 import type { BusLog } from './event-bus-log.js';
-import { pause, pauseAfter } from './event-bus-pause.js';
 import { GROWTH_CHANNEL } from './event-bus-schema-postgres.js';
+import { pause, pauseAfter } from './event-bus-timing.js';
 
 /** Tells every process that a group may have to be shared out anew. */
 export const GROUPS_CHANNEL = 'fstore_bus_groups';

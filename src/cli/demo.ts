@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { RunningFStore } from '../compose.js';
@@ -38,11 +38,17 @@ Examples:
 
 /** The environment of the demo, and the temporary folder in it if there is one. */
 async function prepareEnvironment(): Promise<{ environment: NodeJS.ProcessEnv; folder: string | null }> {
-  const environment: NodeJS.ProcessEnv = { FSTORE_LOG_LEVEL: 'warn', ...process.env };
+  const environment: NodeJS.ProcessEnv = { FSTORE_LOG_LEVEL: 'error', ...process.env };
   environment.FSTORE_PORT ??= `${await findFreePort(PORT)}`;
   if (environment.FSTORE_DATA_DIR || environment.FSTORE_POSTGRES_URL) return { environment, folder: null };
   const folder = await createDataFolder();
   return { environment: { ...environment, FSTORE_DATA_DIR: join(folder, 'data') }, folder };
+}
+
+/** How the reader calls this program: as `fstore` if that is how it was started. */
+function programName(): string {
+  const [, script = ''] = process.argv;
+  return basename(script) === 'fstore' ? 'fstore' : `node ${relative(process.cwd(), script)}`;
 }
 
 function printAddresses(url: string, event: Transaction): void {
@@ -57,8 +63,8 @@ function printAddresses(url: string, event: Transaction): void {
     `  REST       curl ${url}/api/v1/views/user_last_transaction/values/${event.user_id}`,
     '',
     dim('  In another terminal:'),
-    `    fstore watch user_last_transaction --url ${url}`,
-    `    fstore get ${SERVICE} ${pairs.join(' ')} --url ${url}`,
+    `    ${programName()} watch user_last_transaction --url ${url}`,
+    `    ${programName()} get ${SERVICE} ${pairs.join(' ')} --url ${url}`,
   ]);
 }
 

@@ -61,7 +61,7 @@ function placeOf({ file, line, field }: Pick<RemoteIssue, 'file' | 'line' | 'fie
 }
 
 /** Anything thrown, as a failure. What nobody foresaw is INTERNAL, with its stack as the cause. */
-export function failureOf(error: unknown): Failure {
+function failureOf(error: unknown): Failure {
   if (error instanceof FStoreError) {
     const { status, cause, cure } = error.entry;
     const { code, message, issues } = error;

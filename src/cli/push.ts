@@ -37,13 +37,14 @@ function placeRefusal(error: unknown, name: string, batch: readonly ReadEvent[],
     return { ...rest, ...place, field: path.slice(2).join('.') };
   });
   const start = placeOfEvent(name, first);
-  const message = `${error.message} — ${accepted} events before this batch were accepted; it begins at ${start}`;
+  const before = ` — ${accepted} events before were accepted; the refused batch begins at ${start}`;
+  const message = accepted > 0 ? error.message + before : error.message;
   return new ServerError(error.code, error.status, message, { ...error.details, ...(issues ? { issues } : {}) });
 }
 
 function placeMalformed(error: FStoreError, accepted: number): FStoreError {
   if (error.code !== 'EVENT_MALFORMED') return error;
-  const message = `${error.message} — ${accepted} events before it were accepted`;
+  const message = accepted > 0 ? `${error.message} — ${accepted} events before were accepted` : error.message;
   return new FStoreError(error.code, message, error.location, [], { cause: error });
 }
 

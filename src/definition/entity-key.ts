@@ -8,7 +8,7 @@
 import type { KeyType } from './value-type.js';
 import { readValue } from './value-type.js';
 
-export const MAX_KEY_BYTES = 512;
+const MAX_KEY_BYTES = 512;
 
 /** One entity: `parts` are its join key values as text, `text` joins them without ambiguity. */
 export interface EntityKey {

@@ -4,7 +4,7 @@
  * Boundary: pure. Names of the GraphQL schema are `schema-names.ts`, versions are `plan.ts`.
  */
 import type { Issue } from '../errors.js';
-import type { Definition, Entity, FeatureService, FeatureView, Source } from './definition.js';
+import type { Entity, FeatureService, FeatureView, Source } from './definition.js';
 import type { EntityMeaning, ServiceMeaning, SourceMeaning, ViewMeaning } from './definition-record.js';
 import { camelCase } from './graphql-name.js';
 
@@ -143,9 +143,4 @@ export function resolveServiceMeaning(
     return { view: item.view.name, version: item.view.version, feature: item.feature, field };
   });
   return { meaning: findings.length ? null : { features }, findings };
-}
-
-/** The path of a definition in a message, such as `featureView user_stats`. */
-export function nameOf(definition: Pick<Definition, 'kind' | 'name'>): string {
-  return `${definition.kind} ${definition.name}`;
 }

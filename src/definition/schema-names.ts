@@ -20,9 +20,9 @@ export interface ReservedNames {
 }
 
 /** Fields that every generated view type has besides its features. */
-export const VIEW_FIELDS: readonly string[] = ['eventTime', 'status', 'version'];
+const VIEW_FIELDS: readonly string[] = ['eventTime', 'status', 'version'];
 /** Fields that every generated service type has besides keys and features. */
-export const SERVICE_FIELDS: readonly string[] = ['statuses', 'serviceVersion'];
+const SERVICE_FIELDS: readonly string[] = ['statuses', 'serviceVersion'];
 
 /** `userTransactionStats` → `userTransactionStatsUpdated`: the subscription field of a view type or service. */
 export function updatedField(typeName: string): string {

@@ -15,7 +15,7 @@ export type ValueType = ScalarType | `${ScalarType}[]`;
 export type ScalarValue = string | number | bigint | boolean;
 export type FeatureValue = ScalarValue | readonly ScalarValue[] | null;
 
-export const VALUE_TYPES: readonly ValueType[] = [...SCALAR_TYPES, ...SCALAR_TYPES.map((type) => `${type}[]` as const)];
+const VALUE_TYPES: readonly ValueType[] = [...SCALAR_TYPES, ...SCALAR_TYPES.map((type) => `${type}[]` as const)];
 
 export const valueTypeSchema = z.enum(VALUE_TYPES as [ValueType, ...ValueType[]]);
 export const keyTypeSchema = z.enum(['STRING', 'INT32', 'INT64']);

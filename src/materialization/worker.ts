@@ -25,7 +25,8 @@ const RETRY_PAUSE = 1_000;
 
 interface Consumption {
   readonly topic: string;
-  readonly subscription: Promise<Subscription>;
+  /** Null while the group is being joined. */
+  running: Subscription | null;
 }
 
 export class Worker {
@@ -43,20 +44,23 @@ export class Worker {
     this.#options = { sweepInterval: 250, log: () => {}, ...options };
   }
 
-  /** Joins the groups of all sources; from here on follows the registry. Rejects when the bus cannot be reached. */
-  async start(): Promise<void> {
-    const { follower } = this.#options;
-    await this.#adopt(follower.current);
-    this.#forget = follower.onChange(() => this.#follow());
+  /**
+   * Begins to follow the registry and to take events. Resolves when the groups of all sources have been joined, which a
+   * dead member of the same group can hold up for as long as the bus waits for it; failures are retried until then.
+   */
+  start(): Promise<void> {
+    this.#forget = this.#options.follower.onChange(() => this.#follow());
     this.#scheduleSweep();
+    this.#follow();
+    return this.#following;
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#forget?.();
     if (this.#timer) clearTimeout(this.#timer);
-    await this.#following;
-    await Promise.all([...this.#consumptions.values()].map(async (one) => (await one.subscription).stop()));
+    // A join that is still under way ends with the bus, which is closed after the worker.
+    await Promise.all([...this.#consumptions.values()].map((one) => one.running?.stop()));
     await this.#sweeping;
   }
 
@@ -80,19 +84,27 @@ export class Worker {
     const contracts = sourceContracts(snapshot, limits);
     await prepareSnapshot(snapshot, { offline, bus });
     this.#contracts = contracts;
-    this.#revision = snapshot.revision;
-    for (const [source, { topic, subscription }] of this.#consumptions) {
+    for (const [source, { topic, running }] of this.#consumptions) {
       if (contracts.get(source)?.topic === topic) continue;
       this.#consumptions.delete(source);
-      await (await subscription).stop();
+      await running?.stop();
     }
-    for (const { source, topic } of contracts.values()) {
-      if (this.#consumptions.has(source)) continue;
-      const group = `fstore.${snapshot.project}.${source}`;
-      const subscription = bus.consume(group, topic, (batch) => this.#take(source, group, batch));
-      this.#consumptions.set(source, { topic, subscription });
+    const fresh = [...contracts.values()].filter(({ source }) => !this.#consumptions.has(source));
+    await Promise.all(fresh.map(({ source, topic }) => this.#join(source, topic, snapshot.project)));
+    this.#revision = snapshot.revision;
+  }
+
+  async #join(source: string, topic: string, project: string): Promise<void> {
+    const consumption: Consumption = { topic, running: null };
+    this.#consumptions.set(source, consumption);
+    const group = `fstore.${project}.${source}`;
+    try {
+      consumption.running = await this.#options.bus.consume(group, topic, (batch) => this.#take(source, group, batch));
+    } catch (error) {
+      this.#consumptions.delete(source);
+      throw error;
     }
-    await Promise.all([...this.#consumptions.values()].map((one) => one.subscription));
+    if (this.#stopped) await consumption.running.stop();
   }
 
   async #take(source: string, group: string, batch: ReceivedBatch): Promise<void> {

@@ -15,7 +15,7 @@ function isStream(value: unknown): value is Results {
 }
 
 /** An error of the table as the errors of a GraphQL result. */
-export function resultOf(error: FStoreError): ExecutionResult {
+function resultOf(error: FStoreError): ExecutionResult {
   return { errors: [new GraphQLError(error.message, { originalError: error })] };
 }
 

@@ -37,6 +37,7 @@ for i = 1, #KEYS do
   end
 end`;
 const KEYS_PER_SCRIPT = 256;
+const COMMANDS_PER_ROUND = 512;
 const PROBE = 'fs:{probe}';
 
 type WriteNewest = { fstoreWriteNewest(count: number, ...rest: (string | Buffer)[]): Promise<null> };
@@ -90,11 +91,12 @@ class RedisOnlineStore implements OnlineStore {
       if (!this.#cluster) return this.#client.mgetBuffer(...keys);
       // One command a slot; those of one node travel together on its connection, and each follows a slot that moved.
       const values = new Array<Buffer | null>(keys.length).fill(null);
-      await Promise.all(
-        this.#bySlot(keys, (key) => key).map(async (indexes) => {
+      await inRounds(
+        this.#bySlot(keys, (key) => key),
+        async (indexes) => {
           const found = await this.#client.mgetBuffer(...indexes.map((index) => keys[index]!));
           for (const [position, index] of indexes.entries()) values[index] = found[position] ?? null;
-        }),
+        },
       );
       return values;
     });
@@ -109,18 +111,16 @@ class RedisOnlineStore implements OnlineStore {
       ),
     );
     await reachable(() =>
-      Promise.all(
-        chunks.map((chunk) =>
-          this.#client.fstoreWriteNewest(
-            chunk.length,
-            ...chunk.map((entry) => entry.key),
-            ...chunk.flatMap(({ value, expiresIn }) => [
-              value,
-              expiresIn === null ? '' : `${Math.max(1, Math.ceil(expiresIn))}`,
-            ]),
-          ),
-        ),
-      ),
+      inRounds(chunks, async (chunk) => {
+        await this.#client.fstoreWriteNewest(
+          chunk.length,
+          ...chunk.map((entry) => entry.key),
+          ...chunk.flatMap(({ value, expiresIn }) => [
+            value,
+            expiresIn === null ? '' : `${Math.max(1, Math.ceil(expiresIn))}`,
+          ]),
+        );
+      }),
     );
   }
 
@@ -141,6 +141,13 @@ class RedisOnlineStore implements OnlineStore {
       else slots.set(slot, [index]);
     }
     return [...slots.values()];
+  }
+}
+
+/** Runs commands side by side, but not so many that the last of them times out while it waits for the first. */
+async function inRounds<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < items.length; at += COMMANDS_PER_ROUND) {
+    await Promise.all(items.slice(at, at + COMMANDS_PER_ROUND).map(run));
   }
 }
 

@@ -135,7 +135,7 @@ export async function redisCommandStats(url: string): Promise<Record<string, num
 
 /** What was called between two looks at {@link redisCommandStats}, without the looking itself. */
 export function commandsBetween(before: Record<string, number>, after: Record<string, number>): Record<string, number> {
-  const own = new Set(['info', 'client|setinfo', 'client|setname']);
+  const own = new Set(['info', 'hello', 'client|setinfo', 'client|setname']);
   const grown = Object.entries(after).map(([command, calls]) => [command, calls - (before[command] ?? 0)] as const);
   return Object.fromEntries(grown.filter(([command, calls]) => calls > 0 && !own.has(command)));
 }

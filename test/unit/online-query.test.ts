@@ -1,32 +1,12 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { entityKey } from '../../src/definition/entity-key.js';
-import type { ViewVersion } from '../../src/definition/view-version.js';
 import { OnlineQuery } from '../../src/retrieval/online-query.js';
 import { onlineKey } from '../../src/store/online-key.js';
+import { exampleView } from './fakes/example-view.js';
 import { CountingOnlineStore } from './fakes/memory-fstore.js';
 import { NaiveOfflineStore } from './fakes/naive-offline-store.js';
 
-const view: ViewVersion = {
-  id: 'user_stats@1',
-  name: 'user_stats',
-  version: 1,
-  current: true,
-  fingerprint: '0123456789abcdef',
-  entity: 'user',
-  source: 'transactions',
-  timestamp: 'event_time',
-  keys: [{ name: 'user_id', type: 'STRING', column: 'user_id' }],
-  features: [
-    { name: 'amount', type: 'FLOAT64', column: 'amount', graphqlName: 'amount', description: undefined, tags: {} },
-  ],
-  ttl: null,
-  table: 'view_user_stats',
-  typeName: 'UserStats',
-  fieldName: 'stats',
-  description: undefined,
-  owner: undefined,
-  tags: {},
-};
+const view = exampleView;
 const u1 = { view, key: entityKey(['u1']) };
 const u2 = { view, key: entityKey(['u2']) };
 

@@ -21,7 +21,7 @@ export interface Draft {
 const SECOND = 1_000;
 const MINUTE = 60_000;
 /** No episode lasts longer than this. */
-export const EPISODE_LENGTH = 60 * MINUTE;
+const EPISODE_LENGTH = 60 * MINUTE;
 
 /** An amount in cents precision, never zero. */
 export function toAmount(value: number): number {

@@ -22,7 +22,7 @@ export interface ServedField {
 }
 
 /** The text that documents a view in the schema. */
-export function describeView(view: ViewVersion): string {
+function describeView(view: ViewVersion): string {
   return [
     view.description ?? `Features of \`${view.name}\`.`,
     `View \`${view.id}\` of entity \`${view.entity}\`, from source \`${view.source}\`.`,

@@ -1,4 +1,4 @@
-/** Waiting before something is tried again. */
+/** How the adapters of the event bus wait, and how long at most. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const FIRST_PAUSE = 100;
@@ -13,4 +13,17 @@ export function pauseAfter(failures: number): number {
 /** Resolves after so many milliseconds, or at once when `signal` is aborted. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await delay(milliseconds, undefined, { signal }).catch(() => {});
+}
+
+/** What `work` resolves to, or a rejection when that takes longer; `work` itself goes on. */
+export async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = delay(milliseconds, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`no answer within ${milliseconds} ms`);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer.abort();
+  }
 }

@@ -1,0 +1,206 @@
+/**
+ * The event bus on Kafka.
+ *
+ * Boundary: the port. What keeps messages from being lost or handled out of turn is in the files beside this one.
+ */
+import { type Admin, Kafka, logLevel, Partitioners, type PartitionMetadata } from 'kafkajs';
+import { FStoreError } from '../errors.js';
+import type { BusMessage, EventBus, ReceivedBatch, Subscription } from './event-bus.js';
+import { KafkaConsumption } from './event-bus-consumption-kafka.js';
+import { KafkaFollower } from './event-bus-follower-kafka.js';
+import type { BusLog } from './event-bus-log.js';
+import { KafkaPublisher, type PlacedMessage } from './event-bus-publisher-kafka.js';
+import { pause, pauseAfter, within } from './event-bus-timing.js';
+
+export interface KafkaBusOptions {
+  readonly brokers: readonly string[];
+  readonly clientId?: string;
+  /** Partitions of topics that are created; default 4. */
+  readonly partitions?: number;
+  /** Copies of each message; default 3, or as many as there are brokers. */
+  readonly replicationFactor?: number;
+  readonly log?: BusLog;
+}
+
+const CONNECT_TIMEOUT = 3_000;
+const REQUEST_TIMEOUT = 10_000;
+const PING_TIMEOUT = 5_000;
+const SETTLE_TIMEOUT = 15_000;
+
+/** Connects. Throws BUS_UNAVAILABLE. */
+export async function connectKafkaBus(options: KafkaBusOptions): Promise<EventBus> {
+  const bus = new KafkaBus(options);
+  try {
+    await bus.open();
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
+  return bus;
+}
+
+async function reachable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FStoreError) throw error;
+    throw new FStoreError('BUS_UNAVAILABLE', `Kafka: ${(error as Error).message}`, {}, [], { cause: error });
+  }
+}
+
+function createClient({ brokers, clientId = 'fstore' }: KafkaBusOptions, log: BusLog): Kafka {
+  return new Kafka({
+    brokers: [...brokers],
+    clientId,
+    connectionTimeout: CONNECT_TIMEOUT,
+    requestTimeout: REQUEST_TIMEOUT,
+    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
+    logLevel: logLevel.WARN,
+    // An answer that kafkajs calls an error belongs to its retries; what it cannot recover from reaches the caller.
+    logCreator: () => (entry) => {
+      const { message, timestamp: _, logger: _logger, stack: _stack, ...fields } = entry.log;
+      const level = entry.level === logLevel.ERROR && entry.namespace !== 'Connection' ? 'warn' : 'debug';
+      log(level, `kafkajs: ${message}`, { ...fields, namespace: entry.namespace });
+    },
+  });
+}
+
+class KafkaBus implements EventBus {
+  readonly #options: KafkaBusOptions;
+  readonly #log: BusLog;
+  readonly #kafka: Kafka;
+  readonly #admin: Admin;
+  readonly #publisher: KafkaPublisher;
+  readonly #partitionOfKey = Partitioners.DefaultPartitioner();
+  readonly #topics = new Map<string, readonly PartitionMetadata[]>();
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #closing = new AbortController();
+  #turn = 0;
+
+  constructor(options: KafkaBusOptions) {
+    this.#options = options;
+    this.#log = options.log ?? (() => {});
+    this.#kafka = createClient(options, this.#log);
+    this.#admin = this.#kafka.admin({ retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 3 } });
+    this.#publisher = new KafkaPublisher(this.#kafka, this.#log);
+  }
+
+  open(): Promise<void> {
+    return reachable(() => this.#admin.connect());
+  }
+
+  async ensureTopics(topics: readonly string[]): Promise<void> {
+    const unknown = [...new Set(topics)].filter((topic) => !this.#topics.has(topic));
+    if (unknown.length === 0) return;
+    await reachable(async () => {
+      const existing = new Set(await this.#admin.listTopics());
+      const missing = unknown.filter((topic) => !existing.has(topic));
+      if (missing.length > 0) await this.#create(missing);
+      for (const topic of unknown) await this.#patiently(() => this.#partitionsOf(topic));
+    });
+  }
+
+  async publish(topic: string, messages: readonly BusMessage[]): Promise<void> {
+    if (messages.length === 0) return;
+    const partitionMetadata = [...(await this.#partitionsOf(topic))];
+    const placed = messages.map(({ key, value, headers = {} }): PlacedMessage => {
+      if (key === null) return { key, value, headers, partition: this.#nextTurn() % partitionMetadata.length };
+      const message = { key: Buffer.from(key, 'utf8'), value, headers };
+      return { ...message, partition: this.#partitionOfKey({ topic, partitionMetadata, message }) };
+    });
+    try {
+      await reachable(() => this.#publisher.publish(topic, placed));
+    } catch (error) {
+      // The topic may have been created anew, with other partitions.
+      this.#topics.delete(topic);
+      throw error;
+    }
+  }
+
+  async consume(group: string, topic: string, handler: (batch: ReceivedBatch) => Promise<void>): Promise<Subscription> {
+    const partitions = (await this.#partitionsOf(topic)).length;
+    const [kafka, log] = [this.#kafka, this.#log];
+    return this.#join(new KafkaConsumption({ kafka, group, topic, partitions, handler, log }));
+  }
+
+  async follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription> {
+    await this.#partitionsOf(topic);
+    const ends = await reachable(() => this.#patiently(() => this.#admin.fetchTopicOffsets(topic)));
+    const from = new Map(ends.map(({ partition, high }) => [partition, BigInt(high)]));
+    const [kafka, admin, log] = [this.#kafka, this.#admin, this.#log];
+    return this.#join(new KafkaFollower({ kafka, admin, topic, from, handler, log }));
+  }
+
+  async ping(): Promise<void> {
+    await reachable(() => within(PING_TIMEOUT, this.#admin.describeCluster()));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.stop()));
+    await this.#publisher.close();
+    await this.#admin.disconnect().catch(() => {});
+  }
+
+  async #join(subscription: Subscription & { join(): Promise<void> }): Promise<Subscription> {
+    let stopping: Promise<void> | null = null;
+    const tracked: Subscription = {
+      stop: () => {
+        stopping ??= subscription.stop().finally(() => this.#subscriptions.delete(tracked));
+        return stopping;
+      },
+    };
+    this.#subscriptions.add(tracked);
+    try {
+      await reachable(() => subscription.join());
+    } catch (error) {
+      await tracked.stop();
+      throw error;
+    }
+    return tracked;
+  }
+
+  async #create(topics: readonly string[]): Promise<void> {
+    const { partitions = 4 } = this.#options;
+    const { brokers } = await this.#admin.describeCluster();
+    const replicationFactor = this.#options.replicationFactor ?? Math.min(3, brokers.length);
+    // With fewer in sync, a write that was confirmed could be lost with one broker.
+    const configEntries = replicationFactor >= 3 ? [{ name: 'min.insync.replicas', value: '2' }] : [];
+    // False, and no error, for those that somebody else creates at the same time.
+    await this.#admin.createTopics({
+      waitForLeaders: false,
+      topics: topics.map((topic) => ({ topic, numPartitions: partitions, replicationFactor, configEntries })),
+    });
+  }
+
+  /** Tries again while a topic that was just created is not known to every broker yet. */
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    const deadline = Date.now() + SETTLE_TIMEOUT;
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (Date.now() > deadline || this.#closing.signal.aborted) throw error;
+        await pause(Math.min(pauseAfter(failures), 500), this.#closing.signal);
+      }
+    }
+  }
+
+  /** The partitions of a topic, once all of them have a leader. */
+  async #partitionsOf(topic: string): Promise<readonly PartitionMetadata[]> {
+    const known = this.#topics.get(topic);
+    if (known) return known;
+    const { topics } = await reachable(() => this.#admin.fetchTopicMetadata({ topics: [topic] }));
+    const partitions = topics.find((one) => one.name === topic)?.partitions ?? [];
+    if (partitions.length === 0 || partitions.some(({ leader }) => leader < 0)) {
+      throw new FStoreError('BUS_UNAVAILABLE', `Kafka has no leader for every partition of "${topic}"`);
+    }
+    this.#topics.set(topic, partitions);
+    return partitions;
+  }
+
+  #nextTurn(): number {
+    this.#turn = (this.#turn + 1) % 0x7fffffff;
+    return this.#turn;
+  }
+}

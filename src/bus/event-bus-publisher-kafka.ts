@@ -1,0 +1,163 @@
+/**
+ * Writes messages to Kafka, durably and in order.
+ *
+ * Three traps of kafkajs's idempotent producer, each of which loses messages and reports success, shape this file:
+ * - A send that failed on our side may have been written. The producer then uses its sequence numbers again, and the broker
+ *   takes the next messages for a repetition. So a producer that failed once is never used again.
+ * - Of sends side by side one may fail and another go on, with the same effect. So one send is under way at a time;
+ *   what is published meanwhile goes with the next.
+ * - When a partition moves, within a send, to a broker that has answered already, its messages are left out. So the answer
+ *   must name every partition that was written to.
+ *
+ * Invariants
+ * 1. `publish` resolves after the brokers in sync have every message; it rejects otherwise, in bounded time.
+ * 2. Messages of one `publish` keep their order within a partition, and those of the next come after them.
+ * 3. After a failure nothing more of the same `publish` is written.
+ */
+import type { Kafka, Message, Producer, RecordMetadata } from 'kafkajs';
+import type { BusLog } from './event-bus-log.js';
+import { within } from './event-bus-timing.js';
+
+/** Brokers take a batch of about 1 MB unless told otherwise. */
+const MAX_BYTES = 900_000;
+const MAX_MESSAGES = 2_000;
+const ACKNOWLEDGE_TIMEOUT = 8_000;
+const SEND_TIMEOUT = 20_000;
+/** About what a record costs beside its key, value and headers. */
+const RECORD_BYTES = 32;
+
+/** A message whose partition is chosen. */
+export type PlacedMessage = Message & { readonly partition: number; readonly value: Buffer };
+
+interface Batch {
+  readonly topic: string;
+  readonly messages: readonly PlacedMessage[];
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function sizeOf({ key, value, headers }: PlacedMessage): number {
+  let size = RECORD_BYTES + value.length + (key?.length ?? 0);
+  for (const [name, text] of Object.entries(headers ?? {})) size += name.length + String(text).length * 3 + 8;
+  return size;
+}
+
+export class KafkaPublisher {
+  readonly #kafka: Kafka;
+  readonly #log: BusLog;
+  readonly #queue: Batch[] = [];
+  #producer: Producer | null = null;
+  #sending: Promise<void> | null = null;
+
+  constructor(kafka: Kafka, log: BusLog) {
+    this.#kafka = kafka;
+    this.#log = log;
+  }
+
+  /** Writes messages; rejects with the driver's error when they may not have been written. */
+  async publish(topic: string, messages: readonly PlacedMessage[]): Promise<void> {
+    let start = 0;
+    while (start < messages.length) {
+      let bytes = 0;
+      let end = start;
+      while (end < messages.length && end - start < MAX_MESSAGES) {
+        const size = sizeOf(messages[end]!);
+        if (end > start && bytes + size > MAX_BYTES) break;
+        bytes += size;
+        end += 1;
+      }
+      await this.#enqueue(topic, messages.slice(start, end), bytes);
+      start = end;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#sending;
+    await this.#producer?.disconnect().catch(() => {});
+    this.#producer = null;
+  }
+
+  #enqueue(topic: string, messages: readonly PlacedMessage[], bytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ topic, messages, bytes, resolve, reject });
+      this.#sending ??= this.#sendAll();
+    });
+  }
+
+  async #sendAll(): Promise<void> {
+    // The publishers of this tick go together.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const batches = this.#nextBatches();
+      try {
+        await this.#send(batches);
+        for (const batch of batches) batch.resolve();
+      } catch (error) {
+        this.#discard();
+        for (const batch of batches) batch.reject(error);
+      }
+    }
+    // At once with the look at the queue: what is queued later starts anew.
+    this.#sending = null;
+  }
+
+  /** As much of the queue as goes into one send, at least one batch. */
+  #nextBatches(): Batch[] {
+    let bytes = 0;
+    let messages = 0;
+    const over = this.#queue.findIndex((batch, index) => {
+      bytes += batch.bytes;
+      messages += batch.messages.length;
+      return index > 0 && (bytes > MAX_BYTES || messages > MAX_MESSAGES);
+    });
+    return this.#queue.splice(0, over === -1 ? this.#queue.length : over);
+  }
+
+  async #send(batches: readonly Batch[]): Promise<void> {
+    const byTopic = new Map<string, PlacedMessage[]>();
+    for (const { topic, messages } of batches) {
+      const list = byTopic.get(topic);
+      if (list) list.push(...messages);
+      else byTopic.set(topic, [...messages]);
+    }
+    const topicMessages = [...byTopic].map(([topic, messages]) => ({ topic, messages }));
+    const send = async (): Promise<RecordMetadata[]> => {
+      const producer = await this.#connected();
+      return producer.sendBatch({ acks: -1, timeout: ACKNOWLEDGE_TIMEOUT, topicMessages });
+    };
+    const answers = await within(SEND_TIMEOUT, send());
+    const written = new Set(
+      answers.filter((one) => one.errorCode === 0).map(({ topicName, partition }) => `${topicName}/${partition}`),
+    );
+    for (const { topic, messages } of topicMessages) {
+      const lacking = messages.find(({ partition }) => !written.has(`${topic}/${partition}`));
+      if (lacking) throw new Error(`no broker confirmed partition ${lacking.partition} of ${topic}`);
+    }
+  }
+
+  async #connected(): Promise<Producer> {
+    if (this.#producer) return this.#producer;
+    const producer = this.#kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
+      createPartitioner:
+        () =>
+        ({ message }) =>
+          message.partition!,
+    });
+    this.#producer = producer;
+    await producer.connect();
+    return producer;
+  }
+
+  #discard(): void {
+    const producer = this.#producer;
+    this.#producer = null;
+    if (!producer) return;
+    this.#log('warn', 'a producer failed and is replaced');
+    void producer.disconnect().catch(() => {});
+  }
+}
