@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type RunningFStore, startFStore } from '../compose.js';
+import type { RunningFStore } from '../compose.js';
 import { describeEnvironment, readConfig } from '../config.js';
 
 const ROLES = { serve: ['serve'], worker: ['worker'] } as const;
@@ -33,7 +33,10 @@ function announce({ url, stores }: RunningFStore): void {
 }
 
 async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
-  const running = await startFStore(readConfig(process.env), roles);
+  const config = readConfig(process.env);
+  // Loaded here, because every other verb would wait for all drivers too.
+  const { startFStore } = await import('../compose.js');
+  const running = await startFStore(config, roles);
   announce(running);
   await stopRequested();
   await running.close();

@@ -104,7 +104,9 @@ async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<Sch
     [CriticalityLevel.Dangerous]: 'DANGEROUS',
     [CriticalityLevel.NonBreaking]: 'SAFE',
   };
-  return changes.map(({ criticality, message, path }) => ({
+  // A new entity joins the union of federation by itself; no client selects on that.
+  const shown = changes.filter((change) => !change.path?.startsWith('_Entity'));
+  return shown.map(({ criticality, message, path }) => ({
     criticality: levels[criticality.level],
     message,
     path: path ?? null,

@@ -18,6 +18,7 @@ export function registerRest(
   actorOf: (request: FastifyRequest) => string,
 ): void {
   app.register(async (rest) => {
+    rest.removeContentTypeParser('text/plain');
     // Integers beyond 2^53 must survive, which JSON.parse does not let them.
     rest.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
       try {

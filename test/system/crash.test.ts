@@ -111,5 +111,5 @@ describe(`after ${KILLS} kills during ${EVENTS} events (seed ${seed})`, () => {
       ).users;
     await eventually(async () => expect(await read()).toEqual(expected), { timeoutMs: 20_000, everyMs: 200 });
     await database.end();
-  }, 300_000);
+  }, 600_000);
 });

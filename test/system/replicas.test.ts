@@ -46,7 +46,7 @@ describe('replicas', () => {
     };
     const loads = [load(a.url), load(b.url)];
     const delays: number[] = [];
-    for (let round = 1; round <= 10; round += 1) {
+    for (let round = 1; round <= 40; round += 1) {
       const name = `extra_${round}`;
       await apply(a.url, [{ kind: 'featureView', name, entity: 'user', source: 'transactions', features: ['amount'] }]);
       const applied = performance.now();
@@ -62,7 +62,7 @@ describe('replicas', () => {
     running = false;
     await Promise.all(loads);
     expect(faults).toEqual([]);
-    expect(answered).toBeGreaterThan(100);
+    expect(answered).toBeGreaterThan(500);
     expect(Math.max(...delays)).toBeLessThan(2_000);
   });
 
