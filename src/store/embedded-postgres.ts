@@ -10,7 +10,7 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { openSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -156,23 +156,27 @@ async function readPid(file: string): Promise<number | null> {
   return Number.isInteger(pid) && pid > 0 ? pid : null;
 }
 
-function isAlive(pid: number): boolean {
+/** A zombie counts as dead: it holds nothing any more, and where nobody reaps it, it stays for ever. */
+async function isAlive(pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
+  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return !/^\d+ \(.*\) Z/s.test(state);
 }
 
 /** Waits for the server of an FStore that was killed; refuses if its FStore is alive. */
 async function awaitLeftover(root: string, data: string): Promise<void> {
+  const lock = join(data, 'postmaster.pid');
   const deadline = Date.now() + LEFTOVER_TIMEOUT;
   for (;;) {
-    const server = await readPid(join(data, 'postmaster.pid'));
-    if (server === null || !isAlive(server)) return;
+    const server = await readPid(lock);
+    if (server === null) return;
+    if (!(await isAlive(server))) return rm(lock, { force: true });
     const owner = await readPid(join(root, 'owner'));
-    if (owner !== null && owner !== process.pid && isAlive(owner)) {
+    if (owner !== null && owner !== process.pid && (await isAlive(owner))) {
       throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `process ${owner} uses the data folder ${root}`);
     }
     if (Date.now() > deadline) {

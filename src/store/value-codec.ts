@@ -82,7 +82,7 @@ export class ValueCodec {
       if (reader.at !== bytes.length) return null;
       return { row: { eventTime: bytes.readDoubleBE(0), sequence: bytes.readDoubleBE(8), values } };
     } catch (error) {
-      if (error instanceof RangeError) return null;
+      if (error instanceof DamagedValue) return null;
       throw error;
     }
   }
@@ -104,6 +104,8 @@ export function isNewer(candidate: Buffer, stored: Buffer): boolean {
   if (Number.isNaN(difference) || difference === 0) return candidate.readDoubleBE(8) > stored.readDoubleBE(8);
   return difference > 0;
 }
+
+class DamagedValue extends Error {}
 
 interface Reader {
   readonly bytes: Buffer;
@@ -160,42 +162,47 @@ function writeScalar(bytes: Buffer, at: number, type: ScalarType, value: ScalarV
 function readVarint(reader: Reader): number {
   let value = 0;
   for (let shift = 0; shift < 35; shift += 7) {
-    const byte = reader.bytes.readUInt8(reader.at++);
+    const byte = reader.bytes[reader.at++];
+    if (byte === undefined) break;
     value += (byte & 0x7f) * 2 ** shift;
     if (byte < 0x80) return value;
   }
-  throw new RangeError('a length is longer than 5 bytes');
+  throw new DamagedValue('a length is cut short or longer than 5 bytes');
 }
 
 function readScalar(reader: Reader, type: ScalarType): ScalarValue {
-  const { bytes, at } = reader;
+  const { bytes } = reader;
   switch (type) {
     case 'STRING': {
       const length = readVarint(reader);
       const end = reader.at + length;
-      if (end > bytes.length) throw new RangeError('a string runs past the end');
+      if (end > bytes.length) throw new DamagedValue('a string runs past the end');
       const text = bytes.toString('utf8', reader.at, end);
       reader.at = end;
       return text;
     }
     case 'BOOL':
-      reader.at += 1;
-      return bytes.readUInt8(at) === 1;
+      return bytes[take(reader, 1)] === 1;
     case 'INT32':
-      reader.at += 4;
-      return bytes.readInt32LE(at);
+      return bytes.readInt32LE(take(reader, 4));
     case 'INT64':
-      reader.at += 8;
-      return bytes.readBigInt64LE(at);
+      return bytes.readBigInt64LE(take(reader, 8));
     case 'FLOAT64':
     case 'TIMESTAMP':
-      reader.at += 8;
-      return bytes.readDoubleLE(at);
+      return bytes.readDoubleLE(take(reader, 8));
   }
+}
+
+/** Moves past `size` bytes and returns where they begin. */
+function take(reader: Reader, size: number): number {
+  const { at } = reader;
+  reader.at += size;
+  if (reader.at > reader.bytes.length) throw new DamagedValue('a value runs past the end');
+  return at;
 }
 
 function readList(reader: Reader, type: ScalarType): ScalarValue[] {
   const length = readVarint(reader);
-  if (length > reader.bytes.length - reader.at) throw new RangeError('a list runs past the end');
+  if (length > reader.bytes.length - reader.at) throw new DamagedValue('a list runs past the end');
   return Array.from({ length }, () => readScalar(reader, type));
 }

@@ -1,0 +1,102 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { FeatureValue, ScalarType, ValueType } from '../../src/definition/value-type.js';
+import { isNewer, ValueCodec } from '../../src/store/value-codec.js';
+
+const seed = Number(process.env.FSTORE_TEST_SEED ?? Date.now() % 1_000_000);
+
+const scalars: Record<ScalarType, fc.Arbitrary<FeatureValue>> = {
+  STRING: fc.string({ unit: 'grapheme', maxLength: 300 }),
+  BOOL: fc.boolean(),
+  INT32: fc.integer(),
+  INT64: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+  FLOAT64: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => (value === 0 ? 0 : value)),
+  TIMESTAMP: fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }),
+};
+const types = Object.keys(scalars) as ScalarType[];
+const feature: fc.Arbitrary<{ type: ValueType; value: FeatureValue }> = fc.oneof(
+  ...types.flatMap((type) => [
+    fc.record({ type: fc.constant<ValueType>(type), value: fc.option(scalars[type], { freq: 5 }) }),
+    fc.record({
+      type: fc.constant<ValueType>(`${type}[]`),
+      value: fc.option(fc.array(scalars[type], { maxLength: 20 }) as fc.Arbitrary<FeatureValue>, { freq: 5 }),
+    }),
+  ]),
+);
+const row = fc.record({
+  features: fc.array(feature, { maxLength: 40 }),
+  eventTime: scalars.TIMESTAMP as fc.Arbitrary<number>,
+  sequence: fc.nat(),
+});
+
+function codecOf(list: readonly { type: ValueType }[], fingerprint = '0123456789abcdef'): ValueCodec {
+  const features = list.map(({ type }, index) => ({
+    name: `f${index}`,
+    type,
+    column: `f${index}`,
+    graphqlName: `f${index}`,
+    description: undefined,
+    tags: {},
+  }));
+  return new ValueCodec({ fingerprint, features });
+}
+
+describe(`a packed value (seed ${seed})`, () => {
+  test('unpacks to what was packed, for every type, lists and nulls', () => {
+    fc.assert(
+      fc.property(row, ({ features, eventTime, sequence }) => {
+        const codec = codecOf(features);
+        const values = features.map((one) => one.value);
+        expect(codec.decode(codec.encode({ eventTime, sequence, values }))).toEqual({
+          row: { eventTime, sequence, values },
+        });
+      }),
+      { seed, numRuns: 1_000 },
+    );
+  });
+
+  test('that was cut short anywhere, or has bytes too many, unpacks to nothing', () => {
+    fc.assert(
+      fc.property(row, ({ features, eventTime, sequence }) => {
+        const codec = codecOf(features);
+        const bytes = codec.encode({ eventTime, sequence, values: features.map((one) => one.value) });
+        for (let length = 0; length < bytes.length; length += 1)
+          expect(codec.decode(bytes.subarray(0, length))).toBeNull();
+        expect(codec.decode(Buffer.concat([bytes, Buffer.from([0])]))).toBeNull();
+      }),
+      { seed, numRuns: 100 },
+    );
+  });
+
+  test('with a damaged byte never throws', () => {
+    fc.assert(
+      fc.property(row, fc.nat(), fc.integer({ min: 1, max: 255 }), ({ features, eventTime, sequence }, place, flip) => {
+        const codec = codecOf(features);
+        const bytes = codec.encode({ eventTime, sequence, values: features.map((one) => one.value) });
+        const at = place % bytes.length;
+        bytes[at] = (bytes[at] ?? 0) ^ flip;
+        expect(() => codec.decode(bytes)).not.toThrow();
+      }),
+      { seed, numRuns: 2_000 },
+    );
+  });
+
+  test('of another meaning, or random bytes, unpacks to nothing', () => {
+    const bytes = codecOf([{ type: 'FLOAT64' }]).encode({ eventTime: 1, sequence: 1, values: [1] });
+    expect(codecOf([{ type: 'FLOAT64' }], 'ffffffffffffffff').decode(bytes)).toBeNull();
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (random) => {
+        expect(codecOf([{ type: 'STRING' }]).decode(Buffer.from(random))).toBeNull();
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
+  test('of a remembered NOT_FOUND is older than every row', () => {
+    const codec = codecOf([{ type: 'BOOL' }]);
+    const none = codec.encode(null);
+    const oldest = codec.encode({ eventTime: -62_135_596_800_000, sequence: 0, values: [true] });
+    expect(codec.decode(none)).toEqual({ row: null });
+    expect([isNewer(oldest, none), isNewer(none, oldest), isNewer(none, none)]).toEqual([true, false, false]);
+  });
+});
