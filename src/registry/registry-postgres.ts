@@ -63,6 +63,12 @@ async function reachable<T>(work: () => Promise<T>): Promise<T> {
 /** True if the server itself, or the code here, refused: the connection is then as good as before. */
 const isRefusal = (error: unknown): boolean => error instanceof FStoreError || error instanceof pg.DatabaseError;
 
+const referenceArrays = (list: readonly VersionReference[]): [string[], string[], number[]] => [
+  list.map(({ kind }) => kind),
+  list.map(({ name }) => name),
+  list.map(({ version }) => version),
+];
+
 class PostgresRegistry implements Registry {
   readonly #pool: pg.Pool;
   readonly #url: string;
@@ -149,12 +155,17 @@ class PostgresRegistry implements Registry {
   async #create(client: pg.ClientBase, records: readonly DefinitionRecord[]): Promise<void> {
     if (records.length === 0) return;
     const sql = `INSERT INTO fstore_registry.definitions
-      (project, kind, name, version, fingerprint, definition, meaning, active)
-      SELECT $1, kind, name, version, fingerprint, definition, meaning, active
-      FROM json_to_recordset($2) AS r (kind text, name text, version integer, fingerprint text, definition json,
-        meaning json, active boolean)`;
+      (project, kind, name, version, fingerprint, active, definition, meaning)
+      SELECT $1, r.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::boolean[], $7::json[], $8::json[]) r`;
     try {
-      await client.query(sql, [this.#project, JSON.stringify(records)]);
+      await client.query(sql, [
+        this.#project,
+        ...referenceArrays(records),
+        records.map(({ fingerprint }) => fingerprint),
+        records.map(({ active }) => active),
+        records.map(({ definition }) => JSON.stringify(definition)),
+        records.map(({ meaning }) => JSON.stringify(meaning)),
+      ]);
     } catch (error) {
       if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
       throw impossible('a version that is to be created is stored already', error);
@@ -164,20 +175,19 @@ class PostgresRegistry implements Registry {
   async #update(client: pg.ClientBase, list: RegistryChange['update']): Promise<void> {
     if (list.length === 0) return;
     const sql = `UPDATE fstore_registry.definitions d SET definition = r.definition
-      FROM json_to_recordset($2) AS r (kind text, name text, version integer, definition json)
+      FROM unnest($2::text[], $3::text[], $4::integer[], $5::json[]) AS r (kind, name, version, definition)
       WHERE d.project = $1 AND d.kind = r.kind AND d.name = r.name AND d.version = r.version`;
-    const texts = list.map(({ kind, name, version, definition }) => ({ kind, name, version, definition }));
-    const { rowCount } = await client.query(sql, [this.#project, JSON.stringify(texts)]);
+    const texts = list.map(({ definition }) => JSON.stringify(definition));
+    const { rowCount } = await client.query(sql, [this.#project, ...referenceArrays(list), texts]);
     if (rowCount !== list.length) throw impossible('a version that is to be updated is not stored');
   }
 
   async #retire(client: pg.ClientBase, list: readonly VersionReference[]): Promise<void> {
     if (list.length === 0) return;
     const sql = `UPDATE fstore_registry.definitions d SET active = false
-      FROM json_to_recordset($2) AS r (kind text, name text, version integer)
+      FROM unnest($2::text[], $3::text[], $4::integer[]) AS r (kind, name, version)
       WHERE d.project = $1 AND d.kind = r.kind AND d.name = r.name AND d.version = r.version`;
-    const references = list.map(({ kind, name, version }) => ({ kind, name, version }));
-    const { rowCount } = await client.query(sql, [this.#project, JSON.stringify(references)]);
+    const { rowCount } = await client.query(sql, [this.#project, ...referenceArrays(list)]);
     if (rowCount !== list.length) throw impossible('a version that is to be retired is not stored');
   }
 

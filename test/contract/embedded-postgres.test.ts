@@ -24,7 +24,8 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const host of hosts) host.kill('SIGKILL');
-  await rm(folder, { recursive: true, force: true });
+  // The server of a host that was killed may still be writing its last.
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 /** A process of its own that hosts the server, so that it can be killed. */

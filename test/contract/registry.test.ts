@@ -310,7 +310,7 @@ describe.each(registryPlatforms)('registry in $name', ({ create }) => {
   test('a server that is not there is REGISTRY_UNAVAILABLE, with the cause', async () => {
     await expect(platform.connectNowhere()).rejects.toMatchObject({
       code: 'REGISTRY_UNAVAILABLE',
-      cause: expect.any(Error),
+      cause: expect.anything(),
     });
   });
 });

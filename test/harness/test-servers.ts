@@ -61,11 +61,6 @@ export function redisNamespace(): string {
   return `t${unique()}:`;
 }
 
-/** A prefix for every topic and group of one test, ending in a dot. */
-export function uniqueTopicPrefix(): string {
-  return `t${unique()}.`;
-}
-
 /** A MongoDB URL whose path names a database that does not exist yet, and how to drop it. */
 export function createTestMongo(): { url: string; database: string; drop(): Promise<void> } {
   const database = `fstore_t_${unique()}`;
