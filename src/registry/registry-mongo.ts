@@ -35,8 +35,7 @@ interface AuditDocument extends AuditRecord {
 
 const SERVER_TIMEOUT = 3_000;
 const SOCKET_TIMEOUT = 15_000;
-/** The driver would repeat a transaction for two minutes. */
-const APPLY_TIMEOUT = 10_000;
+const TRANSACTION_TIMEOUT = 5_000;
 const DUPLICATE_KEY = 11_000;
 const DATABASE_IN_URL = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^?]+)/;
 
@@ -68,12 +67,15 @@ function impossible(message: string, cause?: unknown): FStoreError {
   return new FStoreError('INTERNAL', message, {}, [], { cause });
 }
 
+function unavailable(cause: unknown): FStoreError {
+  return new FStoreError('REGISTRY_UNAVAILABLE', `MongoDB: ${(cause as Error).message}`, {}, [], { cause });
+}
+
 async function reachable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof FStoreError) throw error;
-    throw new FStoreError('REGISTRY_UNAVAILABLE', `MongoDB: ${(error as Error).message}`, {}, [], { cause: error });
+    throw error instanceof FStoreError ? error : unavailable(error);
   }
 }
 
@@ -110,16 +112,15 @@ class MongoRegistry implements Registry {
   }
 
   load(): Promise<RegistryState> {
-    return reachable(() =>
-      this.#client.withSession({ snapshot: true }, async (session) => {
-        const revision = await this.#revisionIn(session);
-        const records = await this.#definitions
-          .find({ project: this.#project }, { session, projection: { _id: 0, project: 0 } })
-          .sort({ kind: 1, name: 1, version: 1 })
-          .toArray();
-        return { project: this.#project, revision, records: records as DefinitionRecord[] };
-      }),
-    );
+    // Not a snapshot session: the read concern of the client would overrule it, and each read have a time of its own.
+    return this.#transact(async (session) => {
+      const revision = await this.#revisionIn(session);
+      const records = await this.#definitions
+        .find({ project: this.#project }, { session, projection: { _id: 0, project: 0 } })
+        .sort({ kind: 1, name: 1, version: 1 })
+        .toArray();
+      return { project: this.#project, revision, records: records as DefinitionRecord[] };
+    });
   }
 
   revision(): Promise<number> {
@@ -127,22 +128,7 @@ class MongoRegistry implements Registry {
   }
 
   apply(change: RegistryChange): Promise<number> {
-    const deadline = Date.now() + APPLY_TIMEOUT;
-    let attempts = 0;
-    return reachable(() =>
-      this.#client.withSession((session) =>
-        session.withTransaction(
-          async () => {
-            attempts += 1;
-            if (attempts > 1 && Date.now() > deadline) {
-              throw new FStoreError('REGISTRY_UNAVAILABLE', `MongoDB did not take the change in ${APPLY_TIMEOUT} ms`);
-            }
-            return this.#applyIn(session, change);
-          },
-          { readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' }, readPreference: 'primary' },
-        ),
-      ),
-    );
+    return this.#transact((session) => this.#applyIn(session, change));
   }
 
   audit(limit: number): Promise<readonly AuditRecord[]> {
@@ -173,6 +159,24 @@ class MongoRegistry implements Registry {
   async close(): Promise<void> {
     await Promise.all([...this.#watches].map((watch) => watch.close()));
     await this.#client.close();
+  }
+
+  /** Runs `work` in a transaction, and again when it met another one. */
+  #transact<T>(work: (session: ClientSession) => Promise<T>): Promise<T> {
+    const deadline = Date.now() + TRANSACTION_TIMEOUT;
+    let failed: unknown;
+    const attempt = async (session: ClientSession): Promise<T> => {
+      // The driver would go on for two minutes; what is no error of its own it passes on at once.
+      if (failed && Date.now() > deadline) throw unavailable(failed);
+      try {
+        return await work(session);
+      } catch (error) {
+        failed = error;
+        throw error;
+      }
+    };
+    const options = { readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority' } } as const;
+    return reachable(() => this.#client.withSession((session) => session.withTransaction(attempt, options)));
   }
 
   async #revisionIn(session: ClientSession | undefined): Promise<number> {

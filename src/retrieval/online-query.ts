@@ -68,25 +68,34 @@ export class OnlineQuery {
   async read(references: readonly FeatureReference[], now: number): Promise<FeatureRow[]> {
     const { project } = this.#options;
     const keys = references.map(({ view, key }) => onlineKey(project, view, key));
-    const stored = await this.#readOnline(keys);
+    const resting = performance.now() < this.#onlineRestsUntil;
+    const stored = resting ? null : await this.#readOnline(keys);
     const rows: FeatureRow[] = new Array(references.length);
     const misses: Miss[] = [];
     for (const [index, reference] of references.entries()) {
-      const bytes = stored?.[index];
-      const unpacked = bytes ? this.codecOf(reference.view).decode(bytes) : null;
-      if (bytes && !unpacked) this.counts.corrupted += 1;
-      if (unpacked && (unpacked.row?.eventTime ?? 0) <= now) rows[index] = rowAt(reference.view, unpacked.row, now);
-      else misses.push({ ...reference, index, storeKey: keys[index]! });
+      const row = this.#unpack(reference.view, stored?.[index], now);
+      if (row === undefined) misses.push({ ...reference, index, storeKey: keys[index]! });
+      else rows[index] = rowAt(reference.view, row, now);
     }
     this.counts.hits += references.length - misses.length;
     if (misses.length > 0) {
       const found = await this.#readOffline(misses, now, stored !== null);
+      // A store that rests is better than none.
+      const spare =
+        resting && found.includes(undefined) ? await this.#readOnline(misses.map((miss) => miss.storeKey)) : null;
       for (const [position, miss] of misses.entries()) {
-        const row = found[position];
+        const row = found[position] === undefined ? this.#unpack(miss.view, spare?.[position], now) : found[position];
         rows[miss.index] = row === undefined ? UNAVAILABLE : rowAt(miss.view, row, now);
       }
     }
     return rows;
+  }
+
+  /** The row that bytes of the online store hold, null for a remembered NOT_FOUND, undefined if they answer nothing. */
+  #unpack(view: ViewVersion, bytes: Buffer | null | undefined, now: number): StoredRow | null | undefined {
+    const unpacked = bytes ? this.codecOf(view).decode(bytes) : null;
+    if (bytes && !unpacked) this.counts.corrupted += 1;
+    return unpacked && (unpacked.row?.eventTime ?? 0) <= now ? unpacked.row : undefined;
   }
 
   /** The value of each key of one view at a past instant `asOf`: one statement. */
@@ -111,7 +120,6 @@ export class OnlineQuery {
   }
 
   async #readOnline(keys: readonly string[]): Promise<(Buffer | null)[] | null> {
-    if (performance.now() < this.#onlineRestsUntil) return null;
     try {
       return await this.#options.online.read(keys);
     } catch (error) {

@@ -49,7 +49,9 @@ const GRAPHQL_PATH = '/graphql';
 const OPEN_PATHS = new Set(['/health', '/ready']);
 const PROBE_TIMEOUT = 2_000;
 
-function errorBody(error: FStoreError): Record<string, unknown> {
+/** A refusal in the form of the door: GraphQL's clients look for `errors`. */
+function errorBody(error: FStoreError, url: string): Record<string, unknown> {
+  if (url.startsWith(GRAPHQL_PATH)) return { errors: [{ message: error.message, extensions: error.extensions }] };
   return { error: { message: error.message, ...error.extensions } };
 }
 
@@ -91,9 +93,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     if (OPEN_PATHS.has(request.url)) return;
     (request.raw as { actor?: string }).actor = authenticate(request.headers.authorization);
   });
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = error instanceof FStoreError ? error : refusalOf(error);
-    if (known) return reply.code(known.entry.status).send(errorBody(known));
+    if (known) return reply.code(known.entry.status).send(errorBody(known, request.url));
     const id = report(error);
     return reply.code(500).send({
       error: { message: 'Internal error', code: 'INTERNAL', status: 500, cure: ERRORS.INTERNAL.cure, report: id },
@@ -101,7 +103,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   app.setNotFoundHandler((request, reply) => {
     const error = new FStoreError('NOT_FOUND', `there is no ${request.method} ${request.url.slice(0, 200)}`);
-    return reply.code(404).send(errorBody(error));
+    return reply.code(404).send(errorBody(error, request.url));
   });
   app.route({
     url: GRAPHQL_PATH,

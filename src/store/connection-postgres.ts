@@ -26,7 +26,7 @@ export function createPool({ url, size, statementTimeout, onError }: PoolOptions
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     options: '-c TimeZone=UTC -c extra_float_digits=1',
-    ...(statementTimeout ? { statement_timeout: statementTimeout, query_timeout: statementTimeout + 1_000 } : {}),
+    ...(statementTimeout ? { statement_timeout: statementTimeout, query_timeout: statementTimeout + 500 } : {}),
   });
   pool.on('error', onError);
   pool.on('connect', (client) => void client.on('error', onError));

@@ -51,7 +51,7 @@ const DUE_BATCH = 1_000;
 
 /** Connects, and brings the project's schema to the newest migration. Throws STORE_UNAVAILABLE. */
 export async function connectPostgresOfflineStore(options: PostgresOfflineStoreOptions): Promise<OfflineStore> {
-  const { url, project, poolSize = 10, readTimeout = 5_000, log = () => {} } = options;
+  const { url, project, poolSize = 10, readTimeout = 2_000, log = () => {} } = options;
   const onError = (error: Error): void => log('warn', 'a connection to PostgreSQL was lost', { error: error.message });
   const pool = createPool({ url, size: poolSize, onError });
   const reads = createPool({ url, size: poolSize, statementTimeout: readTimeout, onError });

@@ -56,6 +56,15 @@ describe('an online query', () => {
     expect(await query.read([u2], 200)).toEqual([missing]);
   });
 
+  test('asks an online store that rests after all when the offline store is down too', async () => {
+    await query.read([u1], 200);
+    online.failing = true;
+    await query.read([u2], 200);
+    online.failing = false;
+    offline.failing = true;
+    expect(await query.read([u1, u2], 200)).toEqual([present(1.5, 100), unavailable]);
+  });
+
   test('takes damaged bytes and bytes of another meaning for a miss, and counts them', async () => {
     const key = onlineKey('p', view, u1.key);
     online.entries.set(key, Buffer.from('rubbish'));
