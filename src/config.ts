@@ -13,6 +13,13 @@ const list = z.string().transform((text) =>
     .filter((item) => item !== ''),
 );
 
+const address = (scheme: string, pattern: RegExp) =>
+  z.string().regex(pattern, `expected an address that begins with ${scheme}://`);
+const servers = list.refine(
+  (items) => items.length > 0 && items.every((item) => /^[^\s,/]+:\d{1,5}$/.test(item)),
+  'expected host:port, separated by commas',
+);
+
 const environmentSchema = z.object({
   FSTORE_PROJECT: z
     .string()
@@ -23,13 +30,19 @@ const environmentSchema = z.object({
   FSTORE_HOST: z.string().default('127.0.0.1').describe('Address to listen on; beyond loopback only with an API key.'),
   FSTORE_PORT: z.coerce.number().int().min(0).max(65_535).default(4000).describe('Port to listen on; 0: any free one.'),
   FSTORE_DATA_DIR: z.string().default('.fstore').describe('Folder of the embedded PostgreSQL.'),
-  FSTORE_POSTGRES_URL: z.string().optional().describe('Offline store; without it, an embedded PostgreSQL is started.'),
-  FSTORE_REDIS_URL: z.string().optional().describe('Online store; without it, values are kept in memory.'),
-  FSTORE_REDIS_CLUSTER: list
+  FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
+    .optional()
+    .describe('Offline store; without it, an embedded PostgreSQL is started.'),
+  FSTORE_REDIS_URL: address('redis', /^rediss?:\/\/./)
+    .optional()
+    .describe('Online store; without it, values are kept in memory.'),
+  FSTORE_REDIS_CLUSTER: servers
     .optional()
     .describe('Nodes of a Redis Cluster, as host:port,host:port; instead of the URL.'),
-  FSTORE_MONGO_URL: z.string().optional().describe('Registry; without it, PostgreSQL holds the definitions.'),
-  FSTORE_KAFKA_BROKERS: list.optional().describe('Event bus; without it, PostgreSQL carries the events.'),
+  FSTORE_MONGO_URL: address('mongodb', /^mongodb(?:\+srv)?:\/\/./)
+    .optional()
+    .describe('Registry; without it, PostgreSQL holds the definitions.'),
+  FSTORE_KAFKA_BROKERS: servers.optional().describe('Event bus; without it, PostgreSQL carries the events.'),
   FSTORE_TOPIC_PARTITIONS: count(4, 1_000).describe('Partitions of topics that FStore creates.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),

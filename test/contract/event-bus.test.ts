@@ -45,7 +45,7 @@ describe.each(busPlatforms)('event bus on $name', ({ create }) => {
     await platform?.drop();
   });
 
-  /** What a new group finds in the topic, once there are so many different values. */
+  /** What a new group finds in the topic, once there are so many messages. */
   const readAll = async (count: number): Promise<Recorder> => {
     const recorder = new Recorder();
     const subscription = await bus.consume(
@@ -53,7 +53,7 @@ describe.each(busPlatforms)('event bus on $name', ({ create }) => {
       topic,
       recorder.handler,
     );
-    await eventually(() => expect(new Set(recorder.values).size).toBeGreaterThanOrEqual(count));
+    await eventually(() => expect(recorder.values.length).toBeGreaterThanOrEqual(count));
     await subscription.stop();
     expect(recorder.violations).toEqual([]);
     return recorder;
@@ -109,8 +109,7 @@ describe.each(busPlatforms)('event bus on $name', ({ create }) => {
         ...Array.from({ length: 5 }, (_, index) => ({ key: `large ${index}`, value: large })),
       ];
       await bus.publish(topic, messages);
-      const { batches } = await readAll(4);
-      await eventually(() => expect(batches.flatMap((batch) => batch.messages)).toHaveLength(messages.length));
+      const { batches } = await readAll(messages.length);
       const received = batches.flatMap((batch) => batch.messages);
       for (const { key, value, headers = {} } of messages) {
         const found = received.find((one) => one.key === key);
