@@ -120,6 +120,24 @@ describe('a commit', () => {
     for (const result of results) expect(result.touched).toHaveLength(50);
   });
 
+  test('of one topic for two sources keeps both', async () => {
+    const [left, right] = [freshView(), freshView()];
+    await store.prepare([left, right]);
+    const topic = freshTopic();
+    const letter = { offset: 1n, code: 'EVENT_MALFORMED', message: 'no', field: null, payload: Buffer.from('{') };
+    const commit = (source: string, view: ViewVersion) =>
+      store.commit(
+        batchOf(topic, [{ view, rows: [newRow(0, 'a', 1, 1)] }], {
+          source,
+          consumer: source,
+          nextOffset: 2n,
+          deadLetters: [letter],
+        }),
+      );
+    expect([(await commit('left', left)).written, (await commit('right', right)).written]).toEqual([1, 1]);
+    expect((await store.deadLetters('right', 10)).map((one) => one.offset)).toEqual([1n]);
+  });
+
   test('that fails leaves nothing behind', async () => {
     const view = freshView();
     await store.prepare([view]);

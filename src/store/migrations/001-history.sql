@@ -1,6 +1,6 @@
 -- The history of one project; run with its schema as search_path.
 
--- Every usable event, as it arrived. The key makes a second arrival of one offset impossible.
+-- Every usable event, as it arrived. The key makes a second arrival of one offset impossible; two sources may read one topic.
 CREATE TABLE event_log (
   source text NOT NULL,
   topic text NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE event_log (
   event_time timestamptz(3) NOT NULL,
   payload json NOT NULL,
   arrived_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (topic, partition, "offset")
+  PRIMARY KEY (source, topic, partition, "offset")
 );
 
 -- How far each topic has been taken in: written in the transaction that takes it in.
@@ -34,7 +34,7 @@ CREATE TABLE dead_letters (
   payload bytea NOT NULL,
   arrived_at timestamptz NOT NULL DEFAULT now(),
   replayed_at timestamptz,
-  UNIQUE (topic, partition, "offset")
+  UNIQUE (source, topic, partition, "offset")
 );
 CREATE INDEX dead_letters_by_source ON dead_letters (source, id DESC);
 
