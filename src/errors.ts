@@ -158,6 +158,11 @@ export const ERRORS = {
     cause: 'The event bus did not confirm the write.',
     cure: 'Send the same events again: an event that was stored twice is not the same as one that is lost.',
   },
+  DEFINITIONS_STALE: {
+    status: 503,
+    cause: 'A batch was processed with definitions that are older than a view which takes its events.',
+    cure: 'Nothing to do: the worker reads the definitions again and repeats the batch.',
+  },
   REGISTRY_UNAVAILABLE: {
     status: 503,
     cause: 'The registry cannot be reached.',

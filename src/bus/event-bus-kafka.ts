@@ -56,11 +56,10 @@ function createClient({ brokers, clientId = 'fstore' }: KafkaBusOptions, log: Bu
     requestTimeout: REQUEST_TIMEOUT,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
     logLevel: logLevel.WARN,
-    // An answer that kafkajs calls an error belongs to its retries; what it cannot recover from reaches the caller.
+    // What kafkajs calls an error it tries again; what it cannot recover from reaches the caller, or is reported here.
     logCreator: () => (entry) => {
       const { message, timestamp: _, logger: _logger, stack: _stack, ...fields } = entry.log;
-      const level = entry.level === logLevel.ERROR && entry.namespace !== 'Connection' ? 'warn' : 'debug';
-      log(level, `kafkajs: ${message}`, { ...fields, namespace: entry.namespace });
+      log('debug', `kafkajs: ${message}`, { ...fields, namespace: entry.namespace });
     },
   });
 }

@@ -20,6 +20,8 @@ const SESSION_TIMEOUT = 10_000;
 /** How long a rebalance waits for the batches under way. */
 const REBALANCE_TIMEOUT = 60_000;
 const JOIN_TIMEOUT = 30_000;
+/** Each attempt takes seconds by itself when no broker is there. */
+const LONGEST_JOIN_PAUSE = 1_000;
 /** Keeps messages fresh and a stop quick: a fetch that finds nothing holds both up for so long. */
 const FETCH_WAIT = 100;
 
@@ -57,7 +59,7 @@ export class KafkaGroupMember {
       } catch (error) {
         // A broker that has just started has no coordinator for the group yet.
         if (Date.now() > deadline || this.#stopping.signal.aborted) throw error;
-        await pause(pauseAfter(failures), this.#stopping.signal);
+        await pause(Math.min(pauseAfter(failures), LONGEST_JOIN_PAUSE), this.#stopping.signal);
       }
     }
   }
@@ -114,7 +116,7 @@ export class KafkaGroupMember {
     this.#generation += 1;
     this.#reopening = this.#reopening.then(async () => {
       for (let failures = 1; !this.#stopping.signal.aborted; failures += 1) {
-        await pause(pauseAfter(failures), this.#stopping.signal);
+        await pause(Math.min(pauseAfter(failures), LONGEST_JOIN_PAUSE), this.#stopping.signal);
         if (this.#stopping.signal.aborted) return;
         try {
           return await this.#open();

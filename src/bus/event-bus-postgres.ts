@@ -26,7 +26,7 @@ export interface PostgresBusOptions {
 }
 
 const CONNECT_TIMEOUT = 3_000;
-const STATEMENT_TIMEOUT = 30_000;
+const STATEMENT_TIMEOUT = 15_000;
 const POOL_SIZE = 5;
 const WEEK = 7 * 24 * 3_600_000;
 const CHUNK_MESSAGES = 2_000;

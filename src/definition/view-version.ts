@@ -1,4 +1,5 @@
 /** A version of a feature view, resolved: all that reading, writing and showing its values needs to know. */
+import { fingerprint } from './canonical-json.js';
 import type { FeatureView } from './definition.js';
 import type { DefinitionRecord, ViewMeaning } from './definition-record.js';
 import { parseDuration } from './duration.js';
@@ -36,7 +37,7 @@ export interface ViewVersion {
   readonly features: readonly Feature[];
   /** Milliseconds; null: values never grow too old. */
   readonly ttl: number | null;
-  /** Name of the history table; differs for every meaning, so that a half-finished apply can never be mistaken. */
+  /** Name of the history table; differs for every version and meaning, so that a half-finished apply can never be mistaken. */
   readonly table: string;
   readonly typeName: string;
   readonly fieldName: string;
@@ -73,7 +74,7 @@ export function resolveView(record: DefinitionRecord, current: boolean): ViewVer
       };
     }),
     ttl: definition.ttl === undefined ? null : parseDuration(definition.ttl),
-    table: `view_${record.name.slice(0, 40)}_${record.fingerprint}`,
+    table: `view_${record.name.slice(0, 32)}_${fingerprint([record.name, record.version, record.fingerprint])}`,
     typeName: `${definition.graphql?.type ?? pascalCase(record.name)}${suffix}`,
     fieldName: `${definition.graphql?.field ?? viewFieldName(meaning.entity, record.name)}${suffix}`,
     description: definition.description,

@@ -122,6 +122,18 @@ export function checkEvent(input: unknown, contract: EventContract, now: number)
   return { ok: true, event: { eventTime, columns, keys } };
 }
 
+/** The row that a decoded event is for a view. */
+export function rowOf(
+  event: DecodedEvent,
+  view: ViewVersion,
+): { key: EntityKey; eventTime: number; values: FeatureValue[] } {
+  return {
+    key: event.keys.get(view.id)!,
+    eventTime: event.eventTime,
+    values: view.features.map((feature) => event.columns.get(feature.column) ?? null),
+  };
+}
+
 /** The canonical JSON text of a decoded event, as the event log keeps it. */
 export function eventJson(event: DecodedEvent, meaning: SourceMeaning): string {
   const fields: Record<string, unknown> = {};

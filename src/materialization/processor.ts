@@ -2,7 +2,7 @@
 import type { ReceivedBatch } from '../bus/event-bus.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { CommitBatch, LoggedEvent, NewDeadLetter, NewRow } from '../store/offline-store.js';
-import { decodeEvent, eventJson } from './event-decoder.js';
+import { decodeEvent, eventJson, rowOf } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
 /** Turns a batch into events, rows for each view of the source, and dead letters. `now`: milliseconds since 1970. */
@@ -24,13 +24,11 @@ export function processBatch(
     }
     const { event } = decoded;
     events.push({ offset, eventTime: event.eventTime, payload: eventJson(event, contract.meaning) });
-    for (const [view, list] of rows) {
-      const values = view.features.map((feature) => event.columns.get(feature.column) ?? null);
-      list.push({ offset, key: event.keys.get(view.id)!, eventTime: event.eventTime, values });
-    }
+    for (const [view, list] of rows) list.push({ offset, ...rowOf(event, view) });
   }
   const last = batch.messages.at(-1);
   return {
+    revision: contract.revision,
     consumer,
     source: contract.source,
     topic: batch.topic,

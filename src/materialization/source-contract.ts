@@ -4,6 +4,8 @@ import type { EventContract, EventLimits } from './event-decoder.js';
 
 /** A source that takes events: its topic and what its events must look like. */
 export interface SourceContract extends EventContract {
+  /** Revision of the registry that it is of. */
+  readonly revision: number;
   readonly topic: string;
   /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
   readonly keyColumns: readonly string[];
@@ -33,6 +35,7 @@ export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<st
     );
     const first = [...views].sort((a, b) => (a.name < b.name ? -1 : 1))[0];
     contracts.set(record.name, {
+      revision: snapshot.revision,
       source: record.name,
       meaning: record.meaning,
       views,

@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
+import { FStoreError } from '../errors.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
 import type { Snapshot } from '../registry/snapshot.js';
-import type { OfflineStore } from '../store/offline-store.js';
+import type { CommitBatch, OfflineStore } from '../store/offline-store.js';
 import type { EventLimits } from './event-decoder.js';
 import { prepareSnapshot } from './preparation.js';
 import { processBatch } from './processor.js';
 import { REVISION_HEADER, type SourceContract, sourceContracts } from './source-contract.js';
+import { viewFill } from './view-fill.js';
 import type { Writer } from './writer.js';
 
 export interface WorkerOptions {
@@ -33,6 +35,7 @@ export class Worker {
   readonly #options: Required<WorkerOptions>;
   readonly #consumptions = new Map<string, Consumption>();
   #contracts = new Map<string, SourceContract>();
+  readonly #filled = new Set<string>();
   #revision = -1;
   #following: Promise<void> = Promise.resolve();
   #forget: (() => void) | null = null;
@@ -83,6 +86,7 @@ export class Worker {
     const { bus, limits, offline } = this.#options;
     const contracts = sourceContracts(snapshot, limits);
     await prepareSnapshot(snapshot, { offline, bus });
+    await this.#fill(contracts);
     this.#contracts = contracts;
     for (const [source, { topic, running }] of this.#consumptions) {
       if (contracts.get(source)?.topic === topic) continue;
@@ -108,7 +112,7 @@ export class Worker {
   }
 
   async #take(source: string, group: string, batch: ReceivedBatch): Promise<void> {
-    const { follower, now, writer, log } = this.#options;
+    const { follower, now, log } = this.#options;
     const seen = batch.messages.reduce(
       (most, message) => Math.max(most, Number(message.headers[REVISION_HEADER] ?? 0)),
       0,
@@ -121,7 +125,7 @@ export class Worker {
       contract = this.#contractOf(source);
       commit = processBatch(batch, contract, group, now());
     }
-    const written = await writer.write(commit);
+    const written = await this.#write(commit, source, group, batch);
     log('batch written', {
       source,
       partition: batch.partition,
@@ -131,13 +135,40 @@ export class Worker {
     });
   }
 
+  /** Writes; if another process has moved on to newer definitions meanwhile, processes the batch with those once more. */
+  async #write(commit: CommitBatch, source: string, group: string, batch: ReceivedBatch): Promise<number> {
+    const { writer, now } = this.#options;
+    try {
+      return await writer.write(commit);
+    } catch (error) {
+      if (!(error instanceof FStoreError) || error.code !== 'DEFINITIONS_STALE') throw error;
+      await this.#catchUp();
+      return writer.write(processBatch(batch, this.#contractOf(source), group, now()));
+    }
+  }
+
   /** Brings definitions and history tables up to the registry's newest revision, without touching consumptions. */
   async #catchUp(): Promise<void> {
     const { bus, follower, limits, offline } = this.#options;
     const snapshot = await follower.refresh();
     if (snapshot.revision <= this.#revision) return;
     await prepareSnapshot(snapshot, { offline, bus });
-    this.#contracts = sourceContracts(snapshot, limits);
+    const contracts = sourceContracts(snapshot, limits);
+    await this.#fill(contracts);
+    this.#contracts = contracts;
+  }
+
+  /** Gives views that are new to this process what their source has had until now, before any batch is written to them. */
+  async #fill(contracts: ReadonlyMap<string, SourceContract>): Promise<void> {
+    const { offline, now, log } = this.#options;
+    for (const contract of contracts.values()) {
+      const fresh = contract.views.filter((view) => !this.#filled.has(view.table));
+      if (fresh.length === 0) continue;
+      const fills = fresh.map((view) => viewFill(contract, view));
+      const events = await offline.fill(contract.source, contract.revision, fills, now());
+      for (const view of fresh) this.#filled.add(view.table);
+      log('views filled from the event log', { source: contract.source, views: fresh.map((view) => view.id), events });
+    }
   }
 
   #contractOf(source: string): SourceContract {

@@ -61,7 +61,7 @@ export class OnlineQuery {
   #onlineRestsUntil = 0;
 
   constructor(options: OnlineQueryOptions) {
-    this.#options = { negativeTtl: 30_000, onlinePause: 1_000, log: () => {}, ...options };
+    this.#options = { negativeTtl: 5_000, onlinePause: 1_000, log: () => {}, ...options };
   }
 
   /** The value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is down. */

@@ -3,17 +3,32 @@ import pg from 'pg';
 import { FStoreError } from '../errors.js';
 
 const CONNECT_TIMEOUT = 3_000;
-/** Classes of SQLSTATE that mean that the server cannot answer now: connection, resources, operator intervention, I/O. */
-const UNAVAILABLE = /^(?:08|53|57|58)/;
+/** Milliseconds that a statement may take beyond its timeout before its connection counts as dead. */
+const GRACE = 500;
+/** SQLSTATEs that mean that the server cannot answer now: connection, resources, intervention, I/O, read-only, idle. */
+const UNAVAILABLE = /^(?:08|53|57|58|25006|25P03)/;
+/** Errors of the driver that have no code. */
+const DRIVER_FAILURE = /timeout e|Query read timeout|Connection terminated|not queryable|after calling end|SSL/i;
 /** Serialization failure and deadlock: the same transaction may succeed when it is run again. */
 const RETRYABLE = new Set(['40001', '40P01']);
 const ATTEMPTS = 5;
+/** What the text of values depends on is fixed, whatever the server, the database or the role has set. */
+const SESSION = [
+  'TimeZone=UTC',
+  'DateStyle=ISO',
+  'extra_float_digits=1',
+  // A worker that vanished in the middle of a transaction must not hold its locks for hours.
+  'idle_in_transaction_session_timeout=30s',
+  'tcp_keepalives_idle=10',
+  'tcp_keepalives_interval=5',
+  'tcp_keepalives_count=3',
+];
 
 export interface PoolOptions {
   readonly url: string;
   readonly size: number;
   /** Milliseconds after which a statement is given up. */
-  readonly statementTimeout?: number;
+  readonly statementTimeout: number;
   readonly onError: (error: Error) => void;
 }
 
@@ -25,19 +40,23 @@ export function createPool({ url, size, statementTimeout, onError }: PoolOptions
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
-    options: '-c TimeZone=UTC -c extra_float_digits=1',
-    ...(statementTimeout ? { statement_timeout: statementTimeout, query_timeout: statementTimeout + 500 } : {}),
+    keepAliveInitialDelayMillis: 10_000,
+    options: SESSION.map((setting) => `-c ${setting}`).join(' '),
+    statement_timeout: statementTimeout,
+    query_timeout: statementTimeout + GRACE,
   });
   pool.on('error', onError);
   pool.on('connect', (client) => void client.on('error', onError));
   return pool;
 }
 
-/** True if an error of the driver says that the server cannot be reached or cannot answer. */
+/** True if an error says that the server cannot be reached or cannot answer. */
 function isUnavailable(error: unknown): boolean {
-  const { code, message } = error as { code?: string; message?: string };
-  if (code && /^[0-9A-Z]{5}$/.test(code)) return UNAVAILABLE.test(code);
-  return Boolean(code) || /timeout|terminated|Connection|ended|closed/i.test(message ?? '');
+  if (error instanceof pg.DatabaseError) return UNAVAILABLE.test(error.code ?? '');
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  // Node's network errors: ECONNREFUSED, EAI_AGAIN…; its ERR_… are defects of the caller.
+  if (typeof code === 'string') return /^E(?!RR_)[A-Z_]+$/.test(code);
+  return DRIVER_FAILURE.test(`${message}`);
 }
 
 /** Runs `work`; a failure of the connection becomes STORE_UNAVAILABLE with its cause. */
@@ -55,20 +74,25 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClie
   return reachable(async () => {
     for (let attempt = 1; ; attempt += 1) {
       const client = await pool.connect();
-      let broken: Error | undefined;
       try {
         await client.query('BEGIN');
         const result = await work(client);
         await client.query('COMMIT');
+        client.release();
         return result;
       } catch (error) {
-        await client.query('ROLLBACK').catch((failure: Error) => {
-          broken = failure;
-        });
-        if (attempt >= ATTEMPTS || !RETRYABLE.has((error as { code?: string }).code ?? '')) throw error;
-      } finally {
+        // A connection that does not answer would not answer a ROLLBACK either; closing it is one.
+        const broken = isUnavailable(error) || !(await rolledBack(client));
         client.release(broken);
+        if (attempt >= ATTEMPTS || !RETRYABLE.has((error as { code?: string }).code ?? '')) throw error;
       }
     }
   });
+}
+
+async function rolledBack(client: pg.PoolClient): Promise<boolean> {
+  return client.query('ROLLBACK').then(
+    () => true,
+    () => false,
+  );
 }

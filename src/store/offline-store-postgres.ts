@@ -4,7 +4,7 @@
 /**
  * The offline store on PostgreSQL: one schema for a project, one table for each view version.
  *
- * A commit runs, besides BEGIN and COMMIT: 2 statements for the offset, 1 for events, 1 for dead letters, and for each view
+ * A commit runs, besides BEGIN and COMMIT: 3 statements for the locks, 1 for events, 1 for dead letters, and for each view
  * 1 insert and 1 read of what is newest; nothing for what is empty. READ COMMITTED is enough: the lock on the offset's row
  * puts commits of one partition one after the other, and the read of the newest rows comes after the insert.
  */
@@ -12,6 +12,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { type EntityKey, entityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { listDeadLetters, replayDeadLetters, writeDeadLetters } from './dead-letter-postgres.js';
 import type {
@@ -22,6 +23,7 @@ import type {
   OfflineStore,
   StoredRow,
   TouchedEntity,
+  ViewFill,
 } from './offline-store.js';
 import {
   describeTable,
@@ -48,6 +50,7 @@ export interface PostgresOfflineStoreOptions {
 
 const MIGRATIONS = new URL('./migrations/', import.meta.url);
 const DUE_BATCH = 1_000;
+const FILL_BATCH = 2_000;
 
 /** Connects, and brings the project's schema to the newest migration. Throws STORE_UNAVAILABLE. */
 export async function connectPostgresOfflineStore(options: PostgresOfflineStoreOptions): Promise<OfflineStore> {
@@ -127,14 +130,7 @@ class PostgresOfflineStore implements OfflineStore {
       const touched: TouchedEntity[] = [];
       for (const { view, rows } of batch.rows) {
         const fresh = rows.filter(isNew);
-        if (fresh.length > 0) {
-          await client.query(this.#tableOf(view).insert, [rowsJson(view, fresh)]);
-          await this.#writeDue(
-            client,
-            view,
-            fresh.filter((row) => row.eventTime > batch.now),
-          );
-        }
+        if (fresh.length > 0) await this.#insert(client, view, fresh, batch.now);
         touched.push(...(await this.#newest(client, view, distinctKeys(rows), batch.now)));
       }
       if (batch.nextOffset > from) {
@@ -210,16 +206,81 @@ class PostgresOfflineStore implements OfflineStore {
     return table;
   }
 
-  async #lockOffset(client: pg.PoolClient, { consumer, topic, partition }: CommitBatch): Promise<bigint> {
+  async fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number> {
+    return inTransaction(this.#pool, async (client) => {
+      // Commits of the source share this lock: what is logged so far is all that the views have to take over.
+      await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${this.#schema} ${source}`]);
+      const { rows: known } = await client.query<{ view_table: string }>(
+        `SELECT view_table FROM ${this.#schema}.fills WHERE view_table = ANY($1)`,
+        [fills.map(({ view }) => view.table)],
+      );
+      const filled = new Set(known.map((row) => row.view_table));
+      const fresh = fills.filter(({ view }) => !filled.has(view.table));
+      if (fresh.length === 0) return 0;
+      let count = 0;
+      for await (const events of this.#logged(client, source)) {
+        count += events.length;
+        for (const { view, read } of fresh) {
+          const rows = events.flatMap(({ offset, payload }): NewRow[] => {
+            const row = read(payload);
+            return row ? [{ offset: BigInt(offset), ...row }] : [];
+          });
+          if (rows.length > 0) await this.#insert(client, view, rows, now);
+        }
+      }
+      await client.query(
+        `INSERT INTO ${this.#schema}.fills (view_table, source, revision) SELECT unnest($1::text[]), $2, $3`,
+        [fresh.map(({ view }) => view.table), source, revision],
+      );
+      return count;
+    });
+  }
+
+  async *#logged(client: pg.PoolClient, source: string): AsyncGenerator<{ offset: string; payload: string }[]> {
+    let after: [topic: string, partition: number, offset: string] = ['', -1, '-1'];
+    for (;;) {
+      const { rows } = await client.query<{ topic: string; partition: number; offset: string; payload: string }>(
+        `SELECT topic, partition, "offset", payload::text AS payload FROM ${this.#schema}.event_log
+         WHERE source = $1 AND (topic, partition, "offset") > ($2, $3::integer, $4::bigint)
+         ORDER BY topic, partition, "offset" LIMIT ${FILL_BATCH}`,
+        [source, ...after],
+      );
+      const last = rows.at(-1);
+      if (!last) return;
+      yield rows;
+      after = [last.topic, last.partition, last.offset];
+    }
+  }
+
+  async #insert(client: pg.PoolClient, view: ViewVersion, rows: readonly NewRow[], now: number): Promise<void> {
+    await client.query(this.#tableOf(view).insert, [rowsJson(view, rows)]);
+    const later = rows.filter((row) => row.eventTime > now);
+    await this.#writeDue(client, view, later);
+  }
+
+  /** Locks the partition's offset and returns it. Throws DEFINITIONS_STALE. */
+  async #lockOffset(
+    client: pg.PoolClient,
+    { consumer, topic, partition, source, revision }: CommitBatch,
+  ): Promise<bigint> {
     const place = [consumer, topic, partition];
+    await client.query('SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))', [`${this.#schema} ${source}`]);
     await client.query(
       `INSERT INTO ${this.#schema}.consumed_offsets (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`,
       place,
     );
-    const { rows } = await client.query<{ next_offset: string }>(
-      `SELECT next_offset FROM ${this.#schema}.consumed_offsets WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE`,
-      place,
+    const { rows } = await client.query<{ next_offset: string; filled: number }>(
+      `SELECT next_offset, (SELECT coalesce(max(revision), 0) FROM ${this.#schema}.fills WHERE source = $4) AS filled
+       FROM ${this.#schema}.consumed_offsets WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE`,
+      [...place, source],
     );
+    const filled = rows[0]?.filled ?? 0;
+    if (filled > revision) {
+      throw new FStoreError(
+        'DEFINITIONS_STALE',
+        `the batch is of revision ${revision}, source ${source} is at ${filled}`,
+      );
+    }
     return BigInt(rows[0]?.next_offset ?? 0);
   }
 

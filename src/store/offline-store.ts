@@ -5,7 +5,9 @@
  * 1. `commit` is one transaction: events, rows, dead letters and offset become visible together or not at all.
  * 2. An event at an offset below the stored one is not written again; the entities it touches are still returned.
  * 3. Two commits for one (consumer, topic, partition) run one after the other, even from two processes.
- * 4. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t.
+ * 4. A view is filled from the event log once, and from then on written by every commit: no event is missing from it and
+ *    none is in it twice, whatever other processes commit meanwhile.
+ * 5. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t.
  */
 import type { EntityKey } from '../definition/entity-key.js';
 import type { FeatureValue } from '../definition/value-type.js';
@@ -50,8 +52,17 @@ export interface DeadLetter extends Omit<NewDeadLetter, 'offset'> {
   readonly replayedAt: Date | null;
 }
 
+/** What a view that begins later takes over from the event log. */
+export interface ViewFill {
+  readonly view: ViewVersion;
+  /** The row of a logged event (JSON text), or null if the view has none for it. */
+  readonly read: (payload: string) => Pick<NewRow, 'key' | 'eventTime' | 'values'> | null;
+}
+
 /** What one batch of a topic's partition becomes. */
 export interface CommitBatch {
+  /** Revision of the definitions that the batch was processed with. */
+  readonly revision: number;
   readonly consumer: string;
   readonly source: string;
   readonly topic: string;
@@ -81,7 +92,13 @@ export interface CommitResult {
 export interface OfflineStore {
   /** Creates what the history of these views needs; does nothing for views that have it. */
   prepare(views: readonly ViewVersion[]): Promise<void>;
+  /** Throws DEFINITIONS_STALE if a view was filled at a later revision: the batch has no rows for it. */
   commit(batch: CommitBatch): Promise<CommitResult>;
+  /**
+   * Fills views of one source, which begin at `revision`, with what the event log has; views that were filled before are
+   * left alone. Commits of the source wait meanwhile. Returns how many events were read.
+   */
+  fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number>;
   /** For each key, in order, the row that holds at `asOf` (milliseconds): one statement for all keys. */
   valuesAt(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<(StoredRow | null)[]>;
   /**

@@ -39,7 +39,7 @@ export const RAW_TEXT: CustomTypesConfig = { getTypeParser: () => (text: string)
 export interface ViewTable {
   readonly view: ViewVersion;
   readonly ddl: string;
-  /** $1: rows as JSON. Rows arrive in the order of `n`. */
+  /** $1: rows as JSON. Rows arrive in the order of `_n`. */
   readonly insert: string;
   /** $1…$k: one array for each join key; then the instant. Answers in the order of the keys. */
   readonly valuesAt: string;
@@ -72,10 +72,10 @@ export function describeTable(schema: string, view: ViewVersion): ViewTable {
     insert: `
       INSERT INTO ${table} (${names}, _event_time)
       SELECT ${names}, _event_time
-      FROM json_to_recordset($1::json) AS t(n integer, _event_time timestamptz, ${columns
+      FROM json_to_recordset($1::json) AS t(_n integer, _event_time timestamptz, ${columns
         .map(({ name, type }) => `${name} ${columnType(type, BARE_TYPES)}`)
         .join(', ')})
-      ORDER BY n`,
+      ORDER BY _n`,
     valuesAt: `
       SELECT ${selected}
       FROM unnest(${keys.map(({ type }, index) => `$${index + 1}::${BARE_TYPES[type]}[]`).join(', ')})
@@ -96,11 +96,11 @@ export function keyArrays(view: ViewVersion, keys: readonly EntityKey[]): string
   return view.keys.map((_, index) => keys.map((key) => key.parts[index] ?? ''));
 }
 
-/** The rows parameter of `insert`; `n` keeps their order of arrival. */
+/** The rows parameter of `insert`; `_n`, a name that no column of a view can have, keeps their order of arrival. */
 export function rowsJson(view: ViewVersion, rows: readonly NewRow[]): string {
   return JSON.stringify(
-    rows.map((row, n) => {
-      const record: Record<string, unknown> = { n, _event_time: new Date(row.eventTime).toISOString() };
+    rows.map((row, _n) => {
+      const record: Record<string, unknown> = { _n, _event_time: new Date(row.eventTime).toISOString() };
       for (const [index, key] of view.keys.entries()) record[keyColumn(view, key.name)] = row.key.parts[index];
       for (const [index, feature] of view.features.entries()) {
         record[feature.name] = valueToJson(feature.type, row.values[index] ?? null);

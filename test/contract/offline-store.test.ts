@@ -52,6 +52,7 @@ function batchOf(
   const all = rows.flatMap((one) => one.rows);
   const events = [...new Map(all.map((row) => [row.offset, row])).values()];
   return {
+    revision: 1,
     consumer: 'c',
     source: 'transactions',
     topic,
@@ -172,6 +173,93 @@ describe('a commit', () => {
     const across = await store.commit(batchOf(topic, [{ view, rows: [newRow(2, 'a', 100, 3)] }]));
     expect(across.touched[0]?.row?.values).toEqual([3]);
     expect(across.touched[0]!.row!.sequence).toBeGreaterThan(within.touched[0]!.row!.sequence);
+  });
+});
+
+describe('a view that begins later', () => {
+  const read = (payload: string) => {
+    const { user, at, amount } = JSON.parse(payload) as { user: string; at: number; amount: number };
+    return user === 'skip' ? null : { key: key(user), eventTime: at, values: [amount] };
+  };
+  const logged = (offset: number, user: string, at: number, amount: number) => ({
+    offset: BigInt(offset),
+    eventTime: at,
+    payload: JSON.stringify({ user, at, amount }),
+  });
+
+  test('takes over what the log has, once, and makes commits of older definitions impossible', async () => {
+    const source = freshTopic();
+    const topic = freshTopic();
+    const [first, later] = [freshView(), freshView()];
+    await store.prepare([first, later]);
+    const events = [logged(0, 'a', 10, 1), logged(1, 'a', 10, 2), logged(2, 'skip', 11, 3), logged(3, 'b', 12, 4)];
+    const rows = events.map(({ offset, payload }) => ({
+      offset,
+      ...(read(payload) ?? { key: key('skip'), eventTime: 11, values: [3] }),
+    }));
+    await store.commit(batchOf(topic, [{ view: first, rows }], { source, events, revision: 1 }));
+    const counts = await Promise.all([store, other].map((one) => one.fill(source, 2, [{ view: later, read }], NOW)));
+    expect(counts.toSorted()).toEqual([0, 4]);
+    const values = async () =>
+      (await store.valuesAt(later, [key('a'), key('b'), key('skip')], NOW)).map((row) => row?.values);
+    expect(await values()).toEqual([[2], [4], undefined]);
+
+    const next = { source, events: [logged(4, 'b', 13, 5)] };
+    const row = newRow(4, 'b', 13, 5);
+    await expect(
+      store.commit(batchOf(topic, [{ view: first, rows: [row] }], { ...next, revision: 1 })),
+    ).rejects.toMatchObject({
+      code: 'DEFINITIONS_STALE',
+    });
+    await store.commit(
+      batchOf(
+        topic,
+        [first, later].map((view) => ({ view, rows: [row] })),
+        { ...next, revision: 2 },
+      ),
+    );
+    expect(await values()).toEqual([[2], [5], undefined]);
+  });
+
+  test('misses no event and has none twice while another process commits', async () => {
+    const source = freshTopic();
+    const topic = freshTopic();
+    const [first, later] = [freshView(), freshView()];
+    await store.prepare([first, later]);
+    let revision = 1;
+    const committing = (async () => {
+      for (let offset = 0; offset < 60; offset += 1) {
+        const row = newRow(offset, 'a', offset, offset);
+        const views = () => (revision === 1 ? [first] : [first, later]);
+        const commit = () =>
+          store.commit(
+            batchOf(
+              topic,
+              views().map((view) => ({ view, rows: [row] })),
+              { source, revision, events: [logged(offset, 'a', offset, offset)] },
+            ),
+          );
+        await commit().catch(async (error: { code: string }) => {
+          expect(error.code).toBe('DEFINITIONS_STALE');
+          revision = 2;
+          await commit();
+        });
+      }
+    })();
+    await eventually(
+      async () => expect((await store.valuesAt(first, [key('a')], 1_000))[0]?.values[0]).toBeGreaterThan(10),
+      { everyMs: 1 },
+    );
+    await other.fill(source, 2, [{ view: later, read }], NOW);
+    await committing;
+    const all = await Promise.all(Array.from({ length: 60 }, (_, at) => store.valuesAt(later, [key('a')], at)));
+    expect(all.map((rows) => rows[0]?.values[0])).toEqual(Array.from({ length: 60 }, (_, at) => at));
+    const pg = await import('pg');
+    const client = new pg.default.Client(database.url);
+    await client.connect();
+    const { rows } = await client.query(`SELECT count(*)::int AS n FROM fstore_${PROJECT}."${later.table}"`);
+    await client.end();
+    expect(rows).toEqual([{ n: 60 }]);
   });
 });
 

@@ -199,6 +199,24 @@ describe.each<PlatformName>(['embedded', 'servers', 'cluster'])('on %s', (name) 
     );
   });
 
+  test('a view that is declared later has the history that its source has had', async () => {
+    const later = {
+      kind: 'featureView',
+      name: 'user_places',
+      entity: 'user',
+      source: 'transactions',
+      features: ['country'],
+    };
+    await apply(fstore.url, [later]);
+    await eventually(
+      async () =>
+        expect(await ask(fstore.url, '{ users(ids: ["a1", "g1"]) { places { country status } } }')).toEqual({
+          users: [{ places: { country: 'NL', status: 'PRESENT' } }, { places: { country: 'NL', status: 'PRESENT' } }],
+        }),
+      { timeoutMs: 50_000 },
+    );
+  });
+
   test('SIGTERM ends it cleanly', async () => {
     expect(await fstore.process.stop()).toEqual({ code: 0, signal: null });
   });

@@ -46,3 +46,12 @@ CREATE TABLE due_rows (
   event_time timestamptz(3) NOT NULL
 );
 CREATE INDEX due_rows_by_time ON due_rows (event_time);
+
+-- Views that have taken over what the event log had when they began, and the revision at which they began.
+CREATE TABLE fills (
+  view_table text PRIMARY KEY,
+  source text NOT NULL,
+  revision integer NOT NULL,
+  filled_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX fills_by_source ON fills (source, revision DESC);

@@ -23,7 +23,7 @@ export class Recorder {
   readonly handler = async (batch: ReceivedBatch): Promise<void> => {
     if (this.#running.has(batch.partition)) this.violations.push(`two handlers at once on ${batch.partition}`);
     this.#running.add(batch.partition);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, 5));
     this.take(batch);
     this.#running.delete(batch.partition);
   };

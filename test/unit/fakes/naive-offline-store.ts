@@ -49,6 +49,10 @@ export class NaiveOfflineStore implements OfflineStore {
     return { written: batch.events.filter((event) => event.offset >= from).length, touched: [...touched.values()] };
   }
 
+  async fill(): Promise<number> {
+    return 0;
+  }
+
   newest(view: ViewVersion, key: EntityKey, asOf: number): StoredRow | null {
     let best: KeptRow | null = null;
     for (const row of this.rows) {

@@ -1,0 +1,62 @@
+/** Rows of PostgreSQL's history whose event time had not come when they were committed. */
+import type pg from 'pg';
+import { type EntityKey, entityKey } from '../definition/entity-key.js';
+import type { ViewVersion } from '../definition/view-version.js';
+import type { NewRow } from './offline-store.js';
+
+/** Notes the entities of rows that wait for their time. */
+export async function writeDueRows(
+  client: pg.PoolClient,
+  schema: string,
+  view: ViewVersion,
+  rows: readonly NewRow[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await client.query(
+    `INSERT INTO ${schema}.due_rows (view_table, key_parts, event_time)
+     SELECT $1, key_parts, event_time FROM json_to_recordset($2::json) AS t(key_parts text[], event_time timestamptz)`,
+    [
+      view.table,
+      JSON.stringify(
+        rows.map(({ key, eventTime }) => ({ key_parts: key.parts, event_time: new Date(eventTime).toISOString() })),
+      ),
+    ],
+  );
+}
+
+/** True if a row of one of these views is due at `now`. Cheap: it is asked all the time and mostly finds nothing. */
+export async function hasDueRows(
+  pool: pg.Pool,
+  schema: string,
+  views: readonly ViewVersion[],
+  now: number,
+): Promise<boolean> {
+  const { rows } = await pool.query(
+    `SELECT 1 FROM ${schema}.due_rows WHERE event_time <= $1 AND view_table = ANY($2::text[]) LIMIT 1`,
+    [new Date(now).toISOString(), views.map((view) => view.table)],
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Takes up to `limit` notes of these views, the oldest first, passing over those that another process has in hand.
+ * Notes of views that are not asked for stay: another process may know a view that this one has not heard of yet.
+ */
+export async function takeDueRows(
+  client: pg.PoolClient,
+  schema: string,
+  views: readonly ViewVersion[],
+  now: number,
+  limit: number,
+): Promise<{ taken: number; entities: { view: ViewVersion; keys: { key: EntityKey }[] }[] }> {
+  const { rows } = await client.query<{ view_table: string; key_parts: string[] }>(
+    `DELETE FROM ${schema}.due_rows WHERE id IN (
+       SELECT id FROM ${schema}.due_rows WHERE event_time <= $1 AND view_table = ANY($2::text[])
+       ORDER BY event_time LIMIT $3 FOR UPDATE SKIP LOCKED
+     ) RETURNING view_table, key_parts`,
+    [new Date(now).toISOString(), views.map((view) => view.table), limit],
+  );
+  const entities = new Map(views.map((view) => [view.table, { view, keys: [] as { key: EntityKey }[] }]));
+  for (const row of rows) entities.get(row.view_table)?.keys.push({ key: entityKey(row.key_parts) });
+  return { taken: rows.length, entities: [...entities.values()].filter(({ keys }) => keys.length > 0) };
+}
