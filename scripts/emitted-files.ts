@@ -1,9 +1,11 @@
 /** What is derived from the code and kept in the repository, so that a change of it shows in review. */
 import { readFile } from 'node:fs/promises';
 import { lexicographicSortSchema, printSchema } from 'graphql';
+import { describeEnvironment } from '../src/config.js';
 import { definitionJsonSchema } from '../src/definition/definition.js';
 import { parseDefinitionFile } from '../src/definition/definition-file.js';
 import { parseDefinitions, planDefinitions } from '../src/definition/plan.js';
+import { ERRORS } from '../src/errors.js';
 import { createSnapshot } from '../src/registry/snapshot.js';
 import { buildControlSchema, reservedNames } from '../src/schema/control/control-schema.js';
 import { buildFeatureSchema } from '../src/schema/feature/feature-schema.js';
@@ -11,11 +13,52 @@ import { buildFeatureSchema } from '../src/schema/feature/feature-schema.js';
 const root = new URL('../', import.meta.url);
 const EXAMPLES = ['fraud-detection'];
 
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function errorTable(): string {
+  const rows = Object.entries(ERRORS).map(([code, { status, cause, cure }]) => [
+    `\`${code}\``,
+    `${status}`,
+    cause,
+    cure,
+  ]);
+  return `# Errors
+
+GraphQL (\`errors[].extensions\`), REST (\`error\`), the command line and the logs share this table. Beside code, cause and cure, an
+error names the \`field\` at fault, and \`issues\` where several things were found at once.
+
+${table(['code', 'HTTP', 'cause', 'cure'], rows)}
+`;
+}
+
+function configurationTable(): string {
+  const rows = describeEnvironment().map(({ name, description, fallback }) => [
+    `\`${name}\``,
+    description,
+    fallback ?? '–',
+  ]);
+  return `# Configuration
+
+FStore reads environment variables, once, when a process starts; \`fstore serve --help\` prints the same list. A variable that begins
+with \`FSTORE_\` and is not in it is refused.
+
+${table(['variable', 'meaning', 'default'], rows)}
+
+The command line reads two more: \`FSTORE_URL\` (address of the server) and \`FSTORE_API_KEY\`.
+`;
+}
+
 /** Path from the root of the repository → text of every emitted file. */
 export async function emittedFiles(): Promise<Map<string, string>> {
   const control = buildControlSchema();
   const files = new Map([
     ['schema/control.graphql', `${printSchema(lexicographicSortSchema(control))}\n`],
+    ['docs/errors.md', errorTable()],
+    ['docs/configuration.md', configurationTable()],
     ['schema/definition.schema.json', `${JSON.stringify(definitionJsonSchema(), null, 2)}\n`],
   ]);
   for (const name of EXAMPLES) {

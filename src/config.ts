@@ -4,7 +4,10 @@ import { durationSchema, parseDuration } from './definition/duration.js';
 import { FStoreError } from './errors.js';
 
 const duration = (fallback: string) =>
-  durationSchema.default(fallback).transform((text) => parseDuration(text) as number);
+  durationSchema
+    .default(fallback)
+    .transform((text) => parseDuration(text) as number)
+    .meta({ fallback });
 const count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback);
 const list = z.string().transform((text) =>
   text
@@ -88,7 +91,9 @@ export interface Config {
 export function describeEnvironment(): { name: string; description: string; fallback: string | null }[] {
   return Object.entries(environmentSchema.shape).map(([name, schema]) => {
     const parsed = schema.safeParse(undefined);
-    const fallback = parsed.success && parsed.data !== undefined ? String(parsed.data) : null;
+    // A duration is parsed to milliseconds; people write it as they would set it.
+    const written = schema.meta()?.['fallback'] ?? (parsed.success ? parsed.data : undefined);
+    const fallback = written === undefined ? null : String(written);
     return { name, description: schema.description ?? '', fallback };
   });
 }
