@@ -101,7 +101,12 @@ async function open(
     : await connectPostgresRegistry({ url: postgresUrl, project });
   closers.push(() => registry.close());
   const bus: EventBus = config.kafkaBrokers
-    ? await connectKafkaBus({ brokers: config.kafkaBrokers, partitions: config.topicPartitions, log: note })
+    ? await connectKafkaBus({
+        brokers: config.kafkaBrokers,
+        partitions: config.topicPartitions,
+        sessionTimeout: config.kafkaSessionTimeout,
+        log: note,
+      })
     : await connectPostgresBus({ url: postgresUrl, partitions: config.topicPartitions, log: note });
   closers.push(() => bus.close());
   const online: OnlineStore = config.redis

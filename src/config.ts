@@ -28,6 +28,8 @@ const environmentSchema = z.object({
     .string()
     .regex(/^[a-z](?:_?[a-z0-9])*$/, 'a project is lower case with single underscores')
     .max(40)
+    // Their schemas in PostgreSQL are those of the bus and the registry.
+    .refine((name) => name !== 'bus' && name !== 'registry', 'a project is not called bus or registry')
     .default('default')
     .describe('The project that this process serves.'),
   FSTORE_HOST: z.string().default('127.0.0.1').describe('Address to listen on; beyond loopback only with an API key.'),
@@ -46,6 +48,9 @@ const environmentSchema = z.object({
     .optional()
     .describe('Registry; without it, PostgreSQL holds the definitions.'),
   FSTORE_KAFKA_BROKERS: servers.optional().describe('Event bus; without it, PostgreSQL carries the events.'),
+  FSTORE_KAFKA_SESSION_TIMEOUT: duration('10s').describe(
+    'After what silence a worker is taken for dead; the broker sets the least that it allows.',
+  ),
   FSTORE_TOPIC_PARTITIONS: count(4, 1_000).describe('Partitions of topics that FStore creates.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
@@ -73,6 +78,8 @@ export interface Config {
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
   readonly kafkaBrokers: readonly string[] | null;
+  /** Milliseconds. */
+  readonly kafkaSessionTimeout: number;
   readonly topicPartitions: number;
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
@@ -145,6 +152,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,
     kafkaBrokers: env.FSTORE_KAFKA_BROKERS ?? null,
+    kafkaSessionTimeout: env.FSTORE_KAFKA_SESSION_TIMEOUT,
     topicPartitions: env.FSTORE_TOPIC_PARTITIONS,
     apiKeyHashes,
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },

@@ -21,6 +21,7 @@ export interface KafkaConsumptionOptions {
   readonly topic: string;
   readonly partitions: number;
   readonly handler: (batch: ReceivedBatch) => Promise<void>;
+  readonly sessionTimeout: number;
   readonly log: BusLog;
 }
 
@@ -50,9 +51,9 @@ export class KafkaConsumption implements Subscription {
 
   constructor(options: KafkaConsumptionOptions) {
     this.#options = options;
-    const { kafka, group, topic, partitions, log } = options;
+    const { kafka, group, topic, partitions, sessionTimeout, log } = options;
     this.#member = new KafkaGroupMember({
-      ...{ kafka, groupId: group, topic, partitions, log },
+      ...{ kafka, groupId: group, topic, partitions, sessionTimeout, log },
       eachBatch: (payload) => this.#take(payload),
     });
   }
@@ -75,7 +76,7 @@ export class KafkaConsumption implements Subscription {
       void heartbeat().catch(() => {
         rebalancing = true;
       });
-    const timer = setInterval(beat, HEARTBEAT_INTERVAL);
+    const timer = setInterval(beat, Math.min(HEARTBEAT_INTERVAL, Math.floor(this.#options.sessionTimeout / 3)));
     try {
       for (let start = 0; start < batch.messages.length; start += MAX_MESSAGES) {
         if (rebalancing || !isRunning() || isStale() || this.#member.generation !== generation) return;

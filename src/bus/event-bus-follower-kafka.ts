@@ -23,6 +23,7 @@ export interface KafkaFollowerOptions {
   /** The first offset of each partition that is wanted. */
   readonly from: ReadonlyMap<number, bigint>;
   readonly handler: (batch: ReceivedBatch) => void;
+  readonly sessionTimeout: number;
   readonly log: BusLog;
 }
 
@@ -35,9 +36,9 @@ export class KafkaFollower implements Subscription {
   constructor(options: KafkaFollowerOptions) {
     this.#options = options;
     this.#positions = new Map(options.from);
-    const { kafka, topic, log } = options;
+    const { kafka, topic, sessionTimeout, log } = options;
     this.#member = new KafkaGroupMember({
-      ...{ kafka, groupId: this.#groupId, topic, partitions: options.from.size, log },
+      ...{ kafka, groupId: this.#groupId, topic, partitions: options.from.size, sessionTimeout, log },
       joined: (consumer) => this.#seek(consumer),
       eachBatch: (payload) => this.#take(payload),
     });

@@ -19,10 +19,13 @@ export interface KafkaBusOptions {
   readonly partitions?: number;
   /** Copies of each message; default 3, or as many as there are brokers. */
   readonly replicationFactor?: number;
+  /** Milliseconds after which a consumer that is silent is taken for dead and replaced; default 10 s. */
+  readonly sessionTimeout?: number;
   readonly log?: BusLog;
 }
 
 const CONNECT_TIMEOUT = 3_000;
+const SESSION_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 10_000;
 const PING_TIMEOUT = 5_000;
 const SETTLE_TIMEOUT = 15_000;
@@ -67,6 +70,7 @@ function createClient({ brokers, clientId = 'fstore' }: KafkaBusOptions, log: Bu
 class KafkaBus implements EventBus {
   readonly #options: KafkaBusOptions;
   readonly #log: BusLog;
+  readonly #sessionTimeout: number;
   readonly #kafka: Kafka;
   readonly #admin: Admin;
   readonly #publisher: KafkaPublisher;
@@ -79,6 +83,7 @@ class KafkaBus implements EventBus {
   constructor(options: KafkaBusOptions) {
     this.#options = options;
     this.#log = options.log ?? (() => {});
+    this.#sessionTimeout = options.sessionTimeout ?? SESSION_TIMEOUT;
     this.#kafka = createClient(options, this.#log);
     this.#admin = this.#kafka.admin({ retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 3 } });
     this.#publisher = new KafkaPublisher(this.#kafka, this.#log);
@@ -119,7 +124,9 @@ class KafkaBus implements EventBus {
   async consume(group: string, topic: string, handler: (batch: ReceivedBatch) => Promise<void>): Promise<Subscription> {
     const partitions = (await this.#partitionsOf(topic)).length;
     const [kafka, log] = [this.#kafka, this.#log];
-    return this.#join(new KafkaConsumption({ kafka, group, topic, partitions, handler, log }));
+    return this.#join(
+      new KafkaConsumption({ kafka, group, topic, partitions, sessionTimeout: this.#sessionTimeout, handler, log }),
+    );
   }
 
   async follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription> {
@@ -127,7 +134,9 @@ class KafkaBus implements EventBus {
     const ends = await reachable(() => this.#patiently(() => this.#admin.fetchTopicOffsets(topic)));
     const from = new Map(ends.map(({ partition, high }) => [partition, BigInt(high)]));
     const [kafka, admin, log] = [this.#kafka, this.#admin, this.#log];
-    return this.#join(new KafkaFollower({ kafka, admin, topic, from, handler, log }));
+    return this.#join(
+      new KafkaFollower({ kafka, admin, topic, from, sessionTimeout: this.#sessionTimeout, handler, log }),
+    );
   }
 
   async ping(): Promise<void> {

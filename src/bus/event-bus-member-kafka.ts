@@ -15,8 +15,6 @@ import type { BusLog } from './event-bus-log.js';
 import { pause, pauseAfter } from './event-bus-timing.js';
 
 export const HEARTBEAT_INTERVAL = 1_500;
-/** A process that dies without a word is missed after this; brokers allow no less than 6 s unless told. */
-const SESSION_TIMEOUT = 10_000;
 /** How long a rebalance waits for the batches under way. */
 const REBALANCE_TIMEOUT = 60_000;
 const JOIN_TIMEOUT = 30_000;
@@ -30,6 +28,8 @@ export interface KafkaMemberOptions {
   readonly groupId: string;
   readonly topic: string;
   readonly partitions: number;
+  /** Milliseconds after which a member that is silent is taken for dead; brokers allow no less than 6 s unless told. */
+  readonly sessionTimeout: number;
   readonly log: BusLog;
   readonly joined?: (consumer: Consumer) => void;
   readonly eachBatch: (payload: EachBatchPayload) => Promise<void>;
@@ -71,12 +71,12 @@ export class KafkaGroupMember {
   }
 
   async #open(): Promise<void> {
-    const { kafka, groupId, topic, partitions, joined, eachBatch } = this.#options;
+    const { kafka, groupId, topic, partitions, sessionTimeout, joined, eachBatch } = this.#options;
     const consumer = kafka.consumer({
       groupId,
-      sessionTimeout: SESSION_TIMEOUT,
+      sessionTimeout,
       rebalanceTimeout: REBALANCE_TIMEOUT,
-      heartbeatInterval: HEARTBEAT_INTERVAL,
+      heartbeatInterval: Math.min(HEARTBEAT_INTERVAL, Math.floor(sessionTimeout / 3)),
       maxWaitTimeInMs: FETCH_WAIT,
       minBytes: 1,
       allowAutoTopicCreation: false,

@@ -11,6 +11,8 @@ import type { ChangeStream, Collection, MongoClient, Timestamp } from 'mongodb';
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
+/** How long the server holds a read that finds nothing; closing waits for it. */
+const LONGEST_WAIT = 300;
 
 export interface ProjectDocument {
   readonly _id: string;
@@ -75,6 +77,7 @@ export class MongoRegistryWatch {
           this.#notify();
         }
         this.#stream = this.#projects.watch<ProjectDocument>([{ $match: { 'documentKey._id': this.#project } }], {
+          maxAwaitTimeMS: LONGEST_WAIT,
           ...(startAt ? { startAtOperationTime: startAt } : {}),
         });
         for (;;) {

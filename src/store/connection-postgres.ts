@@ -27,13 +27,13 @@ const SESSION = [
 export interface PoolOptions {
   readonly url: string;
   readonly size: number;
-  /** Milliseconds after which a statement is given up. */
-  readonly statementTimeout: number;
+  /** Milliseconds after which a statement is given up; default: 30 s. */
+  readonly statementTimeout?: number;
   readonly onError: (error: Error) => void;
 }
 
 /** Opens a pool whose sessions run in UTC. A connection that drops while idle is reported and replaced. */
-export function createPool({ url, size, statementTimeout, onError }: PoolOptions): pg.Pool {
+export function createPool({ url, size, statementTimeout = 30_000, onError }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: size,

@@ -50,10 +50,10 @@ export async function takeDueRows(
   limit: number,
 ): Promise<{ taken: number; entities: { view: ViewVersion; keys: { key: EntityKey }[] }[] }> {
   const { rows } = await client.query<{ view_table: string; key_parts: string[] }>(
-    `DELETE FROM ${schema}.due_rows WHERE id IN (
+    `DELETE FROM ${schema}.due_rows WHERE id = ANY(ARRAY(
        SELECT id FROM ${schema}.due_rows WHERE event_time <= $1 AND view_table = ANY($2::text[])
        ORDER BY event_time LIMIT $3 FOR UPDATE SKIP LOCKED
-     ) RETURNING view_table, key_parts`,
+     )) RETURNING view_table, key_parts`,
     [new Date(now).toISOString(), views.map((view) => view.table), limit],
   );
   const entities = new Map(views.map((view) => [view.table, { view, keys: [] as { key: EntityKey }[] }]));

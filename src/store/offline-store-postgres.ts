@@ -1,20 +1,20 @@
-// NOTE TO THE STORE ENGINEER from the lead: I wrote the store adapters (offline-store-postgres, view-table-postgres, connection-postgres,
-// dead-letter-postgres, online-store-memory, online-store-redis, migrations/001) because I needed them at once. Where yours are better, overwrite mine
-// (delete leftovers). What I need from you soonest: embedded-postgres.ts, then the contract suites. Delete this note.
 /**
  * The offline store on PostgreSQL: one schema for a project, one table for each view version.
  *
- * A commit runs, besides BEGIN and COMMIT: 3 statements for the locks, 1 for events, 1 for dead letters, and for each view
- * 1 insert and 1 read of what is newest; nothing for what is empty. READ COMMITTED is enough: the lock on the offset's row
- * puts commits of one partition one after the other, and the read of the newest rows comes after the insert.
+ * A commit runs, besides BEGIN and COMMIT: 4 statements for the locks and the offset, 1 for events, 1 for dead letters, and
+ * for each view 1 insert, 1 for rows that are not due yet, and 1 read of what is newest; nothing for what is empty, and
+ * never more for more rows. READ COMMITTED is enough: the lock on the offset's row puts commits of one partition one after
+ * the other, each statement after it sees what was committed before, and the read of the newest rows comes after the insert.
  */
-import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
-import { type EntityKey, entityKey } from '../definition/entity-key.js';
+import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { listDeadLetters, replayDeadLetters, writeDeadLetters } from './dead-letter-postgres.js';
+import { hasDueRows, takeDueRows, writeDueRows } from './due-row-postgres.js';
+import { advanceOffset, lockOffset, lockSource, loggedEvents, writeEvents } from './event-log-postgres.js';
+import { migrate } from './migration-postgres.js';
 import type {
   CommitBatch,
   CommitResult,
@@ -25,12 +25,14 @@ import type {
   TouchedEntity,
   ViewFill,
 } from './offline-store.js';
+import { addFilled, filledTables } from './view-fill-postgres.js';
 import {
   describeTable,
   distinctKeys,
   keyArrays,
   parseRow,
   RAW_TEXT,
+  refuseTooWide,
   rowsJson,
   type ViewTable,
 } from './view-table-postgres.js';
@@ -41,6 +43,8 @@ export interface PostgresOfflineStoreOptions {
   readonly poolSize?: number;
   /** Milliseconds after which a read is given up. */
   readonly readTimeout?: number;
+  /** Milliseconds after which a statement that writes is given up. */
+  readonly writeTimeout?: number;
   readonly log?: (
     level: 'debug' | 'info' | 'warn' | 'error',
     message: string,
@@ -48,15 +52,21 @@ export interface PostgresOfflineStoreOptions {
   ) => void;
 }
 
-const MIGRATIONS = new URL('./migrations/', import.meta.url);
+const PROJECT = /^[a-z][a-z0-9_]{0,40}$/;
+/** PostgreSQL has a limited number of locks, and each new table takes half a dozen until its transaction ends. */
+const VIEWS_PER_TRANSACTION = 100;
+/** A prepared read is 0.1 ms faster, and costs each connection 50 kB for as long as it lives. */
+const PREPARED_READS = 100;
 const DUE_BATCH = 1_000;
-const FILL_BATCH = 2_000;
 
 /** Connects, and brings the project's schema to the newest migration. Throws STORE_UNAVAILABLE. */
 export async function connectPostgresOfflineStore(options: PostgresOfflineStoreOptions): Promise<OfflineStore> {
-  const { url, project, poolSize = 10, readTimeout = 2_000, log = () => {} } = options;
+  const { url, project, poolSize = 10, readTimeout = 2_000, writeTimeout = 30_000, log = () => {} } = options;
+  if (!PROJECT.test(project)) {
+    throw new FStoreError('CONFIG_INVALID', `${project} cannot name a schema`, { field: 'FSTORE_PROJECT' });
+  }
   const onError = (error: Error): void => log('warn', 'a connection to PostgreSQL was lost', { error: error.message });
-  const pool = createPool({ url, size: poolSize, onError });
+  const pool = createPool({ url, size: poolSize, statementTimeout: writeTimeout, onError });
   const reads = createPool({ url, size: poolSize, statementTimeout: readTimeout, onError });
   const store = new PostgresOfflineStore(pool, reads, `"fstore_${project}"`);
   try {
@@ -74,6 +84,7 @@ class PostgresOfflineStore implements OfflineStore {
   readonly #schema: string;
   readonly #tables = new WeakMap<ViewVersion, ViewTable>();
   readonly #prepared = new Set<string>();
+  readonly #preparedReads = new Set<string>();
 
   constructor(pool: pg.Pool, reads: pg.Pool, schema: string) {
     this.#pool = pool;
@@ -81,22 +92,8 @@ class PostgresOfflineStore implements OfflineStore {
     this.#schema = schema;
   }
 
-  async migrate(): Promise<void> {
-    const files = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.sql')).sort();
-    await inTransaction(this.#pool, async (client) => {
-      await client.query(`SELECT pg_advisory_xact_lock(hashtext('fstore migrations'))`);
-      await client.query(`CREATE SCHEMA IF NOT EXISTS ${this.#schema}`);
-      await client.query(
-        `CREATE TABLE IF NOT EXISTS ${this.#schema}.migrations (file text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
-      );
-      const { rows } = await client.query<{ file: string }>(`SELECT file FROM ${this.#schema}.migrations`);
-      const applied = new Set(rows.map((row) => row.file));
-      await client.query(`SET LOCAL search_path TO ${this.#schema}`);
-      for (const file of files.filter((one) => !applied.has(one))) {
-        await client.query(await readFile(new URL(file, MIGRATIONS), 'utf8'));
-        await client.query('INSERT INTO migrations (file) VALUES ($1)', [file]);
-      }
-    });
+  migrate(): Promise<void> {
+    return migrate(this.#pool, this.#schema);
   }
 
   async prepare(views: readonly ViewVersion[]): Promise<void> {
@@ -110,11 +107,13 @@ class PostgresOfflineStore implements OfflineStore {
     );
     const existing = new Set(rows.map((row) => row.name));
     const fresh = missing.filter((view) => !existing.has(view.table));
-    if (fresh.length > 0) {
+    for (const view of fresh) refuseTooWide(view);
+    for (let at = 0; at < fresh.length; at += VIEWS_PER_TRANSACTION) {
+      const some = fresh.slice(at, at + VIEWS_PER_TRANSACTION);
       await inTransaction(this.#pool, async (client) => {
         // CREATE … IF NOT EXISTS is not safe against itself in another session.
         await client.query(`SELECT pg_advisory_xact_lock(hashtext('fstore prepare'))`);
-        await client.query(fresh.map((view) => this.#tableOf(view).ddl).join('\n'));
+        await client.query(some.map((view) => this.#tableOf(view).ddl).join('\n'));
       });
     }
     for (const view of missing) this.#prepared.add(view.table);
@@ -122,29 +121,53 @@ class PostgresOfflineStore implements OfflineStore {
 
   async commit(batch: CommitBatch): Promise<CommitResult> {
     return inTransaction(this.#pool, async (client) => {
-      const from = await this.#lockOffset(client, batch);
+      const from = await lockOffset(client, this.#schema, batch);
       const isNew = (one: { readonly offset: bigint }): boolean => one.offset >= from;
       const events = batch.events.filter(isNew);
-      if (events.length > 0) await this.#writeEvents(client, batch, events);
+      await writeEvents(client, this.#schema, batch, events);
       await writeDeadLetters(client, this.#schema, batch, batch.deadLetters.filter(isNew));
       const touched: TouchedEntity[] = [];
       for (const { view, rows } of batch.rows) {
-        const fresh = rows.filter(isNew);
-        if (fresh.length > 0) await this.#insert(client, view, fresh, batch.now);
+        await this.#insert(client, view, rows.filter(isNew), batch.now);
         touched.push(...(await this.#newest(client, view, distinctKeys(rows), batch.now)));
       }
-      if (batch.nextOffset > from) {
-        await client.query(
-          `UPDATE ${this.#schema}.consumed_offsets SET next_offset = $4 WHERE consumer = $1 AND topic = $2 AND partition = $3`,
-          [batch.consumer, batch.topic, batch.partition, `${batch.nextOffset}`],
-        );
-      }
+      if (batch.nextOffset > from) await advanceOffset(client, this.#schema, batch);
       return { written: events.length, touched };
     });
   }
 
+  async fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number> {
+    return inTransaction(this.#pool, async (client) => {
+      // Commits of the source share this lock: what is logged so far is all that the views have to take over.
+      await lockSource(client, this.#schema, source, 'exclusive');
+      const filled = await filledTables(
+        client,
+        this.#schema,
+        fills.map(({ view }) => view),
+      );
+      const fresh = fills.filter(({ view }) => !filled.has(view.table));
+      if (fresh.length === 0) return 0;
+      let count = 0;
+      for await (const events of loggedEvents(client, this.#schema, source)) {
+        count += events.length;
+        for (const { view, read } of fresh) {
+          const rows = events.flatMap(({ offset, payload }): NewRow[] => {
+            const row = read(payload);
+            return row ? [{ offset: BigInt(offset), ...row }] : [];
+          });
+          await this.#insert(client, view, rows, now);
+        }
+      }
+      const views = fresh.map(({ view }) => view);
+      await addFilled(client, this.#schema, source, revision, views);
+      return count;
+    });
+  }
+
   async valuesAt(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<(StoredRow | null)[]> {
-    return reachable(() => this.#valuesAt(this.#reads, view, keys, asOf));
+    if (this.#preparedReads.size < PREPARED_READS) this.#preparedReads.add(view.table);
+    const name = this.#preparedReads.has(view.table) ? view.table : undefined;
+    return reachable(() => this.#valuesAt(this.#reads, view, keys, asOf, name));
   }
 
   async takeDue(
@@ -152,30 +175,21 @@ class PostgresOfflineStore implements OfflineStore {
     now: number,
     publish: (touched: readonly TouchedEntity[]) => Promise<void>,
   ): Promise<number> {
-    const { rows: due } = await reachable(() =>
-      this.#pool.query(`SELECT 1 FROM ${this.#schema}.due_rows WHERE event_time <= $1 LIMIT 1`, [
-        new Date(now).toISOString(),
-      ]),
-    );
-    if (due.length === 0) return 0;
-    return inTransaction(this.#pool, async (client) => {
-      const { rows } = await client.query<{ id: string; view_table: string; key_parts: string[] }>(
-        `DELETE FROM ${this.#schema}.due_rows WHERE id IN (
-           SELECT id FROM ${this.#schema}.due_rows WHERE event_time <= $1 ORDER BY event_time LIMIT ${DUE_BATCH} FOR UPDATE SKIP LOCKED
-         ) RETURNING id, view_table, key_parts`,
-        [new Date(now).toISOString()],
-      );
-      const touched: TouchedEntity[] = [];
-      for (const view of views) {
-        const keys = rows
-          .filter((row) => row.view_table === view.table)
-          .map((row) => ({ key: entityKey(row.key_parts) }));
-        touched.push(...(await this.#newest(client, view, distinctKeys(keys), now)));
-      }
-      // The rows are gone only if they were published: a failure rolls the deletion back.
-      await publish(touched);
-      return rows.length;
-    });
+    if (!(await reachable(() => hasDueRows(this.#pool, this.#schema, views, now)))) return 0;
+    for (let sum = 0; ; ) {
+      const taken = await inTransaction(this.#pool, async (client) => {
+        const due = await takeDueRows(client, this.#schema, views, now, DUE_BATCH);
+        const touched: TouchedEntity[] = [];
+        for (const { view, keys } of due.entities) {
+          touched.push(...(await this.#newest(client, view, distinctKeys(keys), now)));
+        }
+        // The notes are gone only if what they stand for was published: a failure rolls the deletion back.
+        if (touched.length > 0) await publish(touched);
+        return due.taken;
+      });
+      sum += taken;
+      if (taken < DUE_BATCH) return sum;
+    }
   }
 
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]> {
@@ -206,110 +220,11 @@ class PostgresOfflineStore implements OfflineStore {
     return table;
   }
 
-  async fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number> {
-    return inTransaction(this.#pool, async (client) => {
-      // Commits of the source share this lock: what is logged so far is all that the views have to take over.
-      await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${this.#schema} ${source}`]);
-      const { rows: known } = await client.query<{ view_table: string }>(
-        `SELECT view_table FROM ${this.#schema}.fills WHERE view_table = ANY($1)`,
-        [fills.map(({ view }) => view.table)],
-      );
-      const filled = new Set(known.map((row) => row.view_table));
-      const fresh = fills.filter(({ view }) => !filled.has(view.table));
-      if (fresh.length === 0) return 0;
-      let count = 0;
-      for await (const events of this.#logged(client, source)) {
-        count += events.length;
-        for (const { view, read } of fresh) {
-          const rows = events.flatMap(({ offset, payload }): NewRow[] => {
-            const row = read(payload);
-            return row ? [{ offset: BigInt(offset), ...row }] : [];
-          });
-          if (rows.length > 0) await this.#insert(client, view, rows, now);
-        }
-      }
-      await client.query(
-        `INSERT INTO ${this.#schema}.fills (view_table, source, revision) SELECT unnest($1::text[]), $2, $3`,
-        [fresh.map(({ view }) => view.table), source, revision],
-      );
-      return count;
-    });
-  }
-
-  async *#logged(client: pg.PoolClient, source: string): AsyncGenerator<{ offset: string; payload: string }[]> {
-    let after: [topic: string, partition: number, offset: string] = ['', -1, '-1'];
-    for (;;) {
-      const { rows } = await client.query<{ topic: string; partition: number; offset: string; payload: string }>(
-        `SELECT topic, partition, "offset", payload::text AS payload FROM ${this.#schema}.event_log
-         WHERE source = $1 AND (topic, partition, "offset") > ($2, $3::integer, $4::bigint)
-         ORDER BY topic, partition, "offset" LIMIT ${FILL_BATCH}`,
-        [source, ...after],
-      );
-      const last = rows.at(-1);
-      if (!last) return;
-      yield rows;
-      after = [last.topic, last.partition, last.offset];
-    }
-  }
-
   async #insert(client: pg.PoolClient, view: ViewVersion, rows: readonly NewRow[], now: number): Promise<void> {
+    if (rows.length === 0) return;
     await client.query(this.#tableOf(view).insert, [rowsJson(view, rows)]);
     const later = rows.filter((row) => row.eventTime > now);
-    await this.#writeDue(client, view, later);
-  }
-
-  /** Locks the partition's offset and returns it. Throws DEFINITIONS_STALE. */
-  async #lockOffset(
-    client: pg.PoolClient,
-    { consumer, topic, partition, source, revision }: CommitBatch,
-  ): Promise<bigint> {
-    const place = [consumer, topic, partition];
-    await client.query('SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))', [`${this.#schema} ${source}`]);
-    await client.query(
-      `INSERT INTO ${this.#schema}.consumed_offsets (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`,
-      place,
-    );
-    const { rows } = await client.query<{ next_offset: string; filled: number }>(
-      `SELECT next_offset, (SELECT coalesce(max(revision), 0) FROM ${this.#schema}.fills WHERE source = $4) AS filled
-       FROM ${this.#schema}.consumed_offsets WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE`,
-      [...place, source],
-    );
-    const filled = rows[0]?.filled ?? 0;
-    if (filled > revision) {
-      throw new FStoreError(
-        'DEFINITIONS_STALE',
-        `the batch is of revision ${revision}, source ${source} is at ${filled}`,
-      );
-    }
-    return BigInt(rows[0]?.next_offset ?? 0);
-  }
-
-  async #writeEvents(
-    client: pg.PoolClient,
-    { source, topic, partition }: CommitBatch,
-    events: CommitBatch['events'],
-  ): Promise<void> {
-    await client.query(
-      `INSERT INTO ${this.#schema}.event_log (source, topic, partition, "offset", event_time, payload)
-       SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::timestamptz[], $6::json[])`,
-      [
-        source,
-        topic,
-        partition,
-        events.map((event) => `${event.offset}`),
-        events.map((event) => new Date(event.eventTime).toISOString()),
-        events.map((event) => event.payload),
-      ],
-    );
-  }
-
-  async #writeDue(client: pg.PoolClient, view: ViewVersion, rows: readonly NewRow[]): Promise<void> {
-    for (const row of rows) {
-      await client.query(
-        `INSERT INTO ${this.#schema}.due_rows (view_table, key_parts, event_time) VALUES ($1, $2, $3)`,
-        [view.table, row.key.parts, new Date(row.eventTime).toISOString()],
-      );
-    }
+    await writeDueRows(client, this.#schema, view, later);
   }
 
   async #newest(
@@ -328,6 +243,7 @@ class PostgresOfflineStore implements OfflineStore {
     view: ViewVersion,
     keys: readonly EntityKey[],
     asOf: number,
+    name?: string,
   ): Promise<(StoredRow | null)[]> {
     if (keys.length === 0) return [];
     const { rows } = await on.query<(string | null)[]>({
@@ -335,6 +251,7 @@ class PostgresOfflineStore implements OfflineStore {
       values: [...keyArrays(view, keys), new Date(asOf).toISOString()],
       rowMode: 'array',
       types: RAW_TEXT,
+      ...(name === undefined ? {} : { name }),
     });
     return rows.map((record) => parseRow(view, record));
   }

@@ -3,24 +3,27 @@
  *
  * Invariants
  * 1. Newest wins is decided inside of Redis, by a script that reads and writes one key without anybody between.
- * 2. A server that does not answer costs a caller at most the command timeout; nothing queues up behind it.
+ * 2. A server that does not answer costs a caller at most the command timeout, or twice that on a cluster, where an answer
+ *    may have to be looked for; nothing queues up behind it.
+ * 3. One read is one MGET on a single server, and one round trip to each node of a cluster.
  */
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, Redis } from 'ioredis';
 import { FStoreError } from '../errors.js';
+import { runOnCluster, type SlotCommand } from './cluster-batch-redis.js';
 import type { OnlineEntry, OnlineStore } from './online-store.js';
 
-export interface RedisOnlineStoreOptions {
-  /** A single server. */
-  readonly url?: string;
-  /** Nodes of a cluster, as `host:port`. */
-  readonly clusterNodes?: readonly string[];
+/** A single server, or nodes of a cluster as `host:port`. */
+export type RedisOnlineStoreOptions = ({ readonly url: string } | { readonly clusterNodes: readonly string[] }) & {
   /** Milliseconds after which a command is given up. */
   readonly commandTimeout?: number;
   readonly log?: (level: 'warn' | 'info', message: string, fields?: Record<string, unknown>) => void;
-}
+};
 
-/** KEYS, and for each a packed value and a time to live in milliseconds (empty: none). */
+/**
+ * KEYS, and for each a packed value and a time to live in milliseconds (empty: none). The order is that of `isNewer`,
+ * compared as numbers: Lua compares strings by the server's locale.
+ */
 const WRITE_NEWEST = `
 for i = 1, #KEYS do
   local new = ARGV[2 * i - 1]
@@ -29,7 +32,7 @@ for i = 1, #KEYS do
   if #old == 16 then
     local oldTime, oldSequence = struct.unpack('>dd', old)
     local newTime, newSequence = struct.unpack('>dd', new)
-    newer = newTime > oldTime or (newTime == oldTime and newSequence > oldSequence)
+    newer = not (oldTime > newTime or (oldTime == newTime and oldSequence >= newSequence))
   end
   if newer then
     local ttl = ARGV[2 * i]
@@ -37,91 +40,108 @@ for i = 1, #KEYS do
   end
 end`;
 const KEYS_PER_SCRIPT = 256;
-const COMMANDS_PER_ROUND = 512;
+/** So few that the last of them does not time out while it waits for the first. */
+const COMMANDS_PER_ROUND = 4_096;
+const SCRIPTS_PER_ROUND = 128;
 const PROBE = 'fs:{probe}';
 
-type WriteNewest = { fstoreWriteNewest(count: number, ...rest: (string | Buffer)[]): Promise<null> };
+type Client = (Redis | Cluster) & { fstoreWriteNewest(...args: SlotCommand['args']): Promise<null> };
 
 /** Connects. A server that cannot be reached yet is retried in the background; until then calls are refused at once. */
 export async function connectRedisOnlineStore(options: RedisOnlineStoreOptions): Promise<OnlineStore> {
-  const { url, clusterNodes, commandTimeout = 500, log = () => {} } = options;
-  const retryStrategy = (attempt: number): number => Math.min(50 * 2 ** attempt, 2_000);
+  const { commandTimeout = 500, log = () => {} } = options;
+  const retryStrategy = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 10), 2_000);
   const shared = {
     commandTimeout,
     // A connection on which nothing comes back is replaced, also when it was never closed.
     socketTimeout: Math.max(2_000, commandTimeout * 2),
     connectTimeout: 2_000,
+    disconnectTimeout: 200,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     keepAlive: 10_000,
+    // After a failover the address may lead elsewhere, while the connection still leads to what is now a replica.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
-  const client = clusterNodes
-    ? new Cluster(
-        clusterNodes.map((node) => ({
-          host: node.slice(0, node.lastIndexOf(':')),
-          port: Number(node.slice(node.lastIndexOf(':') + 1)),
-        })),
-        {
+  const client =
+    'url' in options
+      ? new Redis(options.url, { ...shared, retryStrategy, lazyConnect: true })
+      : new Cluster(options.clusterNodes.map(nodeAddress), {
           redisOptions: shared,
           clusterRetryStrategy: retryStrategy,
           enableOfflineQueue: false,
           lazyConnect: true,
-          retryDelayOnFailover: 100,
-        },
-      )
-    : new Redis(url ?? '', { ...shared, retryStrategy, lazyConnect: true });
+          // Each costs 100 ms; a node that is gone for longer is not worth a caller's time.
+          maxRedirections: 5,
+          // Keys on both nodes of a slot that moves are asked for one by one soon enough.
+          retryDelayOnTryAgain: 5,
+        });
   client.defineCommand('fstoreWriteNewest', { lua: WRITE_NEWEST });
-  client.on('error', (error: Error) => log('warn', 'Redis reports an error', { error: error.message }));
-  await client.connect().catch((error: Error) => log('warn', 'Redis cannot be reached yet', { error: error.message }));
-  return new RedisOnlineStore(client as (Redis | Cluster) & WriteNewest);
+  let down = false;
+  client.on('error', (error: Error) => {
+    if (!down) log('warn', 'Redis cannot be reached', { error: error.message });
+    down = true;
+  });
+  client.on('ready', () => {
+    if (down) log('info', 'Redis is back');
+    down = false;
+  });
+  // A failure is told by the listener above.
+  await client.connect().catch(() => {});
+  return new RedisOnlineStore(client as Client, 2 * commandTimeout);
+}
+
+function nodeAddress(node: string): { host: string; port: number } {
+  const colon = node.lastIndexOf(':');
+  return { host: node.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(node.slice(colon + 1)) };
 }
 
 class RedisOnlineStore implements OnlineStore {
-  readonly #client: (Redis | Cluster) & WriteNewest;
-  readonly #cluster: boolean;
+  readonly #client: Client;
+  readonly #timeout: number;
 
-  constructor(client: (Redis | Cluster) & WriteNewest) {
+  constructor(client: Client, timeout: number) {
     this.#client = client;
-    this.#cluster = client instanceof Cluster;
+    this.#timeout = timeout;
   }
 
   async read(keys: readonly string[]): Promise<(Buffer | null)[]> {
     if (keys.length === 0) return [];
+    const client = this.#client;
     return reachable(async () => {
-      if (!this.#cluster) return this.#client.mgetBuffer(...keys);
-      // One command a slot; those of one node travel together on its connection, and each follows a slot that moved.
+      if (!(client instanceof Cluster)) return client.mgetBuffer(...keys);
+      const groups = bySlot(keys, (key) => key);
+      const commands = groups.map(({ slot, indexes }): SlotCommand => {
+        return { slot, name: 'mgetBuffer', args: indexes.map((index) => keys[index]!) };
+      });
+      const found = await inRounds(commands, COMMANDS_PER_ROUND, (round) => runOnCluster(client, round, this.#timeout));
       const values = new Array<Buffer | null>(keys.length).fill(null);
-      await inRounds(
-        this.#bySlot(keys, (key) => key),
-        async (indexes) => {
-          const found = await this.#client.mgetBuffer(...indexes.map((index) => keys[index]!));
-          for (const [position, index] of indexes.entries()) values[index] = found[position] ?? null;
-        },
-      );
+      for (const [group, { indexes }] of groups.entries()) {
+        const answers = found[group] as (Buffer | null)[];
+        for (const [position, index] of indexes.entries()) values[index] = answers[position] ?? null;
+      }
       return values;
     });
   }
 
   async write(entries: readonly OnlineEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    const groups = this.#cluster ? this.#bySlot(entries, (entry) => entry.key) : [entries.map((_, index) => index)];
-    const chunks = groups.flatMap((indexes) =>
-      Array.from({ length: Math.ceil(indexes.length / KEYS_PER_SCRIPT) }, (_, chunk) =>
-        indexes.slice(chunk * KEYS_PER_SCRIPT, (chunk + 1) * KEYS_PER_SCRIPT).map((index) => entries[index]!),
-      ),
-    );
-    await reachable(() =>
-      inRounds(chunks, async (chunk) => {
-        await this.#client.fstoreWriteNewest(
-          chunk.length,
-          ...chunk.map((entry) => entry.key),
-          ...chunk.flatMap(({ value, expiresIn }) => [
-            value,
-            expiresIn === null ? '' : `${Math.max(1, Math.ceil(expiresIn))}`,
-          ]),
+    const client = this.#client;
+    await reachable(async () => {
+      if (client instanceof Cluster) {
+        const commands = bySlot(entries, (entry) => entry.key).flatMap(({ slot, indexes }) =>
+          scriptArguments(indexes.map((index) => entries[index]!)).map((args): SlotCommand => {
+            return { slot, name: 'fstoreWriteNewest', args };
+          }),
         );
-      }),
-    );
+        await inRounds(commands, COMMANDS_PER_ROUND, (round) => runOnCluster(client, round, this.#timeout));
+      } else {
+        // Sent in one turn of the event loop, so they leave as one.
+        await inRounds(scriptArguments(entries), SCRIPTS_PER_ROUND, (round) =>
+          Promise.all(round.map((args) => client.fstoreWriteNewest(...args))),
+        );
+      }
+    });
   }
 
   async ping(): Promise<void> {
@@ -131,24 +151,50 @@ class RedisOnlineStore implements OnlineStore {
   async close(): Promise<void> {
     this.#client.disconnect();
   }
-
-  #bySlot<T>(items: readonly T[], keyOf: (item: T) => string): number[][] {
-    const slots = new Map<number, number[]>();
-    for (const [index, item] of items.entries()) {
-      const slot = calculateSlot(keyOf(item));
-      const list = slots.get(slot);
-      if (list) list.push(index);
-      else slots.set(slot, [index]);
-    }
-    return [...slots.values()];
-  }
 }
 
-/** Runs commands side by side, but not so many that the last of them times out while it waits for the first. */
-async function inRounds<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
-  for (let at = 0; at < items.length; at += COMMANDS_PER_ROUND) {
-    await Promise.all(items.slice(at, at + COMMANDS_PER_ROUND).map(run));
+interface SlotGroup {
+  readonly slot: number;
+  readonly indexes: number[];
+}
+
+function bySlot<T>(items: readonly T[], keyOf: (item: T) => string): SlotGroup[] {
+  const groups = new Map<number, SlotGroup>();
+  for (const [index, item] of items.entries()) {
+    const slot = calculateSlot(keyOf(item));
+    const group = groups.get(slot);
+    if (group) group.indexes.push(index);
+    else groups.set(slot, { slot, indexes: [index] });
   }
+  return [...groups.values()];
+}
+
+/** The arguments of as many calls of the script as these entries need. */
+function scriptArguments(entries: readonly OnlineEntry[]): SlotCommand['args'][] {
+  return chunksOf(entries, KEYS_PER_SCRIPT).map((chunk) => [
+    chunk.length,
+    ...chunk.map((entry) => entry.key),
+    ...chunk.flatMap(({ value, expiresIn }) => [
+      value,
+      expiresIn === null ? '' : `${Math.max(1, Math.ceil(expiresIn))}`,
+    ]),
+  ]);
+}
+
+function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, chunk) =>
+    items.slice(chunk * size, (chunk + 1) * size),
+  );
+}
+
+async function inRounds<T, R>(
+  items: readonly T[],
+  size: number,
+  run: (round: readonly T[]) => Promise<readonly R[]>,
+): Promise<R[]> {
+  const answers: R[] = [];
+  for (const round of chunksOf(items, size)) answers.push(...(await run(round)));
+  return answers;
 }
 
 /** Whatever Redis refuses or leaves unanswered, it is not available for this call. */

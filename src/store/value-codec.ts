@@ -97,12 +97,14 @@ export class ValueCodec {
   }
 }
 
-/** True if `candidate` is newer than `stored` in the order that both headers carry. */
+/**
+ * True unless what is stored is newer than `candidate`, or equal, in the order that both headers carry. A damaged header
+ * counts as older: it must not be there for ever.
+ */
 export function isNewer(candidate: Buffer, stored: Buffer): boolean {
   if (stored.length < 16) return true;
-  const difference = candidate.readDoubleBE(0) - stored.readDoubleBE(0);
-  if (Number.isNaN(difference) || difference === 0) return candidate.readDoubleBE(8) > stored.readDoubleBE(8);
-  return difference > 0;
+  const [time, storedTime] = [candidate.readDoubleBE(0), stored.readDoubleBE(0)];
+  return !(storedTime > time || (storedTime === time && stored.readDoubleBE(8) >= candidate.readDoubleBE(8)));
 }
 
 class DamagedValue extends Error {}

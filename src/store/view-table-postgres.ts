@@ -15,6 +15,7 @@ import {
   valueToJson,
 } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
 import type { NewRow, StoredRow } from './offline-store.js';
 
 const COLUMN_TYPES: Record<ScalarType, string> = {
@@ -35,6 +36,31 @@ function columnType(type: ValueType, types: Record<ScalarType, string>): string 
 
 /** Text as it came: values are read by the type that the view declares, not by PostgreSQL's. */
 export const RAW_TEXT: CustomTypesConfig = { getTypeParser: () => (text: string) => text };
+
+/** PostgreSQL keeps a row in a page of 8 kB; columns of varying length can move out, but up to 24 bytes of each stay. */
+const MAX_ROW_BYTES = 8_160;
+const MAX_COLUMNS = 1_600;
+const WIDEST: Record<ScalarType, number> = { STRING: 24, BOOL: 1, INT32: 4, INT64: 8, FLOAT64: 8, TIMESTAMP: 8 };
+
+/**
+ * Throws DEFINITION_INVALID for a view that some event could make too wide a row for: such an event could never be
+ * written, and would hold up all that come after it.
+ */
+export function refuseTooWide(view: ViewVersion): void {
+  const types = [...view.keys, ...view.features].map(({ type }) =>
+    elementType(type) ? 'STRING' : (type as ScalarType),
+  );
+  const columns = types.length + 3;
+  let bytes = 24 + Math.ceil(columns / 64) * 8 + 3 * 8;
+  for (const [index, type] of types.entries()) {
+    // A number begins at a multiple of its size: after a column of another size there may be a gap.
+    const gap = index > 0 && WIDEST[types[index - 1]!] !== WIDEST[type] && type !== 'STRING' ? WIDEST[type] - 1 : 0;
+    bytes += WIDEST[type] + gap;
+  }
+  if (bytes <= MAX_ROW_BYTES && columns <= MAX_COLUMNS) return;
+  const message = `view ${view.name} has ${view.features.length} features, whose values may take ${bytes} bytes of a row; PostgreSQL has room for ${MAX_ROW_BYTES}, in ${MAX_COLUMNS} columns: split the view`;
+  throw new FStoreError('DEFINITION_INVALID', message, { field: 'features' });
+}
 
 export interface ViewTable {
   readonly view: ViewVersion;
@@ -125,15 +151,17 @@ function parseScalar(type: ScalarType, text: string): ScalarValue {
   }
 }
 
-/** `2026-01-31 12:00:00.5+00` as milliseconds since 1970; sessions run in UTC. */
+/** `2026-01-31 12:00:00.5+00` as milliseconds since 1970. A session that is not in UTC fails, rather than shift times. */
 function parseInstant(text: string): number {
-  return Date.parse(text.replace(' ', 'T').replace(/\+00$/, 'Z'));
+  const time = Date.parse(text.replace(' ', 'T').replace(/\+00$/, 'Z'));
+  if (Number.isNaN(time)) throw new Error(`PostgreSQL gave an instant in a form that is not expected: ${text}`);
+  return time;
 }
 
 /** The elements of PostgreSQL's text form of a one-dimensional array without nulls. */
 function parseArray(text: string): string[] {
   const items: string[] = [];
-  const pattern = /"((?:[^"\\]|\\.)*)"|([^,{}]+)/g;
+  const pattern = /"([^"\\]*(?:\\.[^"\\]*)*)"|([^,{}]+)/g;
   for (const match of text.slice(1, -1).matchAll(pattern)) {
     items.push(match[1] === undefined ? (match[2] ?? '') : match[1].replace(/\\(.)/g, '$1'));
   }

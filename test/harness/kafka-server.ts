@@ -58,6 +58,8 @@ function settings(port: number, controllerPort: number, dataFolder: string): str
     'share.coordinator.state.topic.replication.factor=1',
     'share.coordinator.state.topic.min.isr=1',
     'group.initial.rebalance.delay.ms=0',
+    // So that tests which kill a worker need not wait long for its place.
+    'group.min.session.timeout.ms=1000',
     'log.cleaner.dedupe.buffer.size=33554432',
     '',
   ].join('\n');
