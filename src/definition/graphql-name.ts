@@ -2,6 +2,7 @@
 
 /** `user_transaction_stats` → `userTransactionStats`. */
 export function camelCase(name: string): string {
+  if (!name.includes('_')) return name;
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 

@@ -141,18 +141,32 @@ export function planDefinitions(
   const entities = new Map<string, EntityMeaning>();
   const sources = new Map<string, SourceMeaning>();
   const settled = new Map<string, DefinitionRecord>();
+  // What a head was resolved from is still what it would be resolved from: most of a large project, at most applies.
+  const isUntouched = ({ kind, name, meaning }: DefinitionRecord): boolean => {
+    if (given.has(`${kind}/${name}`)) return false;
+    if (kind !== 'featureView') return true;
+    const { entity, source } = meaning as ViewMeaning;
+    const now = [entities.get(entity), sources.get(source)];
+    return (
+      now.every(Boolean) &&
+      now[0] === heads.get(`entity/${entity}`)?.meaning &&
+      now[1] === heads.get(`source/${source}`)?.meaning
+    );
+  };
   for (const kind of ORDER) {
     if (kind === 'featureService') continue;
     for (const definition of wanted.values()) {
       if (definition.kind !== kind) continue;
-      const record = settle(definition, resolveOne(definition, entities, sources));
+      const head = heads.get(idOf(definition));
+      const untouched = head && !retired.has(head) && isUntouched(head);
+      const record = untouched ? head : settle(definition, resolveOne(definition, entities, sources));
       if (!record) continue;
       settled.set(idOf(record), record);
       if (kind === 'entity') entities.set(record.name, record.meaning as EntityMeaning);
       if (kind === 'source') sources.set(record.name, record.meaning as SourceMeaning);
     }
   }
-  retireViewsOfOtherKeys(records, entities, retire);
+  retireViewsOfOtherKeys(records, heads, entities, retire);
 
   const views = pinnableViews(records, settled, retired);
   for (const definition of wanted.values()) {
@@ -174,10 +188,11 @@ export function planDefinitions(
   }
 
   const updated = new Map(update.map((record) => [`${idOf(record)}@${record.version}`, record]));
-  const next = records.map((record) => ({
-    ...(updated.get(`${idOf(record)}@${record.version}`) ?? record),
-    active: record.active && !retired.has(record),
-  }));
+  // What does not change stays the same object: others keep what they worked out for it.
+  const next = records.map((record) => {
+    if (retired.has(record)) return { ...record, active: false };
+    return updated.get(`${idOf(record)}@${record.version}`) ?? record;
+  });
   const all = [...next, ...create];
   if (issues.length === 0) {
     for (const { owner, ...issue } of findCollisions(all, options.reserved)) {
@@ -213,12 +228,14 @@ function resolveOne(
 /** Older versions of a view cannot be asked for once the entity has other join keys. */
 function retireViewsOfOtherKeys(
   records: readonly DefinitionRecord[],
+  heads: ReadonlyMap<string, DefinitionRecord>,
   entities: ReadonlyMap<string, EntityMeaning>,
   retire: (record: DefinitionRecord) => void,
 ): void {
   for (const record of records) {
     if (record.kind !== 'featureView') continue;
     const meaning = record.meaning as ViewMeaning;
+    if (entities.get(meaning.entity) === heads.get(`entity/${meaning.entity}`)?.meaning) continue;
     const now = entities.get(meaning.entity)?.joinKeys.map(({ name, type }) => ({ name, type }));
     if (canonicalJson(now) !== canonicalJson(meaning.keys.map(({ name, type }) => ({ name, type })))) retire(record);
   }
@@ -239,13 +256,20 @@ function pinnableViews(
       version: record.version,
       current: isSettled(record),
       meaning: record.meaning as ViewMeaning,
-      fields: new Map(
-        definition.features.map((item) =>
-          typeof item === 'string' ? [item, camelCase(item)] : [item.name, item.graphql ?? camelCase(item.name)],
-        ),
-      ),
+      // Asked for only when a service is resolved that reads the view.
+      get fields() {
+        return fieldsOf(definition);
+      },
     };
   });
+}
+
+function fieldsOf(view: FeatureView): Map<string, string> {
+  return new Map(
+    view.features.map((item) =>
+      typeof item === 'string' ? [item, camelCase(item)] : [item.name, item.graphql ?? camelCase(item.name)],
+    ),
+  );
 }
 
 function brokenPins(service: DefinitionRecord, views: readonly PinnableView[]): string[] {

@@ -46,8 +46,22 @@ export interface ViewVersion {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** Records do not change, so each is resolved once, as the current version and as an older one. */
+const resolved = new WeakMap<DefinitionRecord, { current?: ViewVersion; older?: ViewVersion }>();
+
 /** Resolves a record of a view; `current` says whether it is the newest active version. */
 export function resolveView(record: DefinitionRecord, current: boolean): ViewVersion {
+  const known = resolved.get(record) ?? {};
+  resolved.set(record, known);
+  if (current) {
+    known.current ??= resolve(record, true);
+    return known.current;
+  }
+  known.older ??= resolve(record, false);
+  return known.older;
+}
+
+function resolve(record: DefinitionRecord, current: boolean): ViewVersion {
   const definition = record.definition as FeatureView;
   const meaning = record.meaning as ViewMeaning;
   const declared = new Map(

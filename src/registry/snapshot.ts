@@ -47,20 +47,18 @@ function textOf(record: DefinitionRecord): string {
 }
 
 /**
- * Indexes a state of the registry. Costs one pass over the records. Views that are the same as in `previous` are the same
- * objects, so that whoever keeps something for a view keeps it across revisions.
+ * Indexes a state of the registry. Costs one pass over the records. Records and views that are the same as in `previous`
+ * are the same objects, so that whoever keeps something for one of them keeps it across revisions.
  */
 export function createSnapshot(state: RegistryState, previous?: Snapshot): Snapshot {
-  const earlier = new Map(
-    previous?.records.map((record) => [`${record.kind}/${record.name}@${record.version}`, record]),
-  );
-  const resolve = (record: DefinitionRecord, current: boolean): ViewVersion => {
-    const before = earlier.get(`${record.kind}/${record.name}@${record.version}`);
-    const view = before && previous?.views.get(`${record.name}@${record.version}`);
-    return view && view.current === current && textOf(before) === textOf(record) ? view : resolveView(record, current);
-  };
+  const idOf = ({ kind, name, version }: DefinitionRecord): string => `${kind}/${name}@${version}`;
+  const earlier = new Map(previous?.records.map((record) => [idOf(record), record]));
+  const records = state.records.map((record) => {
+    const before = earlier.get(idOf(record));
+    return before && (before === record || textOf(before) === textOf(record)) ? before : record;
+  });
   const newest = new Map<string, DefinitionRecord>();
-  const active = state.records.filter((record) => record.active);
+  const active = records.filter((record) => record.active);
   for (const record of active) {
     const id = `${record.kind}/${record.name}`;
     if ((newest.get(id)?.version ?? 0) < record.version) newest.set(id, record);
@@ -74,7 +72,7 @@ export function createSnapshot(state: RegistryState, previous?: Snapshot): Snaps
   const viewsOfSource = new Map<string, ViewVersion[]>();
   for (const record of active) {
     if (record.kind !== 'featureView') continue;
-    const view = resolve(record, newest.get(`${record.kind}/${record.name}`) === record);
+    const view = resolveView(record, newest.get(`${record.kind}/${record.name}`) === record);
     views.set(view.id, view);
     if (view.current) currentViews.set(view.name, view);
     append(viewsOfEntity, view.entity, view);
@@ -83,7 +81,7 @@ export function createSnapshot(state: RegistryState, previous?: Snapshot): Snaps
   return {
     project: state.project,
     revision: state.revision,
-    records: state.records,
+    records,
     entities: currentOf<EntityRecord>('entity'),
     sources: currentOf<SourceRecord>('source'),
     services: currentOf<ServiceRecord>('featureService'),

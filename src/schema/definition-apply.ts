@@ -6,6 +6,7 @@
  * 2. `apply` does exactly what `plan` showed, on the revision that it was planned on, or REVISION_CONFLICT.
  * 3. Stores and topics are prepared before the registry changes: a crash between leaves nothing but empty tables.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
 import type { GraphQLSchema } from 'graphql';
 import type { EventBus } from '../bus/event-bus.js';
@@ -80,9 +81,12 @@ export class DefinitionApply implements ApplyDefinitions {
     const definitions = parseDefinitions(request.definitions);
     const snapshot = await follower.refresh();
     const { prune, retire } = request;
+    // Each of these steps takes milliseconds for a thousand views: requests are let in between.
+    await turn();
     const plan = planDefinitions(snapshot.records, definitions, { prune, retire, reserved });
     const { project, revision } = snapshot;
     if (plan.changes.length === 0) return { plan, report: { revision, changes: [], schemaChanges: [] } };
+    await turn();
     const candidate = createSnapshot({ project, revision: revision + 1, records: plan.records }, snapshot);
     let schema: GraphQLSchema;
     try {
@@ -90,10 +94,9 @@ export class DefinitionApply implements ApplyDefinitions {
     } catch (error) {
       throw new FStoreError('SCHEMA_INVALID', (error as Error).message, {}, [], { cause: error });
     }
-    return {
-      plan,
-      report: { revision, changes: plan.changes, schemaChanges: await compare(live.current.schema, schema) },
-    };
+    await turn();
+    const schemaChanges = await compare(live.current.schema, schema);
+    return { plan, report: { revision, changes: plan.changes, schemaChanges } };
   }
 }
 
