@@ -158,6 +158,11 @@ export const ERRORS = {
     cause: 'The event bus did not confirm the write.',
     cure: 'Send the same events again: an event that was stored twice is not the same as one that is lost.',
   },
+  TOPIC_RECREATED: {
+    status: 500,
+    cause: 'A topic was deleted and created again: its offsets begin anew, at places where history has other events.',
+    cure: 'Give the source another topic (`stream.topic`) and send the events there; nothing of the old topic is lost.',
+  },
   DEFINITIONS_STALE: {
     status: 503,
     cause: 'A batch was processed with definitions that are older than a view which takes its events.',

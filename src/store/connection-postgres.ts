@@ -75,7 +75,8 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClie
     for (let attempt = 1; ; attempt += 1) {
       const client = await pool.connect();
       try {
-        await client.query('BEGIN');
+        // What a transaction reads after a lock must be newer than the lock, whatever the database's default is.
+        await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
         const result = await work(client);
         await client.query('COMMIT');
         client.release();

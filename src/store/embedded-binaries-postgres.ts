@@ -1,7 +1,7 @@
 /** The PostgreSQL that comes as an npm package, made ready to run: a private copy with the links that npm leaves out. */
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { FStoreError } from '../errors.js';
 
 const PLATFORM =
@@ -28,7 +28,7 @@ export async function installBinaries(root: string): Promise<{ folder: string; v
   const { version } = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
   const folder = join(root, `postgresql-${version}`);
   if (await stat(folder).catch(() => null)) return { folder, version };
-  const draft = `${folder}.${process.pid}`;
+  const draft = `${folder}.draft`;
   await rm(draft, { recursive: true, force: true });
   await cp(join(source, 'native'), draft, { recursive: true, verbatimSymlinks: true });
   const list = await readFile(join(draft, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
@@ -39,9 +39,18 @@ export async function installBinaries(root: string): Promise<{ folder: string; v
       if (failure.code !== 'EEXIST') throw failure;
     });
   }
-  for (const program of await readdir(join(draft, 'bin'))) await chmod(join(draft, 'bin', program), 0o755);
-  await chmod(draft, 0o755);
+  await openToReaders(draft);
   // Renamed when it is whole: a copy that was cut short is never taken for the real thing.
   await rename(draft, folder);
   return { folder, version };
+}
+
+/** Lets the server's user read everything, whatever the umask was under which the package was installed. */
+async function openToReaders(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await openToReaders(path);
+    else if (entry.isFile()) await chmod(path, basename(folder) === 'bin' ? 0o755 : 0o644);
+  }
 }

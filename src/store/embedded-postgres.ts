@@ -8,16 +8,17 @@
  * 4. It listens on loopback only, behind a password that only the owner of the data folder can read.
  */
 import { spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { openSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { FStoreError } from '../errors.js';
 import { installBinaries } from './embedded-binaries-postgres.js';
+import { claimFolder, isAlive, openFolder, readPid, type SystemUser, serverUser } from './embedded-folder-postgres.js';
 
 export interface EmbeddedPostgresOptions {
   readonly dataFolder: string;
@@ -31,13 +32,10 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-interface SystemUser {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 const START_TIMEOUT = 60_000;
-const LEFTOVER_TIMEOUT = 20_000;
+const LEFTOVER_TIMEOUT = 60_000;
+const STOP_TIMEOUT = 30_000;
+const LOG = 'postgres.log';
 const SETTINGS = [
   'listen_addresses=127.0.0.1',
   'unix_socket_directories=',
@@ -50,11 +48,17 @@ const SETTINGS = [
   'log_timezone=UTC',
 ];
 /**
- * Becomes the server (`exec`), so that its pid is the one we know, beside a watcher that reads a pipe of which only FStore
- * holds the other end: the end of the pipe is the end of FStore, and then the server is asked to stop.
+ * Becomes the program (`exec`), so that its pid is the one we know, beside a watcher that reads a pipe of which only FStore
+ * holds the other end: the end of the pipe is the end of FStore, and then the program is asked to stop, and later told to.
  */
 const SUPERVISOR = `
-( ( read -r line <&3 && exit 0; kill -s INT $$ 2>/dev/null ) </dev/null >/dev/null 2>&1 & )
+( (
+  read -r line <&3 && exit 0
+  kill -s INT $$ 2>/dev/null
+  i=0
+  while [ $i -lt 30 ] && kill -s 0 $$ 2>/dev/null; do sleep 1; i=$((i+1)); done
+  kill -s QUIT $$ 2>/dev/null
+) </dev/null >/dev/null 2>&1 & )
 exec "$@" 3<&-
 `;
 
@@ -64,121 +68,35 @@ export async function startEmbeddedPostgres({
   log = () => {},
 }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const user = await serverUser();
-  const root = await reachableRoot(resolve(dataFolder), user);
+  const root = await openFolder(resolve(dataFolder), user);
   if (root !== resolve(dataFolder))
     log('info', 'the data folder is elsewhere, where the server can reach it', { folder: root });
-  await mkdir(root, { recursive: true });
-  if (user) await chmod(root, 0o755);
-  const data = join(root, 'data');
-  await awaitLeftover(root, data);
-  await writeFile(join(root, 'owner'), `${process.pid}`);
-  const { folder, version } = await installBinaries(root);
-  const logFile = join(root, 'postgres.log');
-  const password = await createCluster(folder, root, data, logFile, user);
-
-  const port = await freePort();
-  const output = openSync(logFile, 'a');
-  const settings = SETTINGS.flatMap((setting) => ['-c', setting]);
-  const child = spawn(
-    'sh',
-    ['-c', SUPERVISOR, 'sh', join(folder, 'bin', 'postgres'), '-D', data, '-p', `${port}`, ...settings],
-    {
-      ...user,
-      cwd: data,
-      // A session of its own: Ctrl-C reaches FStore alone, which ends the server last.
-      detached: true,
-      stdio: ['ignore', output, output, 'pipe'],
-      env: { ...process.env, LC_ALL: 'C' },
-    },
-  );
-  const lifeline = child.stdio[3] as Writable;
-  lifeline.on('error', () => {});
-  let ended = false;
-  const exited = new Promise<void>((settle) => {
-    child.once('exit', () => {
-      ended = true;
-      lifeline.end('gone\n');
-      settle();
-    });
-  });
-  // The server must not keep FStore alive by itself: whoever started it stops it.
-  child.unref();
-  (lifeline as unknown as { unref(): void }).unref();
-  const stop = async (): Promise<void> => {
-    child.ref();
-    child.kill('SIGINT');
-    await exited;
-  };
-  const url = `postgres://fstore:${password}@127.0.0.1:${port}/postgres`;
-  const deadline = Date.now() + START_TIMEOUT;
-  while (!(await answers(url))) {
-    if (ended || Date.now() > deadline) {
-      await stop();
-      throw new FStoreError(
-        'EMBEDDED_POSTGRES_FAILED',
-        `it did not start; ${logFile} ends with: ${await tail(logFile)}`,
-      );
-    }
-    await delay(30);
-  }
-  return { url, version, stop };
-}
-
-/** PostgreSQL refuses root; then it runs as `postgres`, or as `nobody`. */
-async function serverUser(): Promise<SystemUser | null> {
-  if (process.getuid?.() !== 0) return null;
-  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
-  for (const name of ['postgres', 'nobody']) {
-    const user = users.find(([candidate]) => candidate === name);
-    if (user) return { uid: Number(user[2]), gid: Number(user[3]) };
-  }
-  throw new FStoreError(
-    'EMBEDDED_POSTGRES_FAILED',
-    'PostgreSQL does not run as root, and there is no user postgres or nobody',
-  );
-}
-
-/** The folder itself, or one under /var/tmp if the server's user may not enter all folders above it. */
-async function reachableRoot(folder: string, user: SystemUser | null): Promise<string> {
-  if (!user) return folder;
-  for (let place = dirname(folder); ; place = dirname(place)) {
-    const found = await stat(place).catch(() => null);
-    if (found && (found.mode & 0o001) === 0) {
-      return join('/var/tmp', `fstore-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`);
-    }
-    if (place === dirname(place)) return folder;
-  }
-}
-
-async function readPid(file: string): Promise<number | null> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  const pid = Number(text.split('\n')[0]);
-  return Number.isInteger(pid) && pid > 0 ? pid : null;
-}
-
-/** A zombie counts as dead: it holds nothing any more, and where nobody reaps it, it stays for ever. */
-async function isAlive(pid: number): Promise<boolean> {
+  const release = await claimFolder(root);
   try {
-    process.kill(pid, 0);
+    await awaitLeftover(root);
+    const { folder, version } = await installBinaries(root);
+    const password = await createCluster(folder, root, user);
+    const { url, stop } = await startServer(folder, root, password, user);
+    return { url, version, stop: () => stop().finally(release) };
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    await release();
+    throw error;
   }
-  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return !/^\d+ \(.*\) Z/s.test(state);
 }
 
-/** Waits for the server of an FStore that was killed; refuses if its FStore is alive. */
-async function awaitLeftover(root: string, data: string): Promise<void> {
+/** Waits for the server of an FStore that was killed, and ends it should nobody else do so. */
+async function awaitLeftover(root: string): Promise<void> {
+  const data = join(root, 'data');
   const lock = join(data, 'postmaster.pid');
   const deadline = Date.now() + LEFTOVER_TIMEOUT;
-  for (;;) {
+  for (let asked = false; ; ) {
     const server = await readPid(lock);
     if (server === null) return;
-    if (!(await isAlive(server))) return rm(lock, { force: true });
-    const owner = await readPid(join(root, 'owner'));
-    if (owner !== null && owner !== process.pid && (await isAlive(owner))) {
-      throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `process ${owner} uses the data folder ${root}`);
-    }
+    const command = await readFile(`/proc/${server}/cmdline`, 'utf8').catch(() => null);
+    // PostgreSQL takes any process of this id for the one that had it, though it may be quite another one by now.
+    if (!(await isAlive(server)) || (command !== null && !command.includes(data))) return rm(lock, { force: true });
+    if (!asked && command !== null) process.kill(server, 'SIGINT');
+    asked = true;
     if (Date.now() > deadline) {
       throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `server process ${server} still holds the data folder ${root}`);
     }
@@ -187,53 +105,121 @@ async function awaitLeftover(root: string, data: string): Promise<void> {
 }
 
 /** Creates the database files at the first start; returns the password. */
-async function createCluster(
-  folder: string,
-  root: string,
-  data: string,
-  logFile: string,
-  user: SystemUser | null,
-): Promise<string> {
+async function createCluster(folder: string, root: string, user: SystemUser | null): Promise<string> {
+  const data = join(root, 'data');
   const passwordFile = join(root, 'password');
-  if (await stat(join(data, 'PG_VERSION')).catch(() => null)) return (await readFile(passwordFile, 'utf8')).trim();
+  if (await stat(data).catch(() => null)) return (await readFile(passwordFile, 'utf8')).trim();
   const password = randomBytes(18).toString('hex');
+  for (const name of await readdir(root)) {
+    if (name.endsWith('.draft')) await rm(join(root, name), { recursive: true, force: true }).catch(() => {});
+  }
+  // A name of its own: the initdb of an FStore that was killed may still be at work in another one.
+  const draft = `${data}.${randomBytes(6).toString('hex')}.draft`;
+  await rm(passwordFile, { force: true });
   await writeFile(passwordFile, password, { mode: 0o600 });
-  await mkdir(data, { recursive: true, mode: 0o700 });
+  await mkdir(draft, { mode: 0o700 });
   if (user) {
-    await chown(data, user.uid, user.gid);
+    await chown(draft, user.uid, user.gid);
     await chown(passwordFile, user.uid, user.gid);
   }
-  const output = openSync(logFile, 'a');
-  const create = [
-    '-D',
-    data,
-    '-U',
-    'fstore',
-    '-E',
-    'UTF8',
-    '--locale=C',
-    '-A',
-    'scram-sha-256',
-    '--pwfile',
-    passwordFile,
-    '--no-instructions',
-  ];
-  const child = spawn(join(folder, 'bin', 'initdb'), create, {
-    ...user,
-    cwd: data,
-    stdio: ['ignore', output, output],
-    env: { LC_ALL: 'C', PATH: process.env.PATH },
-  });
-  const code = await new Promise<number | null>((settle) => {
-    child.once('exit', settle);
-    child.once('error', () => settle(127));
-  });
-  if (code !== 0)
-    throw new FStoreError(
-      'EMBEDDED_POSTGRES_FAILED',
-      `initdb ended with ${code}; ${logFile} ends with: ${await tail(logFile)}`,
-    );
+  const options = ['-D', draft, '-U', 'fstore', '-E', 'UTF8', '--locale=C', '-A', 'scram-sha-256', '--no-instructions'];
+  const initdb = supervise([join(folder, 'bin', 'initdb'), ...options, '--pwfile', passwordFile], root, draft, user);
+  const code = await initdb.exited;
+  if (code !== 0) throw await failure(root, `initdb ended with ${code}`);
+  // Renamed when it is whole: files whose creation was cut short are never taken for a database.
+  await rename(draft, data);
   return password;
+}
+
+async function startServer(
+  folder: string,
+  root: string,
+  password: string,
+  user: SystemUser | null,
+): Promise<{ url: string; stop(): Promise<void> }> {
+  const data = join(root, 'data');
+  const settings = SETTINGS.flatMap((setting) => ['-c', setting]);
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort();
+    const command = [join(folder, 'bin', 'postgres'), '-D', data, '-p', `${port}`, ...settings];
+    const server = supervise(command, root, data, user);
+    const url = `postgres://fstore:${password}@127.0.0.1:${port}/postgres`;
+    let deadline = Date.now() + START_TIMEOUT;
+    while (!server.ended && Date.now() < deadline) {
+      const answer = await probe(url);
+      if (answer === 'ready') {
+        server.unref();
+        return { url, stop: () => server.stop() };
+      }
+      // It is there, and still replays what a crash left: that may take its time.
+      if (answer === 'starting') deadline = Date.now() + START_TIMEOUT;
+      await delay(30);
+    }
+    await server.stop();
+    const error = await failure(root, 'it did not start');
+    // Somebody took the port between our look and the server's, or a process of a server that was killed lingers.
+    if (attempt >= 5 || !/in use/.test(error.message)) throw error;
+    await delay(attempt * 200);
+  }
+}
+
+interface Supervised {
+  readonly ended: boolean;
+  /** Resolves with its exit code; never rejects. */
+  readonly exited: Promise<number | null>;
+  stop(): Promise<void>;
+  /** Lets this process end without it: whoever started it stops it. */
+  unref(): void;
+}
+
+/** Starts a program that ends with this process, whatever ends this process. */
+function supervise(command: readonly string[], root: string, cwd: string, user: SystemUser | null): Supervised {
+  const output = openSync(join(root, LOG), 'a', 0o600);
+  const child = spawn('sh', ['-c', SUPERVISOR, 'sh', ...command], {
+    ...user,
+    cwd,
+    // A session of its own: Ctrl-C reaches FStore alone, which ends the server last.
+    detached: true,
+    stdio: ['ignore', output, output, 'pipe'],
+    // No more than it needs: whoever runs as the server's user can read its environment.
+    env: { PATH: process.env.PATH, LC_ALL: 'C' },
+  });
+  closeSync(output);
+  const lifeline = child.stdio[3] as Writable & { unref(): void };
+  lifeline.on('error', () => {});
+  let ended = false;
+  const exited = new Promise<number | null>((settle) => {
+    const end = (code: number | null): void => {
+      ended = true;
+      lifeline.end('gone\n');
+      settle(code);
+    };
+    child.once('exit', end);
+    child.once('error', () => end(127));
+  });
+  return {
+    get ended() {
+      return ended;
+    },
+    exited,
+    async stop() {
+      child.ref();
+      child.kill('SIGINT');
+      // What is committed is in the write-ahead log: an immediate end loses nothing, it only costs the next start.
+      const timer = setTimeout(() => child.kill('SIGQUIT'), STOP_TIMEOUT);
+      await exited;
+      clearTimeout(timer);
+    },
+    unref() {
+      child.unref();
+      lifeline.unref();
+    },
+  };
+}
+
+async function failure(root: string, what: string): Promise<FStoreError> {
+  const file = join(root, LOG);
+  return new FStoreError('EMBEDDED_POSTGRES_FAILED', `${what}; ${file} ends with: ${await tail(file)}`);
 }
 
 async function tail(file: string): Promise<string> {
@@ -251,14 +237,14 @@ function freePort(): Promise<number> {
   });
 }
 
-async function answers(url: string): Promise<boolean> {
+async function probe(url: string): Promise<'ready' | 'starting' | 'absent'> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on('error', () => {});
   try {
     await client.connect();
     await client.end();
-    return true;
-  } catch {
-    return false;
+    return 'ready';
+  } catch (error) {
+    return (error as { code?: string }).code === '57P03' ? 'starting' : 'absent';
   }
 }

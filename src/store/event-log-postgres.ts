@@ -81,6 +81,37 @@ export async function writeEvents(
   );
 }
 
+/**
+ * Refuses events at offsets that were taken in before, if history has other events there: then the topic was deleted and
+ * created again, and what follows would be taken for old. Event times tell; definitions, and with them the text of an event, may
+ * have changed since. Throws TOPIC_RECREATED.
+ */
+export async function checkSameTopic(
+  client: pg.PoolClient,
+  schema: string,
+  { source, topic, partition }: CommitBatch,
+  taken: readonly LoggedEvent[],
+): Promise<void> {
+  if (taken.length === 0) return;
+  const { rows } = await client.query<{ known: number; same: number }>(
+    `SELECT count(*)::int AS known, count(*) FILTER (WHERE e.event_time = b.event_time)::int AS same
+     FROM unnest($4::bigint[], $5::timestamptz[]) AS b("offset", event_time)
+     JOIN ${schema}.event_log AS e ON e.source = $1 AND e.topic = $2 AND e.partition = $3 AND e."offset" = b."offset"`,
+    [
+      source,
+      topic,
+      partition,
+      taken.map((event) => `${event.offset}`),
+      taken.map((event) => new Date(event.eventTime).toISOString()),
+    ],
+  );
+  const { known, same } = rows[0]!;
+  if (known > 0 && same === 0) {
+    const place = `${topic}/${partition}/${taken[0]!.offset}`;
+    throw new FStoreError('TOPIC_RECREATED', `at ${place} history has another event`, { field: 'stream.topic' });
+  }
+}
+
 /** All logged events of a source, page by page, in the order of their places. */
 export async function* loggedEvents(
   client: pg.PoolClient,

@@ -13,7 +13,14 @@ import { FStoreError } from '../errors.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { listDeadLetters, replayDeadLetters, writeDeadLetters } from './dead-letter-postgres.js';
 import { hasDueRows, takeDueRows, writeDueRows } from './due-row-postgres.js';
-import { advanceOffset, lockOffset, lockSource, loggedEvents, writeEvents } from './event-log-postgres.js';
+import {
+  advanceOffset,
+  checkSameTopic,
+  lockOffset,
+  lockSource,
+  loggedEvents,
+  writeEvents,
+} from './event-log-postgres.js';
 import { migrate } from './migration-postgres.js';
 import type {
   CommitBatch,
@@ -124,6 +131,12 @@ class PostgresOfflineStore implements OfflineStore {
       const from = await lockOffset(client, this.#schema, batch);
       const isNew = (one: { readonly offset: bigint }): boolean => one.offset >= from;
       const events = batch.events.filter(isNew);
+      await checkSameTopic(
+        client,
+        this.#schema,
+        batch,
+        batch.events.filter((event) => !isNew(event)),
+      );
       await writeEvents(client, this.#schema, batch, events);
       await writeDeadLetters(client, this.#schema, batch, batch.deadLetters.filter(isNew));
       const touched: TouchedEntity[] = [];

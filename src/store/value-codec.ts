@@ -11,7 +11,9 @@
  *
  * Invariants
  * 1. decode(encode(x)) = x for every value of every type.
- * 2. Bytes of another format, another meaning or damaged ones decode to null, never to a wrong value and never throw.
+ * 2. Bytes of another format or another meaning, cut short or too long, or with a length, a mark or a boolean that no
+ *    encoder wrote, decode to null; nothing makes decoding throw. There is no checksum: bytes within a number or a text are
+ *    trusted as the store returned them.
  */
 import { elementType, type FeatureValue, type ScalarType, type ScalarValue } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
@@ -70,7 +72,7 @@ export class ValueCodec {
   decode(bytes: Buffer): UnpackedValue | null {
     if (bytes.length < HEADER || bytes[16] !== FORMAT || bytes.readUInt32BE(18) !== this.#stamp) return null;
     if (bytes[17] === 0) return bytes.length === HEADER ? { row: null } : null;
-    if (bytes.length < HEADER + this.#bitmap) return null;
+    if (bytes[17] !== 1 || bytes.length < HEADER + this.#bitmap) return null;
     try {
       const reader = { bytes, at: HEADER + this.#bitmap };
       const values: FeatureValue[] = new Array(this.#types.length);
@@ -79,8 +81,9 @@ export class ValueCodec {
         else if (this.#lists[index]) values[index] = readList(reader, this.#types[index]!);
         else values[index] = readScalar(reader, this.#types[index]!);
       }
-      if (reader.at !== bytes.length) return null;
-      return { row: { eventTime: bytes.readDoubleBE(0), sequence: bytes.readDoubleBE(8), values } };
+      const [eventTime, sequence] = [bytes.readDoubleBE(0), bytes.readDoubleBE(8)];
+      if (reader.at !== bytes.length || !Number.isFinite(eventTime) || !Number.isFinite(sequence)) return null;
+      return { row: { eventTime, sequence, values } };
     } catch (error) {
       if (error instanceof DamagedValue) return null;
       throw error;
@@ -183,8 +186,11 @@ function readScalar(reader: Reader, type: ScalarType): ScalarValue {
       reader.at = end;
       return text;
     }
-    case 'BOOL':
-      return bytes[take(reader, 1)] === 1;
+    case 'BOOL': {
+      const byte = bytes[take(reader, 1)];
+      if (byte !== 0 && byte !== 1) throw new DamagedValue('a boolean is neither true nor false');
+      return byte === 1;
+    }
     case 'INT32':
       return bytes.readInt32LE(take(reader, 4));
     case 'INT64':

@@ -1,5 +1,6 @@
 /** The PostgreSQL of the embedded default, as FStore starts it. */
-import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -10,8 +11,10 @@ import { eventually } from '../harness/eventually.js';
 
 const HOST = `
   import { startEmbeddedPostgres } from './src/store/embedded-postgres.ts';
-  const { url } = await startEmbeddedPostgres({ dataFolder: process.argv[1] });
-  console.log('READY ' + url);
+  process.umask(Number.parseInt(process.argv[2], 8));
+  const postgres = await startEmbeddedPostgres({ dataFolder: process.argv[1] });
+  process.once('SIGTERM', () => postgres.stop().then(() => process.exit()));
+  console.log('READY ' + postgres.url);
   setInterval(() => {}, 1000);
 `;
 
@@ -29,19 +32,27 @@ afterEach(async () => {
 });
 
 /** A process of its own that hosts the server, so that it can be killed. */
-async function startHost(dataFolder: string): Promise<{ url: string; host: RunningProcess }> {
+function spawnHost(dataFolder: string, umask = '022'): RunningProcess {
   const logFile = join(folder, `host-${hosts.length}.log`);
-  const host = startProcess(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', HOST, dataFolder], {
-    logFile,
-    env: { NODE_OPTIONS: '' },
-  });
+  const args = ['--import', 'tsx', '--input-type=module', '-e', HOST, dataFolder, umask];
+  const host = startProcess(process.execPath, args, { logFile, env: { NODE_OPTIONS: '' } });
   hosts.push(host);
+  return host;
+}
+
+async function startHost(dataFolder: string, { umask = '022' } = {}): Promise<{ url: string; host: RunningProcess }> {
+  const host = spawnHost(dataFolder, umask);
   const url = await whenReady(host, async () => {
     const found = /^READY (\S+)$/m.exec(host.logTail(100))?.[1];
     if (!found) throw new Error('it is not ready yet');
     return found;
   });
   return { url, host };
+}
+
+/** The id of the server process. */
+async function serverOf(dataFolder: string): Promise<number> {
+  return Number((await readFile(join(dataFolder, 'data', 'postmaster.pid'), 'utf8')).split('\n')[0]);
 }
 
 async function query(url: string, text: string): Promise<unknown[]> {
@@ -60,7 +71,7 @@ describe('the embedded PostgreSQL', () => {
     const first = await startHost(data);
     await query(first.url, 'CREATE TABLE kept (n integer)');
     await query(first.url, 'INSERT INTO kept SELECT generate_series(1, 1000)');
-    const pid = Number((await readFile(join(data, 'data', 'postmaster.pid'), 'utf8')).split('\n')[0]);
+    const pid = await serverOf(data);
     first.host.kill('SIGKILL');
     const second = await startHost(data);
     expect(await query(second.url, 'SELECT count(*)::int AS n FROM kept')).toEqual([{ n: 1000 }]);
@@ -88,10 +99,107 @@ describe('the embedded PostgreSQL', () => {
     await expect(query(wrong.href, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
   });
 
-  test('starts in a folder that others may not enter', async () => {
+  test('starts in a folder that others may not enter, also by way of a link, and whatever the umask is', async () => {
     const closed = join(folder, 'closed');
     await mkdir(closed, { mode: 0o700 });
-    const { url } = await startHost(join(closed, 'data'));
+    await symlink(closed, join(folder, 'link'));
+    for (const data of [join(closed, 'data'), join(folder, 'link', 'data'), join(folder, 'a', 'b', 'data')]) {
+      const { url, host } = await startHost(data, { umask: '077' });
+      expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+      host.kill('SIGTERM');
+      await host.exited;
+      const elsewhere = `/var/tmp/fstore-${createHash('sha256').update(data).digest('hex').slice(0, 16)}`;
+      const isElsewhere = await stat(elsewhere).then(
+        () => true,
+        () => false,
+      );
+      // Only root's server is another user.
+      expect(isElsewhere).toBe(process.getuid?.() === 0 && !data.startsWith(join(folder, 'a')));
+      await rm(elsewhere, { recursive: true, force: true });
+    }
+  });
+
+  test('starts after FStore was killed at any moment of its first start', async () => {
+    const data = join(folder, 'data');
+    const holds = (name: RegExp) => async () => {
+      const names = await readdir(data).catch(() => []);
+      expect(names.filter((one) => name.test(one))).not.toEqual([]);
+    };
+    const moments = [holds(/^owner$/), holds(/^postgresql-.*draft$/), holds(/^data\..*draft$/), holds(/^data$/)];
+    for (const moment of moments) {
+      const host = spawnHost(data);
+      await eventually(moment, { everyMs: 2 });
+      host.kill('SIGKILL');
+      await host.exited;
+    }
+    const { url } = await startHost(data);
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  test('ends a server that was left behind without its watcher', async () => {
+    const data = join(folder, 'data');
+    const { host, url } = await startHost(data);
+    await query(url, 'CREATE TABLE kept (n integer)');
+    const server = await serverOf(data);
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (command.startsWith('sh\0-c\0') && command.includes(data)) process.kill(Number(pid), 'SIGKILL');
+    }
+    host.kill('SIGKILL');
+    await host.exited;
+    expect(await readFile(`/proc/${server}/cmdline`, 'utf8')).toContain(data);
+    const second = await startHost(data);
+    expect(await query(second.url, 'SELECT * FROM kept')).toEqual([]);
+  });
+
+  test('takes no other process for the owner because it has the same id', async () => {
+    const data = join(folder, 'data');
+    await mkdir(data);
+    await writeFile(join(data, 'owner'), `${process.pid}\n1\nanother boot`);
+    const { host } = await startHost(data);
+    host.kill('SIGTERM');
+    await host.exited;
+    // As it is in a container, where ids are few: the server's id belongs to another program now.
+    await writeFile(join(data, 'data', 'postmaster.pid'), `${process.pid}\n`);
+    await startHost(data);
+  });
+
+  test('has one owner at a time within one process, too', async () => {
+    const data = join(folder, 'data');
+    const starts = await Promise.allSettled([1, 2, 3].map(() => startEmbeddedPostgres({ dataFolder: data })));
+    const running = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+    const refused = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason as unknown] : []));
+    expect(running).toHaveLength(1);
+    for (const reason of refused) {
+      expect(reason).toMatchObject({
+        code: 'EMBEDDED_POSTGRES_FAILED',
+        message: expect.stringContaining(`${process.pid}`),
+      });
+    }
+    await running[0]!.stop();
+    const again = await startEmbeddedPostgres({ dataFolder: data });
+    await running[0]!.stop();
+    await expect(startEmbeddedPostgres({ dataFolder: data })).rejects.toMatchObject({
+      code: 'EMBEDDED_POSTGRES_FAILED',
+    });
+    await again.stop();
+  });
+
+  test('says where its log is, and how it ends, when it does not start', async () => {
+    const data = join(folder, 'data');
+    await (await startEmbeddedPostgres({ dataFolder: data })).stop();
+    await writeFile(join(data, 'data', 'PG_VERSION'), '9.4\n');
+    await expect(startEmbeddedPostgres({ dataFolder: data })).rejects.toMatchObject({
+      code: 'EMBEDDED_POSTGRES_FAILED',
+      message: expect.stringMatching(/postgres\.log ends with: .*9\.4/s),
+    });
+  });
+
+  test('keeps data, log and password from other users', async () => {
+    const data = join(folder, 'data');
+    await startHost(data);
+    for (const name of ['data', 'postgres.log', 'password']) {
+      expect((await stat(join(data, name))).mode & 0o077).toBe(0);
+    }
   });
 });

@@ -81,6 +81,46 @@ describe(`a packed value (seed ${seed})`, () => {
     );
   });
 
+  test('with a damaged header, mark or boolean unpacks to nothing', () => {
+    const codec = codecOf([{ type: 'BOOL' }]);
+    const bytes = codec.encode({ eventTime: 1, sequence: 1, values: [true] });
+    const damaged: [at: number, byte: number][] = [
+      [0, 0xff],
+      [8, 0x7f],
+      [16, 2],
+      [17, 2],
+      [18, 0xee],
+      [bytes.length - 1, 2],
+    ];
+    for (const [at, byte] of damaged) {
+      const copy = Buffer.from(bytes);
+      copy[at] = byte;
+      if (at < 16) copy[at + 1] = 0xff;
+      expect([at, codec.decode(copy)]).toEqual([at, null]);
+    }
+  });
+
+  test('with a damaged header gives way to any other', () => {
+    const codec = codecOf([{ type: 'BOOL' }]);
+    const bytes = codec.encode({ eventTime: 1, sequence: 1, values: [true] });
+    expect(isNewer(bytes, Buffer.alloc(40, 0xff))).toBe(true);
+    expect(isNewer(bytes, bytes.subarray(0, 15))).toBe(true);
+  });
+
+  test('is newer by event time first, then by sequence, and never than itself', () => {
+    const place = fc.record({ eventTime: scalars.TIMESTAMP as fc.Arbitrary<number>, sequence: fc.nat() });
+    const codec = codecOf([{ type: 'BOOL' }]);
+    fc.assert(
+      fc.property(place, place, fc.boolean(), (a, b, tie) => {
+        const other = tie ? { ...b, eventTime: a.eventTime } : b;
+        const [x, y] = [a, other].map((row) => codec.encode({ ...row, values: [null] }));
+        const after = a.eventTime > other.eventTime || (a.eventTime === other.eventTime && a.sequence > other.sequence);
+        expect([isNewer(x!, y!), isNewer(x!, x!)]).toEqual([after, false]);
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
   test('of another meaning, or random bytes, unpacks to nothing', () => {
     const bytes = codecOf([{ type: 'FLOAT64' }]).encode({ eventTime: 1, sequence: 1, values: [1] });
     expect(codecOf([{ type: 'FLOAT64' }], 'ffffffffffffffff').decode(bytes)).toBeNull();

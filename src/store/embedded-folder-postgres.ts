@@ -1,0 +1,119 @@
+/** The folder of the embedded PostgreSQL: where it lies, as which user its server runs, and which FStore owns it. */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { FStoreError } from '../errors.js';
+
+export interface SystemUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** PostgreSQL refuses root; then it runs as `postgres`, or as `nobody`. Null: as whoever FStore runs as. */
+export async function serverUser(): Promise<SystemUser | null> {
+  if (process.getuid?.() !== 0) return null;
+  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
+  for (const name of ['postgres', 'nobody']) {
+    const user = users.find(([candidate]) => candidate === name);
+    if (user) return { uid: Number(user[2]), gid: Number(user[3]) };
+  }
+  const message = 'PostgreSQL does not run as root, and there is no user postgres or nobody';
+  throw new FStoreError('EMBEDDED_POSTGRES_FAILED', message);
+}
+
+/** Creates the folder, or one under /var/tmp if the server's user may not enter all folders above it; returns its path. */
+export async function openFolder(wanted: string, user: SystemUser | null): Promise<string> {
+  let folder = wanted;
+  if (user && !(await mayEnter(dirname(wanted)))) {
+    folder = join('/var/tmp', `fstore-${createHash('sha256').update(wanted).digest('hex').slice(0, 16)}`);
+  }
+  const first = await mkdir(folder, { recursive: true });
+  if (!user) return folder;
+  // Anybody may write to /var/tmp: a folder that somebody else has put there is not ours.
+  if (folder !== wanted && (await stat(folder)).uid !== 0) {
+    throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `the folder ${folder} belongs to somebody else`);
+  }
+  // What was just created has the permissions that the umask left.
+  for (let place = folder; ; place = dirname(place)) {
+    await chmod(place, ((await stat(place)).mode & 0o7777) | 0o011);
+    if (place === (first ?? folder)) return folder;
+  }
+}
+
+/** True if everybody may pass through a folder, links followed; one that does not exist yet will be made so. */
+async function mayEnter(path: string): Promise<boolean> {
+  const real = await realpath(path).catch(() => null);
+  if (real === null) return path === dirname(path) || mayEnter(dirname(path));
+  for (let place = real; ; place = dirname(place)) {
+    if (((await stat(place)).mode & 0o001) === 0) return false;
+    if (place === dirname(place)) return true;
+  }
+}
+
+/** True if a process lives. A zombie counts as dead: where nobody reaps it, it stays for ever, and it holds nothing. */
+export async function isAlive(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return !/^\d+ \(.*\) Z/s.test(state);
+}
+
+/** The first line of a file as the id of a process, or null. */
+export async function readPid(file: string): Promise<number | null> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const pid = Number(text.split('\n')[0]);
+  return Number.isInteger(pid) && pid > 0 ? pid : null;
+}
+
+/**
+ * A process by more than its id, which another may have by now: its id, and where the system tells it, when it began and
+ * in which boot. Null: there is none.
+ */
+async function identity(pid: number): Promise<string | null> {
+  if (!(await isAlive(pid))) return null;
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')).split(') ').at(-1)?.split(' ');
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  return `${pid}\n${fields?.[19] ?? ''}\n${boot.trim()}`;
+}
+
+/**
+ * Makes this process the owner of a folder. Throws EMBEDDED_POSTGRES_FAILED with the owner's id if another one lives.
+ * Returns how to give it up.
+ */
+export async function claimFolder(root: string): Promise<() => Promise<void>> {
+  const file = join(root, 'owner');
+  const mine = (await identity(process.pid)) ?? `${process.pid}`;
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  let released = false;
+  const release = async (): Promise<void> => {
+    if (!released) await rm(file, { force: true });
+    released = true;
+  };
+  for (;;) {
+    await writeFile(draft, mine);
+    // Linked, not written: the file is there with its content or not at all, and only one process can be the first.
+    const claimed = await link(draft, file).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EEXIST') return false;
+        throw error;
+      },
+    );
+    await rm(draft, { force: true });
+    if (claimed) return release;
+    const found = await readFile(file, 'utf8').catch(() => null);
+    if (found === null) continue;
+    const pid = Number(found.split('\n')[0]);
+    if ((await identity(pid)) === found) {
+      throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `process ${pid} uses the data folder ${root}`);
+    }
+    // Moved away before it is looked at again: should another process have been quicker, its claim is put back.
+    await rename(file, draft).catch(() => {});
+    const moved = await readFile(draft, 'utf8').catch(() => null);
+    if (moved !== null && moved !== found) await link(draft, file).catch(() => {});
+    await rm(draft, { force: true });
+  }
+}
