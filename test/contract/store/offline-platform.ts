@@ -12,6 +12,16 @@ export interface OfflinePlatform {
   close(): Promise<void>;
 }
 
+/** What an administrator may have set, and what must make no difference. */
+const OTHER_DEFAULTS = [
+  `timezone = 'Asia/Kathmandu'`,
+  `datestyle = 'German'`,
+  `bytea_output = 'escape'`,
+  'extra_float_digits = -5',
+  `default_transaction_isolation = 'repeatable read'`,
+];
+
 export const offlinePlatforms: [name: string, open: () => Promise<OfflinePlatform>][] = [
-  ['PostgreSQL', openPostgresPlatform],
+  ['PostgreSQL', () => openPostgresPlatform()],
+  ['PostgreSQL with other defaults', () => openPostgresPlatform(OTHER_DEFAULTS)],
 ];

@@ -6,7 +6,7 @@ import { connectPostgresOfflineStore } from '../../../src/store/offline-store-po
 import { describeTable, keyArrays, refuseTooWide } from '../../../src/store/view-table-postgres.js';
 import { eventually } from '../../harness/eventually.js';
 import { createFaultProxy } from '../../harness/fault-proxy.js';
-import { createTestDatabase, postgresStatementCount } from '../../harness/test-servers.js';
+import { postgresStatementCount } from '../../harness/test-servers.js';
 import { batchOf, freshTopic, freshView, key, NOW, newRow } from './offline-samples.js';
 import { openPostgresPlatform, PROJECT, query } from './postgres-platform.js';
 
@@ -150,37 +150,6 @@ describe('a view', () => {
 });
 
 describe('a session', () => {
-  test('reads and writes the same whatever the database has set', async () => {
-    const database = await createTestDatabase();
-    for (const setting of [
-      `timezone = 'Asia/Kathmandu'`,
-      `datestyle = 'German'`,
-      `bytea_output = 'escape'`,
-      'extra_float_digits = -5',
-      `default_transaction_isolation = 'repeatable read'`,
-    ]) {
-      await query(database.url, `ALTER DATABASE ${database.name} SET ${setting}`);
-    }
-    const store = await connectPostgresOfflineStore({ url: database.url, project: PROJECT });
-    const view = freshView([
-      ['at', 'TIMESTAMP'],
-      ['times', 'TIMESTAMP[]'],
-      ['number', 'FLOAT64'],
-    ]);
-    await store.prepare([view]);
-    const values = [1_234_567_890_123, [-1, 0, -62_135_596_800_000], 0.1 + 0.2];
-    const rows = [newRow(0, 'a', 86_399_999, ...values)];
-    const deadLetters = [{ offset: 1n, code: 'X', message: 'x', field: null, payload: Buffer.from([0, 255, 92]) }];
-    const batch = batchOf(freshTopic(), [{ view, rows }], { deadLetters, nextOffset: 2n });
-    const commits = await Promise.all([1, 2, 3, 4].map(() => store.commit(batch)));
-    expect(commits.reduce((sum, { written }) => sum + written, 0)).toBe(1);
-    expect(await store.valuesAt(view, [key('a')], 86_399_998)).toEqual([null]);
-    expect(await store.valuesAt(view, [key('a')], 86_399_999)).toMatchObject([{ eventTime: 86_399_999, values }]);
-    expect((await store.deadLetters(null, 1))[0]?.payload).toEqual(deadLetters[0]!.payload);
-    await store.close();
-    await database.drop();
-  });
-
   test('that the server ends is replaced', async () => {
     const { store, database } = platform;
     const view = freshView();

@@ -54,8 +54,11 @@ describe('Redis Cluster', () => {
   /** Two views of each of some entities: pairs of keys that share a slot. */
   const keys = Array.from({ length: 300 }, (_, user) => [`fs:{p|user|${user}}:a@1`, `fs:{p|user|${user}}:b@1`]).flat();
   const writeAll = (time: number) =>
-    store.write(keys.map((key) => ({ key, value: packed(time, 1), expiresIn: 600_000 })));
-  const readAll = async () => [...new Set((await store.read(keys)).map(amountOf))];
+    store.write(keys.map((key, index) => ({ key, value: packed(time, 1, time - index), expiresIn: 600_000 })));
+  /** The times of which values are there: one, unless values were lost, are old or have changed places. */
+  const readAll = async () => [
+    ...new Set((await store.read(keys)).map((bytes, index) => (bytes ? Number(amountOf(bytes)) + index : null))),
+  ];
 
   test('is asked once a node, by one MGET for each slot', async () => {
     await writeAll(1);

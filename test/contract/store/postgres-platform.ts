@@ -17,9 +17,12 @@ export async function query<T extends pg.QueryResultRow>(url: string, text: stri
   }
 }
 
-/** Opens the platform; `database` is where it lies. */
-export async function openPostgresPlatform(): Promise<OfflinePlatform & { readonly database: TestDatabase }> {
+/** Opens the platform; `database` is where it lies, and `settings` are what it has instead of the server's defaults. */
+export async function openPostgresPlatform(
+  settings: readonly string[] = [],
+): Promise<OfflinePlatform & { readonly database: TestDatabase }> {
   const database = await createTestDatabase();
+  for (const setting of settings) await query(database.url, `ALTER DATABASE ${database.name} SET ${setting}`);
   const connect = () => connectPostgresOfflineStore({ url: database.url, project: PROJECT });
   const [store, other] = await Promise.all([connect(), connect()]);
   return {
