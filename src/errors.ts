@@ -262,3 +262,15 @@ export function errorOfIssues(issues: readonly Issue[]): FStoreError {
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
   return new FStoreError(code, `${message}${more}`, location, issues);
 }
+
+/** Runs `work`; whatever it fails with becomes an error of `code` that says `what` failed, but for errors of the table. */
+export async function withCode<T>(code: ErrorCode, what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FStoreError) throw error;
+    // A refused connection of several addresses has a code and no message.
+    const { message, code: reason } = error as Error & { code?: string };
+    throw new FStoreError(code, `${what}: ${message || reason || 'no reason given'}`, {}, [], { cause: error });
+  }
+}

@@ -4,7 +4,7 @@
  * Boundary: the port. What keeps messages from being lost or handled out of turn is in the files beside this one.
  */
 import { type Admin, Kafka, logLevel, Partitioners, type PartitionMetadata } from 'kafkajs';
-import { FStoreError } from '../errors.js';
+import { FStoreError, withCode } from '../errors.js';
 import type { BusMessage, EventBus, ReceivedBatch, Subscription } from './event-bus.js';
 import { KafkaConsumption } from './event-bus-consumption-kafka.js';
 import { KafkaFollower } from './event-bus-follower-kafka.js';
@@ -42,13 +42,8 @@ export async function connectKafkaBus(options: KafkaBusOptions): Promise<EventBu
   return bus;
 }
 
-async function reachable<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof FStoreError) throw error;
-    throw new FStoreError('BUS_UNAVAILABLE', `Kafka: ${(error as Error).message}`, {}, [], { cause: error });
-  }
+function reachable<T>(work: () => Promise<T>): Promise<T> {
+  return withCode('BUS_UNAVAILABLE', 'Kafka', work);
 }
 
 function createClient({ brokers, clientId = 'fstore' }: KafkaBusOptions, log: BusLog): Kafka {

@@ -5,7 +5,7 @@
  * `event-bus-groups-postgres.ts`. A process uses one session for locks and notifications, and a small pool for the rest.
  */
 import pg from 'pg';
-import { FStoreError } from '../errors.js';
+import { FStoreError, withCode } from '../errors.js';
 import type { BusMessage, EventBus, ReceivedBatch, Subscription } from './event-bus.js';
 import { PostgresPartitionConsumption } from './event-bus-consumption-postgres.js';
 import { PostgresFollower } from './event-bus-follower-postgres.js';
@@ -44,15 +44,8 @@ export async function connectPostgresBus(options: PostgresBusOptions): Promise<E
   return bus;
 }
 
-async function reachable<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof FStoreError) throw error;
-    const { message, code } = error as Error & { code?: string };
-    const reason = message || code || 'no reason given';
-    throw new FStoreError('BUS_UNAVAILABLE', `PostgreSQL: ${reason}`, {}, [], { cause: error });
-  }
+function reachable<T>(work: () => Promise<T>): Promise<T> {
+  return withCode('BUS_UNAVAILABLE', 'PostgreSQL', work);
 }
 
 /** FNV-1a over the bytes of a key. */

@@ -6,7 +6,7 @@
  */
 import pg from 'pg';
 import type { DefinitionRecord } from '../definition/definition-record.js';
-import { FStoreError } from '../errors.js';
+import { FStoreError, withCode } from '../errors.js';
 import type { AuditRecord, Registry, RegistryChange, RegistryState, VersionReference } from './registry.js';
 import { prepareRegistrySchema } from './registry-schema-postgres.js';
 import { PostgresRegistryWatch, REGISTRY_CHANNEL } from './registry-watch-postgres.js';
@@ -49,15 +49,8 @@ function impossible(message: string, cause?: unknown): FStoreError {
   return new FStoreError('INTERNAL', message, {}, [], { cause });
 }
 
-async function reachable<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof FStoreError) throw error;
-    const { message, code } = error as Error & { code?: string };
-    const reason = message || code || 'no reason given';
-    throw new FStoreError('REGISTRY_UNAVAILABLE', `PostgreSQL: ${reason}`, {}, [], { cause: error });
-  }
+function reachable<T>(work: () => Promise<T>): Promise<T> {
+  return withCode('REGISTRY_UNAVAILABLE', 'PostgreSQL', work);
 }
 
 /** True if the server itself, or the code here, refused: the connection is then as good as before. */

@@ -35,6 +35,22 @@ export class Project {
   revision!: number;
 }
 
+/** What every definition of the catalog shows. */
+@ObjectType()
+abstract class Declared {
+  @Field(() => String)
+  name!: string;
+
+  @Field(() => Int)
+  version!: number;
+
+  @Field(() => String, { nullable: true })
+  description!: string | null;
+
+  @Field(() => String, { nullable: true })
+  owner!: string | null;
+}
+
 @ObjectType({ description: 'A join key of an entity.' })
 export class JoinKeyDefinition {
   @Field(() => String)
@@ -45,24 +61,12 @@ export class JoinKeyDefinition {
 }
 
 @ObjectType({ description: 'An entity of the catalog.' })
-export class EntityDefinition {
-  @Field(() => String)
-  name!: string;
-
-  @Field(() => Int)
-  version!: number;
-
+export class EntityDefinition extends Declared {
   @Field(() => [JoinKeyDefinition])
   joinKeys!: JoinKeyDefinition[];
 
   @Field(() => String, { description: 'Its type in this schema.' })
   graphqlType!: string;
-
-  @Field(() => String, { nullable: true })
-  description!: string | null;
-
-  @Field(() => String, { nullable: true })
-  owner!: string | null;
 }
 
 @ObjectType({ description: 'A column of a source.' })
@@ -75,13 +79,7 @@ export class ColumnDefinition {
 }
 
 @ObjectType({ description: 'A source of the catalog.' })
-export class SourceDefinition {
-  @Field(() => String)
-  name!: string;
-
-  @Field(() => Int)
-  version!: number;
-
+export class SourceDefinition extends Declared {
   @Field(() => [ColumnDefinition])
   columns!: ColumnDefinition[];
 
@@ -90,12 +88,6 @@ export class SourceDefinition {
 
   @Field(() => String, { nullable: true, description: 'Topic of the event bus; null: it takes no events.' })
   topic!: string | null;
-
-  @Field(() => String, { nullable: true })
-  description!: string | null;
-
-  @Field(() => String, { nullable: true })
-  owner!: string | null;
 }
 
 @ObjectType({ description: 'A feature of a view.' })
@@ -117,13 +109,7 @@ export class FeatureDefinition {
 }
 
 @ObjectType({ description: 'A version of a feature view.' })
-export class FeatureViewDefinition {
-  @Field(() => String)
-  name!: string;
-
-  @Field(() => Int)
-  version!: number;
-
+export class FeatureViewDefinition extends Declared {
   @Field(() => Boolean, { description: 'Whether it is the version that the field without a suffix serves.' })
   current!: boolean;
 
@@ -145,35 +131,17 @@ export class FeatureViewDefinition {
   @Field(() => String, { description: 'Its type in this schema.' })
   graphqlType!: string;
 
-  @Field(() => String, { nullable: true })
-  description!: string | null;
-
-  @Field(() => String, { nullable: true })
-  owner!: string | null;
-
   @Field(() => JsonScalar)
   tags!: Readonly<Record<string, string>>;
 }
 
 @ObjectType({ description: 'A feature service of the catalog.' })
-export class FeatureServiceDefinition {
-  @Field(() => String)
-  name!: string;
-
-  @Field(() => Int)
-  version!: number;
-
+export class FeatureServiceDefinition extends Declared {
   @Field(() => [String], { description: 'References as view@version:feature.' })
   features!: string[];
 
   @Field(() => String, { description: 'Its query field in this schema.' })
   graphqlField!: string;
-
-  @Field(() => String, { nullable: true })
-  description!: string | null;
-
-  @Field(() => String, { nullable: true })
-  owner!: string | null;
 }
 
 @ObjectType({ description: 'A change to one definition.' })
