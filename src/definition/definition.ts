@@ -92,7 +92,8 @@ export const featureViewSchema = z
       .optional()
       .describe('Join key → column of the source, where the two have different names.'),
     ttl: durationSchema.optional().describe('A value older than this is OUTSIDE_MAX_AGE; default: no limit.'),
-    features: z.array(feature).min(1).max(2000).describe('Columns of the source that become features.'),
+    // A row of PostgreSQL holds about 990 numbers or 330 texts; the store refuses what is too wide for it.
+    features: z.array(feature).min(1).max(900).describe('Columns of the source that become features.'),
     graphql: z
       .strictObject({
         type: graphqlType.optional().describe('Name of the GraphQL type; default: the name in PascalCase.'),

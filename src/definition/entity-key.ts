@@ -9,6 +9,8 @@ import type { KeyType } from './value-type.js';
 import { readValue } from './value-type.js';
 
 const MAX_KEY_BYTES = 512;
+/** All parts together: an index of PostgreSQL holds no more than 2,704 bytes a row, times included. */
+const MAX_COMPOSITE_BYTES = 2_048;
 
 /** One entity: `parts` are its join key values as text, `text` joins them without ambiguity. */
 export interface EntityKey {
@@ -32,6 +34,7 @@ export function entityKey(parts: readonly string[]): EntityKey {
 /** Reads join key values (JSON, one for each type) as a key, or says which part is wrong and why. */
 export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): ReadKey {
   const parts: string[] = [];
+  let bytes = 0;
   for (const [part, type] of types.entries()) {
     const input = inputs[part];
     if (input === null || input === undefined || input === '') return { ok: false, part, reason: 'it is empty' };
@@ -43,6 +46,10 @@ export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): 
       return { ok: false, part, reason: `it is longer than ${MAX_KEY_BYTES} bytes` };
     }
     parts.push(text);
+    bytes += Buffer.byteLength(text);
+    if (bytes > MAX_COMPOSITE_BYTES) {
+      return { ok: false, part, reason: `the parts of the key are longer than ${MAX_COMPOSITE_BYTES} bytes together` };
+    }
   }
   return { ok: true, key: entityKey(parts) };
 }

@@ -3,7 +3,7 @@
  * do not meet. FStore itself runs as a user starts it: as a process, from the build.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningProcess, startProcess, whenReady } from '../harness/child-process.js';
@@ -46,6 +46,8 @@ export async function createPlatform(name: PlatformName): Promise<Platform> {
   const id = randomBytes(4).toString('hex');
   const project = `t${id}`;
   const folder = await mkdtemp(join(tmpdir(), `fstore-${id}-`));
+  // PostgreSQL, which runs as another user where we are root, must be able to reach its data.
+  await chmod(folder, 0o755);
   const drops: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   const environment: Record<string, string> = {
     FSTORE_PROJECT: project,

@@ -102,5 +102,7 @@ describe('an entity key', () => {
       expect(textOf(['STRING'], [input])).toBeNull();
     for (const input of ['1.5', 'x', '9223372036854775808', {}]) expect(textOf(['INT64'], [input])).toBeNull();
     expect(textOf(['STRING'], ['x'.repeat(512)])).not.toBeNull();
+    const long = (count: number) => textOf(Array(count).fill('STRING'), Array(count).fill('x'.repeat(512)));
+    expect([long(4) === null, long(5) === null]).toEqual([false, true]);
   });
 });
