@@ -91,7 +91,7 @@ class KafkaBus implements EventBus {
   async ensureTopics(topics: readonly string[]): Promise<void> {
     const unknown = [...new Set(topics)].filter((topic) => !this.#topics.has(topic));
     if (unknown.length === 0) return;
-    await reachable(async () => {
+    await this.#reachable(async () => {
       const existing = new Set(await this.#admin.listTopics());
       const missing = unknown.filter((topic) => !existing.has(topic));
       if (missing.length > 0) await this.#create(missing);
@@ -108,7 +108,7 @@ class KafkaBus implements EventBus {
       return { ...message, partition: this.#partitionOfKey({ topic, partitionMetadata, message }) };
     });
     try {
-      await reachable(() => this.#publisher.publish(topic, placed));
+      await this.#reachable(() => this.#publisher.publish(topic, placed));
     } catch (error) {
       // The topic may have been created anew, with other partitions.
       this.#topics.delete(topic);
@@ -126,7 +126,7 @@ class KafkaBus implements EventBus {
 
   async follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription> {
     await this.#partitionsOf(topic);
-    const ends = await reachable(() => this.#patiently(() => this.#admin.fetchTopicOffsets(topic)));
+    const ends = await this.#reachable(() => this.#patiently(() => this.#admin.fetchTopicOffsets(topic)));
     const from = new Map(ends.map(({ partition, high }) => [partition, BigInt(high)]));
     const [kafka, admin, log] = [this.#kafka, this.#admin, this.#log];
     return this.#join(
@@ -135,7 +135,7 @@ class KafkaBus implements EventBus {
   }
 
   async ping(): Promise<void> {
-    await reachable(() => within(PING_TIMEOUT, this.#admin.describeCluster()));
+    await this.#reachable(() => within(PING_TIMEOUT, this.#admin.describeCluster()));
   }
 
   async close(): Promise<void> {
@@ -155,12 +155,18 @@ class KafkaBus implements EventBus {
     };
     this.#subscriptions.add(tracked);
     try {
-      await reachable(() => subscription.join());
+      await this.#reachable(() => subscription.join());
     } catch (error) {
       await tracked.stop();
       throw error;
     }
     return tracked;
+  }
+
+  /** kafkajs connects again when a closed client is used, so that is refused here. */
+  #reachable<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing.signal.aborted) return Promise.reject(new FStoreError('BUS_UNAVAILABLE', 'Kafka: closed'));
+    return reachable(work);
   }
 
   async #create(topics: readonly string[]): Promise<void> {
@@ -193,7 +199,7 @@ class KafkaBus implements EventBus {
   async #partitionsOf(topic: string): Promise<readonly PartitionMetadata[]> {
     const known = this.#topics.get(topic);
     if (known) return known;
-    const { topics } = await reachable(() => this.#admin.fetchTopicMetadata({ topics: [topic] }));
+    const { topics } = await this.#reachable(() => this.#admin.fetchTopicMetadata({ topics: [topic] }));
     const partitions = topics.find((one) => one.name === topic)?.partitions ?? [];
     if (partitions.length === 0 || partitions.some(({ leader }) => leader < 0)) {
       throw new FStoreError('BUS_UNAVAILABLE', `Kafka has no leader for every partition of "${topic}"`);
