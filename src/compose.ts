@@ -125,7 +125,7 @@ async function open(
   };
 
   if (roles.includes('worker')) {
-    const writer = new Writer({ project, online, offline, bus });
+    const writer = new Writer({ project, online, offline, bus, now });
     const worker = new Worker({
       follower,
       bus,

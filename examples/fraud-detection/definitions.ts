@@ -94,9 +94,53 @@ export const cardLastTransaction = defineFeatureView({
   owner: 'risk-team',
 });
 
+export const userSpending = defineFeatureView({
+  name: 'user_spending',
+  description: 'What a user has spent lately, and where.',
+  entity: user,
+  source: transactions,
+  ttl: '90d',
+  aggregations: [
+    { name: 'spend', function: 'sum', column: 'amount', windows: ['1h', '24h', '7d'] },
+    { name: 'transactions', function: 'count', windows: ['10m', '1h', '24h', '7d'] },
+    {
+      name: 'average_amount',
+      function: 'avg',
+      column: 'amount',
+      windows: ['7d', '30d'],
+      description: 'Usual size of a payment.',
+    },
+    { name: 'amount_deviation', function: 'stddev', column: 'amount', windows: ['30d'] },
+    {
+      name: 'countries',
+      function: 'countDistinct',
+      column: 'country',
+      windows: ['1h', '24h'],
+      description: 'A copied card pays in several countries within an hour.',
+    },
+  ],
+  owner: 'risk-team',
+});
+
+export const cardActivity = defineFeatureView({
+  name: 'card_activity',
+  description: 'How a card is being used; small amounts before a large one, and retries, show here.',
+  entity: card,
+  source: transactions,
+  ttl: '30d',
+  aggregations: [
+    { name: 'attempts', function: 'count', windows: ['10m', '1h'] },
+    { name: 'smallest', function: 'min', column: 'amount', windows: ['10m', '24h'] },
+    { name: 'largest', function: 'max', column: 'amount', windows: ['10m', '24h'] },
+    { name: 'recent_amounts', function: 'lastN', n: 5, column: 'amount', windows: ['1h'] },
+    { name: 'merchants', function: 'countDistinct', column: 'merchant_id', windows: ['1h'] },
+  ],
+  owner: 'risk-team',
+});
+
 export const fraudDetection = defineFeatureService({
   name: 'fraud_detection',
   description: 'What the fraud model reads before it lets a transaction pass.',
-  features: [userLastTransaction, merchantLastTransaction, cardLastTransaction],
+  features: [userLastTransaction, merchantLastTransaction, cardLastTransaction, userSpending, cardActivity],
   owner: 'risk-team',
 });

@@ -16,22 +16,28 @@ export function defineSource<const T extends Declared<Source>>(source: T): T & {
 type ColumnOf<S extends Declared<Source>> = keyof S['schema'] & string;
 type FeatureOf<S extends Declared<Source>> =
   | ColumnOf<S>
-  | (Exclude<FeatureView['features'][number], string> & { readonly column?: ColumnOf<S> | undefined });
+  | (Exclude<NonNullable<FeatureView['features']>[number], string> & { readonly column?: ColumnOf<S> | undefined });
+type AggregationOf<S extends Declared<Source>> = Omit<NonNullable<FeatureView['aggregations']>[number], 'column'> & {
+  readonly column?: ColumnOf<S> | undefined;
+};
 
-/** Declares a feature view on a declared entity and source; features must be columns of that source. */
+/** Declares a feature view on a declared entity and source; what it reads must be columns of that source. */
 export function defineFeatureView<const E extends Declared<Entity>, const S extends Declared<Source>>(
-  view: Omit<FeatureView, 'kind' | 'entity' | 'source' | 'features'> & {
+  view: Omit<FeatureView, 'kind' | 'entity' | 'source' | 'features' | 'aggregations'> & {
     readonly entity: E;
     readonly source: S;
-    readonly features: readonly FeatureOf<S>[];
+    readonly features?: readonly FeatureOf<S>[];
+    readonly aggregations?: readonly AggregationOf<S>[];
   },
 ): FeatureView {
+  const { features, aggregations, ...rest } = view;
   return {
-    ...view,
+    ...rest,
     kind: 'featureView',
     entity: view.entity.name,
     source: view.source.name,
-    features: [...view.features] as FeatureView['features'],
+    ...(features ? { features: [...features] as NonNullable<FeatureView['features']> } : {}),
+    ...(aggregations ? { aggregations: [...aggregations] } : {}),
   };
 }
 

@@ -6,6 +6,7 @@
  *    meaning: description, owner, tags, TTL and GraphQL names.
  * 2. Equal meaning gives an equal fingerprint, whatever the order of keys.
  */
+import type { AggregateFunction } from './aggregate-function.js';
 import type { Definition, DefinitionKind } from './definition.js';
 import type { KeyType, ValueType } from './value-type.js';
 
@@ -25,7 +26,23 @@ export interface ViewMeaning {
   readonly source: string;
   readonly timestamp: string;
   readonly keys: readonly { readonly name: string; readonly type: KeyType; readonly column: string }[];
-  readonly features: readonly { readonly name: string; readonly type: ValueType; readonly column: string }[];
+  /** `column` is null for a feature that is no column of the source. */
+  readonly features: readonly { readonly name: string; readonly type: ValueType; readonly column: string | null }[];
+  readonly aggregation?: AggregationMeaning;
+}
+
+/** What a view aggregates: each aggregate is kept once, and shown over one or more windows. */
+export interface AggregationMeaning {
+  readonly aggregates: readonly {
+    readonly function: AggregateFunction;
+    /** Null: events are counted, whatever their columns hold. */
+    readonly column: string | null;
+    readonly type: ValueType | null;
+    /** How many values `lastN` keeps. */
+    readonly n: number | null;
+  }[];
+  /** One entry for each feature: index of its aggregate; length and hop of its window in milliseconds. */
+  readonly features: readonly { readonly aggregate: number; readonly length: number; readonly hop: number }[];
 }
 
 /** A service pins the view versions that were current when it was applied. */

@@ -4,6 +4,7 @@
  * Boundary: the form of one definition. What definitions mean together is `definition-set.ts`.
  */
 import { z } from 'zod';
+import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
 import { durationSchema } from './duration.js';
 import { keyTypeSchema, valueTypeSchema } from './value-type.js';
 
@@ -81,6 +82,26 @@ const feature = z.union([
   }),
 ]);
 
+const aggregation = z.strictObject({
+  name: name.describe('Features are named after it and the window: spend over 7d is spend_7d.'),
+  function: z.enum(AGGREGATE_FUNCTIONS),
+  column: name.optional().describe('Column of the source; `count` without one counts events.'),
+  n: z.int().min(1).max(100).optional().describe('How many values lastN keeps.'),
+  windows: z
+    .array(durationSchema)
+    .min(1)
+    .max(24)
+    .describe('Lengths of time over which it is computed, such as 1h or 7d.'),
+  hop: durationSchema
+    .optional()
+    .describe('The end of a window moves in steps of a hop; default: 5m below 12h, 1h below 12d, then 1d.'),
+  description: documented.description,
+  tags: documented.tags,
+});
+
+/** A view has features of one of these kinds. */
+const TRANSFORMATIONS = ['features', 'aggregations'] as const;
+
 export const featureViewSchema = z
   .strictObject({
     kind: z.literal('featureView'),
@@ -93,7 +114,13 @@ export const featureViewSchema = z
       .describe('Join key → column of the source, where the two have different names.'),
     ttl: durationSchema.optional().describe('A value older than this is OUTSIDE_MAX_AGE; default: no limit.'),
     // A row of PostgreSQL holds about 990 numbers or 330 texts; the store refuses what is too wide for it.
-    features: z.array(feature).min(1).max(900).describe('Columns of the source that become features.'),
+    features: z.array(feature).min(1).max(900).optional().describe('Columns of the source that become features.'),
+    aggregations: z
+      .array(aggregation)
+      .min(1)
+      .max(100)
+      .optional()
+      .describe('Features that are computed from all events within a window of time.'),
     graphql: z
       .strictObject({
         type: graphqlType.optional().describe('Name of the GraphQL type; default: the name in PascalCase.'),
@@ -101,6 +128,12 @@ export const featureViewSchema = z
       })
       .optional(),
     ...documented,
+  })
+  .superRefine((view, context) => {
+    const given = TRANSFORMATIONS.filter((key) => view[key] !== undefined);
+    if (given.length === 1) return;
+    const message = `a feature view has one of ${TRANSFORMATIONS.join(', ')}; this one has ${given.join(' and ') || 'none'}`;
+    context.addIssue({ code: 'custom', message, path: [given[1] ?? TRANSFORMATIONS[0]] });
   })
   .describe('Features of one entity, computed from one source.');
 

@@ -4,9 +4,17 @@
  * Boundary: pure. Names of the GraphQL schema are `schema-names.ts`, versions are `plan.ts`.
  */
 import type { Issue } from '../errors.js';
+import { inputTypesOf, resultTypeOf } from './aggregate-function.js';
 import type { Entity, FeatureService, FeatureView, Source } from './definition.js';
-import type { EntityMeaning, ServiceMeaning, SourceMeaning, ViewMeaning } from './definition-record.js';
+import type {
+  AggregationMeaning,
+  EntityMeaning,
+  ServiceMeaning,
+  SourceMeaning,
+  ViewMeaning,
+} from './definition-record.js';
 import { camelCase } from './graphql-name.js';
+import { readWindow } from './window.js';
 
 /** A finding about the definition that is being resolved; the caller adds which one that is. */
 export type Finding = Pick<Issue, 'code' | 'message'> & { readonly path: readonly (string | number)[] };
@@ -80,20 +88,84 @@ export function resolveViewMeaning(
     else if (type !== key.type) invalid(`join key ${key.name} is ${key.type}, but column ${column} is ${type}`, path);
     return { name: key.name, type: key.type, column };
   });
+  const { features, aggregation } = view.aggregations
+    ? resolveAggregations(view, source, findings)
+    : { features: resolveRows(view, source, findings), aggregation: undefined };
   const names = new Set<string>();
-  const features = view.features.map((item, index) => {
-    const { name, column = name } = typeof item === 'string' ? { name: item } : item;
-    const type = source.schema[column];
-    if (!type) unknown(`source ${view.source} has no column ${column}`, ['features', index]);
-    if (names.has(name)) invalid(`view ${view.name} has the feature ${name} twice`, ['features', index]);
+  for (const { name, path } of features) {
+    if (names.has(name)) invalid(`view ${view.name} has the feature ${name} twice`, path);
     names.add(name);
-    return { name, type: type ?? 'STRING', column } as const;
-  });
+  }
   if (findings.length) return { meaning: null, findings };
   return {
-    meaning: { entity: view.entity, source: view.source, timestamp: source.timestamp, keys, features },
+    meaning: {
+      entity: view.entity,
+      source: view.source,
+      timestamp: source.timestamp,
+      keys,
+      features: features.map(({ path: _, ...feature }) => feature),
+      ...(aggregation ? { aggregation } : {}),
+    },
     findings,
   };
+}
+
+type ResolvedFeature = ViewMeaning['features'][number] & { readonly path: Finding['path'] };
+
+function resolveRows(view: FeatureView, source: SourceMeaning, findings: Finding[]): ResolvedFeature[] {
+  return (view.features ?? []).map((item, index) => {
+    const { name, column = name } = typeof item === 'string' ? { name: item } : item;
+    const type = source.schema[column];
+    const path = ['features', index];
+    if (!type) {
+      const message = `source ${view.source} has no column ${column}`;
+      findings.push({ code: 'REFERENCE_UNKNOWN', message, path });
+    }
+    return { name, type: type ?? 'STRING', column, path };
+  });
+}
+
+function resolveAggregations(
+  view: FeatureView,
+  source: SourceMeaning,
+  findings: Finding[],
+): { features: ResolvedFeature[]; aggregation: AggregationMeaning } {
+  const features: ResolvedFeature[] = [];
+  const aggregates: AggregationMeaning['aggregates'][number][] = [];
+  const windows: AggregationMeaning['features'][number][] = [];
+  for (const [index, item] of (view.aggregations ?? []).entries()) {
+    const at = (...steps: (string | number)[]): Finding['path'] => ['aggregations', index, ...steps];
+    const found = findings.length;
+    const type = item.column === undefined ? null : (source.schema[item.column] ?? null);
+    const accepted = inputTypesOf(item.function);
+    const invalid = (message: string, path: Finding['path']) =>
+      findings.push({ code: 'DEFINITION_INVALID', message: `aggregation ${item.name}: ${message}`, path });
+    if (item.column !== undefined && type === null) {
+      const message = `source ${view.source} has no column ${item.column}`;
+      findings.push({ code: 'REFERENCE_UNKNOWN', message, path: at('column') });
+    } else if (accepted && type === null) {
+      invalid(`${item.function} needs a column`, at('column'));
+    } else if (accepted && type && !accepted.includes(type)) {
+      invalid(`${item.function} takes ${accepted.join(', ')}, but column ${item.column} is ${type}`, at('column'));
+    }
+    if ((item.function === 'lastN') !== (item.n !== undefined)) {
+      invalid(item.n === undefined ? 'lastN needs n, how many values it keeps' : 'only lastN has n', at('n'));
+    }
+    const resolved = item.windows.map((text, position) => {
+      const window = readWindow(text, item.hop);
+      if (!window.ok) invalid(window.reason, at('windows', position));
+      return window.ok ? { text, window: window.value } : null;
+    });
+    if (findings.length > found) continue;
+    aggregates.push({ function: item.function, column: item.column ?? null, type, n: item.n ?? null });
+    for (const [position, one] of resolved.entries()) {
+      if (!one) continue;
+      const path = at('windows', position);
+      features.push({ name: `${item.name}_${one.text}`, type: resultTypeOf(item.function, type), column: null, path });
+      windows.push({ aggregate: aggregates.length - 1, ...one.window });
+    }
+  }
+  return { features, aggregation: { aggregates, features: windows } };
 }
 
 /** Versions of views that a service may pin. */

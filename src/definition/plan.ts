@@ -20,6 +20,7 @@ import {
   resolveViewMeaning,
 } from './meaning.js';
 import { findCollisions, type ReservedNames } from './schema-names.js';
+import { declaredFeatures } from './view-version.js';
 
 export type ChangeAction = 'CREATE' | 'NEW_VERSION' | 'UPDATE' | 'RETIRE';
 
@@ -265,11 +266,8 @@ function pinnableViews(
 }
 
 function fieldsOf(view: FeatureView): Map<string, string> {
-  return new Map(
-    view.features.map((item) =>
-      typeof item === 'string' ? [item, camelCase(item)] : [item.name, item.graphql ?? camelCase(item.name)],
-    ),
-  );
+  const declared = [...declaredFeatures(view)];
+  return new Map(declared.map(([feature, { graphql }]) => [feature, graphql ?? camelCase(feature)]));
 }
 
 function brokenPins(service: DefinitionRecord, views: readonly PinnableView[]): string[] {

@@ -1,7 +1,8 @@
 /** A version of a feature view, resolved: all that reading, writing and showing its values needs to know. */
+import { isSumming } from './aggregate-function.js';
 import { fingerprint } from './canonical-json.js';
 import type { FeatureView } from './definition.js';
-import type { DefinitionRecord, ViewMeaning } from './definition-record.js';
+import type { AggregationMeaning, DefinitionRecord, ViewMeaning } from './definition-record.js';
 import { parseDuration } from './duration.js';
 import { camelCase, pascalCase, viewFieldName } from './graphql-name.js';
 import type { KeyType, ValueType } from './value-type.js';
@@ -16,10 +17,23 @@ export interface JoinKey {
 export interface Feature {
   readonly name: string;
   readonly type: ValueType;
-  readonly column: string;
+  /** Column of the source that it is; null if it is computed. */
+  readonly column: string | null;
+  /** How it is computed, in words such as `sum(amount) over 7d`; null for a column. */
+  readonly computation: string | null;
   readonly graphqlName: string;
   readonly description: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
+}
+
+/** A column of the source that the view's history keeps. */
+export interface StoredColumn {
+  readonly name: string;
+  readonly type: ValueType;
+  /** Column of the source. */
+  readonly column: string;
+  /** True for doubles that are added up: they have a limit. */
+  readonly summed?: boolean;
 }
 
 export interface ViewVersion {
@@ -35,6 +49,10 @@ export interface ViewVersion {
   readonly timestamp: string;
   readonly keys: readonly JoinKey[];
   readonly features: readonly Feature[];
+  /** What history keeps of each event: of rows the features themselves, of aggregations the columns that go into them. */
+  readonly columns: readonly StoredColumn[];
+  /** How features come from columns; null: they are the columns. */
+  readonly aggregation: AggregationMeaning | null;
   /** Milliseconds; null: values never grow too old. */
   readonly ttl: number | null;
   /** Name of the history table; differs for every version and meaning, so that a half-finished apply can never be mistaken. */
@@ -64,9 +82,7 @@ export function resolveView(record: DefinitionRecord, current: boolean): ViewVer
 function resolve(record: DefinitionRecord, current: boolean): ViewVersion {
   const definition = record.definition as FeatureView;
   const meaning = record.meaning as ViewMeaning;
-  const declared = new Map(
-    definition.features.map((item) => (typeof item === 'string' ? [item, null] : [item.name, item])),
-  );
+  const declared = declaredFeatures(definition);
   const suffix = current ? '' : `V${record.version}`;
   return {
     id: `${record.name}@${record.version}`,
@@ -78,15 +94,20 @@ function resolve(record: DefinitionRecord, current: boolean): ViewVersion {
     source: meaning.source,
     timestamp: meaning.timestamp,
     keys: meaning.keys,
-    features: meaning.features.map((feature) => {
-      const item = declared.get(feature.name);
+    features: meaning.features.map(({ name, type, column }) => {
+      const item = declared.get(name);
       return {
-        ...feature,
-        graphqlName: item?.graphql ?? camelCase(feature.name),
+        name,
+        type,
+        column,
+        computation: item?.computation ?? null,
+        graphqlName: item?.graphql ?? camelCase(name),
         description: item?.description,
         tags: item?.tags ?? {},
       };
     }),
+    columns: storedColumns(meaning),
+    aggregation: meaning.aggregation ?? null,
     ttl: definition.ttl === undefined ? null : parseDuration(definition.ttl),
     table: `view_${record.name.slice(0, 32)}_${fingerprint([record.name, record.version, record.fingerprint])}`,
     typeName: `${definition.graphql?.type ?? pascalCase(record.name)}${suffix}`,
@@ -95,4 +116,38 @@ function resolve(record: DefinitionRecord, current: boolean): ViewVersion {
     owner: definition.owner,
     tags: definition.tags ?? {},
   };
+}
+
+interface DeclaredFeature {
+  readonly graphql?: string | undefined;
+  readonly description?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly computation?: string;
+}
+
+/** What a view's definition says about each of its features, by name. */
+export function declaredFeatures(definition: FeatureView): Map<string, DeclaredFeature> {
+  const rows = (definition.features ?? []).map((item): [string, DeclaredFeature] =>
+    typeof item === 'string' ? [item, {}] : [item.name, item],
+  );
+  const windows = (definition.aggregations ?? []).flatMap(({ name, windows: lengths, description, tags, ...item }) =>
+    lengths.map((length): [string, DeclaredFeature] => {
+      const computation = `${item.function}(${item.column ?? '*'}${item.n ? `, ${item.n}` : ''}) over ${length}`;
+      return [`${name}_${length}`, { description, tags, computation }];
+    }),
+  );
+  return new Map([...rows, ...windows]);
+}
+
+function storedColumns(meaning: ViewMeaning): StoredColumn[] {
+  if (!meaning.aggregation) {
+    return meaning.features.map(({ name, type, column }) => ({ name, type, column: column ?? name }));
+  }
+  const columns = new Map<string, StoredColumn>();
+  for (const { function: name, column, type } of meaning.aggregation.aggregates) {
+    if (column === null || type === null) continue;
+    const summed = type === 'FLOAT64' && (isSumming(name) || columns.get(column)?.summed === true);
+    columns.set(column, { name: column, type, column, summed });
+  }
+  return [...columns.values()];
 }

@@ -6,6 +6,7 @@
  * 2. Numbers keep every digit: an integer beyond 2^53 in JSON text is read exactly.
  */
 import { isLosslessNumber, parse as parseLossless } from 'lossless-json';
+import { SUMMABLE_LIMIT } from '../definition/aggregate-function.js';
 import type { SourceMeaning } from '../definition/definition-record.js';
 import { type EntityKey, readKey } from '../definition/entity-key.js';
 import { type FeatureValue, readValue, valueToJson } from '../definition/value-type.js';
@@ -107,6 +108,11 @@ export function checkEvent(input: unknown, contract: EventContract, now: number)
   }
   const keys = new Map<string, EntityKey>();
   for (const view of views) {
+    for (const { column, summed } of view.columns) {
+      if (!summed || Math.abs((columns.get(column) as number | null) ?? 0) <= SUMMABLE_LIMIT) continue;
+      const message = `column ${column} is added up by view ${view.name}, which takes numbers up to ±1e100`;
+      return unusable('EVENT_FIELD_TYPE', message, column);
+    }
     const read = readKey(
       view.keys.map((key) => key.type),
       view.keys.map((key) => columns.get(key.column) ?? null),
@@ -130,7 +136,7 @@ export function rowOf(
   return {
     key: event.keys.get(view.id)!,
     eventTime: event.eventTime,
-    values: view.features.map((feature) => event.columns.get(feature.column) ?? null),
+    values: view.columns.map((one) => event.columns.get(one.column) ?? null),
   };
 }
 

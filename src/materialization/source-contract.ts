@@ -31,7 +31,7 @@ export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<st
     if (record.meaning.topic === null) continue;
     // A version whose columns the source no longer has as they were cannot be computed from it any more.
     const views = (snapshot.viewsOfSource.get(record.name) ?? []).filter((view) =>
-      view.features.every((feature) => record.meaning.schema[feature.column] === feature.type),
+      view.columns.every((one) => record.meaning.schema[one.column] === one.type),
     );
     const first = [...views].sort((a, b) => (a.name < b.name ? -1 : 1))[0];
     contracts.set(record.name, {

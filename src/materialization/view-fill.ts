@@ -14,7 +14,7 @@ export function viewFill(contract: SourceContract, view: ViewVersion): ViewFill 
   const needed = new Set([
     meaning.timestamp,
     ...view.keys.map((key) => key.column),
-    ...view.features.map((one) => one.column),
+    ...view.columns.map((one) => one.column),
   ]);
   const schema: SourceMeaning['schema'] = Object.fromEntries(
     Object.entries(meaning.schema).filter(([column]) => needed.has(column)),

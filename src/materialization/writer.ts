@@ -12,11 +12,13 @@
  *    replaces a newer value, even in an online store that lost it.
  */
 import type { EventBus } from '../bus/event-bus.js';
-import { encodeUpdate, updateTopic } from '../bus/value-update.js';
+import { encodeUpdate, updateTopic, type ValueUpdate } from '../bus/value-update.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import { finishRow } from '../store/finished-row.js';
 import type { CommitBatch, NewDeadLetter, OfflineStore, TouchedEntity } from '../store/offline-store.js';
-import { onlineKey } from '../store/online-key.js';
-import type { OnlineStore } from '../store/online-store.js';
+import { onlineKey, tileKey } from '../store/online-key.js';
+import type { OnlineEntry, OnlineStore } from '../store/online-store.js';
+import { TileCodec } from '../store/tile-codec.js';
 import { ValueCodec } from '../store/value-codec.js';
 import { deadLetterTopic } from './source-contract.js';
 
@@ -25,11 +27,13 @@ export interface WriterOptions {
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
   readonly bus: EventBus;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 export class Writer {
   readonly #options: WriterOptions;
-  readonly #codecs = new WeakMap<ViewVersion, ValueCodec>();
+  readonly #codecs = new WeakMap<ViewVersion, ViewCodecs>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -43,20 +47,28 @@ export class Writer {
     return written;
   }
 
-  /** Puts the newest values into the online store, then announces them. */
+  /** Puts the newest values into the online store, then announces them. Aggregations are finished as of now. */
   async publish(touched: readonly TouchedEntity[]): Promise<void> {
-    const { project, online, bus } = this.#options;
-    const present = touched.flatMap(({ view, key, row }) =>
-      row ? [{ view, key, row, value: this.#codecOf(view).encode(row) }] : [],
-    );
-    if (present.length === 0) return;
-    await online.write(
-      present.map(({ view, key, value }) => ({ key: onlineKey(project, view, key), value, expiresIn: view.ttl })),
-    );
-    await bus.publish(
-      updateTopic(project),
-      present.map(({ view, key, value }) => encodeUpdate({ view: view.id, key, value })),
-    );
+    const { project, online, bus, now } = this.#options;
+    const instant = now();
+    const entries: OnlineEntry[] = [];
+    const updates: ValueUpdate[] = [];
+    for (const { view, key, row, tiles } of touched) {
+      const codecs = this.#codecsOf(view);
+      const newest = tiles ? finishRow(view, tiles, instant) : row;
+      if (!newest) continue;
+      const value = codecs.value.encode(newest);
+      if (tiles && codecs.tiles) {
+        // Before the values: whoever finds these out of date looks there.
+        const place = tileKey(project, view, key);
+        entries.push({ key: place, value: codecs.tiles.encode(tiles), expiresIn: view.ttl });
+      }
+      entries.push({ key: onlineKey(project, view, key), value, expiresIn: view.ttl });
+      updates.push({ view: view.id, key, value });
+    }
+    if (updates.length === 0) return;
+    await online.write(entries);
+    await bus.publish(updateTopic(project), updates.map(encodeUpdate));
   }
 
   async #publishDeadLetters(batch: CommitBatch): Promise<void> {
@@ -73,12 +85,17 @@ export class Writer {
     await this.#options.bus.publish(deadLetterTopic(batch.topic), batch.deadLetters.map(message));
   }
 
-  #codecOf(view: ViewVersion): ValueCodec {
-    let codec = this.#codecs.get(view);
-    if (!codec) {
-      codec = new ValueCodec(view);
-      this.#codecs.set(view, codec);
+  #codecsOf(view: ViewVersion): ViewCodecs {
+    let codecs = this.#codecs.get(view);
+    if (!codecs) {
+      codecs = { value: new ValueCodec(view), tiles: view.aggregation ? new TileCodec(view) : null };
+      this.#codecs.set(view, codecs);
     }
-    return codec;
+    return codecs;
   }
+}
+
+interface ViewCodecs {
+  readonly value: ValueCodec;
+  readonly tiles: TileCodec | null;
 }

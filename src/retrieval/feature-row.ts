@@ -16,6 +16,12 @@ export interface FeatureRow {
 const NOT_FOUND: FeatureRow = { status: 'NOT_FOUND', eventTime: null, values: null };
 export const UNAVAILABLE: FeatureRow = { status: 'UNAVAILABLE', eventTime: null, values: null };
 
+/** False for a row that lies in the future of `at`, or whose windows have moved on by then. */
+export function holdsAt(row: StoredRow | null, at: number): boolean {
+  if (!row) return true;
+  return row.holds ? row.holds.from <= at && at < row.holds.until : row.eventTime <= at;
+}
+
 /** What a stored row shows at instant `at`: a value exactly as old as its TTL still holds. */
 export function rowAt(view: ViewVersion, row: StoredRow | null, at: number): FeatureRow {
   if (!row) return NOT_FOUND;

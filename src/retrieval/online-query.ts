@@ -6,18 +6,22 @@
  * Boundary: knows stores and codecs, no GraphQL and no request.
  *
  * Invariants
- * 1. At most 1 online read, one offline statement for each view, and 1 online write for one call.
+ * 1. At most 1 online read, one offline statement for each view, and 1 online write for one call; for each aggregation view whose values
+ *    have run out, 1 more read and 1 more write, of its tiles.
  * 2. An online store that fails costs time once, then is left alone for a while; offline answers instead.
  * 3. A pair that no store can answer is UNAVAILABLE; it never becomes NOT_FOUND and never another entity's value.
  * 4. A value that lies in the future of `now` is not shown.
  */
+import type { TileSet } from '../aggregation/tile-set.js';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import { finishRow } from '../store/finished-row.js';
 import type { OfflineStore, StoredRow } from '../store/offline-store.js';
-import { onlineKey } from '../store/online-key.js';
+import { onlineKey, tileKey } from '../store/online-key.js';
 import type { OnlineEntry, OnlineStore } from '../store/online-store.js';
+import { TileCodec } from '../store/tile-codec.js';
 import { ValueCodec } from '../store/value-codec.js';
-import { type FeatureRow, rowAt, UNAVAILABLE } from './feature-row.js';
+import { type FeatureRow, holdsAt, rowAt, UNAVAILABLE } from './feature-row.js';
 
 /** One value that is asked for. */
 export interface FeatureReference {
@@ -57,6 +61,7 @@ export class OnlineQuery {
   readonly counts: OnlineQueryCounts = { hits: 0, misses: 0, corrupted: 0, onlineFailures: 0, offlineFailures: 0 };
   readonly #options: Required<OnlineQueryOptions>;
   readonly #codecs = new WeakMap<ViewVersion, ValueCodec>();
+  readonly #tileCodecs = new WeakMap<ViewVersion, TileCodec>();
   readonly #flights = new Map<string, Flight>();
   #onlineRestsUntil = 0;
 
@@ -95,7 +100,7 @@ export class OnlineQuery {
   #unpack(view: ViewVersion, bytes: Buffer | null | undefined, now: number): StoredRow | null | undefined {
     const unpacked = bytes ? this.codecOf(view).decode(bytes) : null;
     if (bytes && !unpacked) this.counts.corrupted += 1;
-    return unpacked && (unpacked.row?.eventTime ?? 0) <= now ? unpacked.row : undefined;
+    return unpacked && holdsAt(unpacked.row, now) ? unpacked.row : undefined;
   }
 
   /** The value of each key of one view at a past instant `asOf`: one statement. */
@@ -115,6 +120,15 @@ export class OnlineQuery {
     if (!codec) {
       codec = new ValueCodec(view);
       this.#codecs.set(view, codec);
+    }
+    return codec;
+  }
+
+  #tileCodecOf(view: ViewVersion): TileCodec {
+    let codec = this.#tileCodecs.get(view);
+    if (!codec) {
+      codec = new TileCodec(view);
+      this.#tileCodecs.set(view, codec);
     }
     return codec;
   }
@@ -145,14 +159,17 @@ export class OnlineQuery {
     });
     const statements = [...mine].map(([view, list]) => {
       const keys = list.map((miss) => miss.key);
-      return { list, rows: this.#valuesAt(view, keys, now) };
+      return {
+        list,
+        rows: view.aggregation ? this.#finish(view, keys, now, writeBack) : this.#history(view, keys, now),
+      };
     });
     const started: string[] = [];
     for (const { list, rows } of statements) {
       for (const [position, miss] of list.entries()) {
         this.#flights.set(
           miss.storeKey,
-          rows.then((values) => (values ? (values[position] ?? null) : undefined)),
+          rows.then((values) => values?.[position]),
         );
         started.push(miss.storeKey);
       }
@@ -169,9 +186,9 @@ export class OnlineQuery {
       // Who joined the flight of a request that began later may have got a value of its own future.
       return await Promise.all(
         found.map(async (row, index) => {
-          if (!row || row.eventTime <= now) return row;
+          if (!row || holdsAt(row, now)) return row;
           const { view, key } = misses[index]!;
-          return (await this.#valuesAt(view, [key], now))?.[0];
+          return (await this.#history(view, [key], now))?.[0];
         }),
       );
     } finally {
@@ -179,13 +196,65 @@ export class OnlineQuery {
     }
   }
 
-  async #valuesAt(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(StoredRow | null)[] | null> {
+  async #history(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(StoredRow | null)[] | null> {
     try {
       return await this.#options.offline.valuesAt(view, keys, now);
     } catch (error) {
       this.#offlineFailed(error);
       return null;
     }
+  }
+
+  /**
+   * The rows that tiles make at `now`: tiles come from the online store, and where it has none from history, written back.
+   * Undefined where no store could answer.
+   */
+  async #finish(
+    view: ViewVersion,
+    keys: readonly EntityKey[],
+    now: number,
+    useOnline: boolean,
+  ): Promise<(StoredRow | null | undefined)[]> {
+    const { project, offline } = this.#options;
+    const codec = this.#tileCodecOf(view);
+    const places = keys.map((key) => tileKey(project, view, key));
+    const packed = useOnline ? await this.#readOnline(places) : null;
+    const sets = keys.map((_, index) => {
+      const bytes = packed?.[index];
+      const set = bytes ? codec.decode(bytes) : undefined;
+      if (set === null) this.counts.corrupted += 1;
+      return set ?? undefined;
+    }) as (TileSet | null | undefined)[];
+    const missing = keys.flatMap((_, index) => (sets[index] === undefined ? [index] : []));
+    if (missing.length > 0) {
+      try {
+        const wanted = missing.map((index) => keys[index]!);
+        const found = await offline.tilesAt(view, wanted, now);
+        for (const [position, index] of missing.entries()) sets[index] = found[position] ?? null;
+      } catch (error) {
+        this.#offlineFailed(error);
+      }
+      const entries = missing.flatMap((index) => {
+        const set = sets[index];
+        return set ? [{ key: places[index]!, value: codec.encode(set), expiresIn: view.ttl }] : [];
+      });
+      if (useOnline) await this.#writeOnline(entries);
+    }
+    const ahead = keys.flatMap((_, index) => ((sets[index]?.eventTime ?? 0) > now ? [index] : []));
+    const history =
+      ahead.length > 0
+        ? await this.#history(
+            view,
+            ahead.map((index) => keys[index]!),
+            now,
+          )
+        : null;
+    return sets.map((set, index) => {
+      if (!set) return set;
+      // The clock of who wrote the tiles is ahead of this one's.
+      if (set.eventTime > now) return history ? (history[ahead.indexOf(index)] ?? null) : undefined;
+      return finishRow(view, set, now);
+    });
   }
 
   async #writeBack(
@@ -198,9 +267,15 @@ export class OnlineQuery {
     for (const [position, miss] of misses.entries()) {
       const row = found[position];
       if (row === undefined || !owned.has(miss)) continue;
+      // An aggregate that history answered has no version to be kept by.
+      if (row && miss.view.aggregation && !row.holds) continue;
       const value = this.codecOf(miss.view).encode(row);
       entries.push({ key: miss.storeKey, value, expiresIn: row ? miss.view.ttl : this.#options.negativeTtl });
     }
+    await this.#writeOnline(entries);
+  }
+
+  async #writeOnline(entries: readonly OnlineEntry[]): Promise<void> {
     if (entries.length === 0) return;
     try {
       await this.#options.online.write(entries);

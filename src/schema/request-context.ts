@@ -4,7 +4,7 @@ import type { Ingestion } from '../materialization/ingestion.js';
 import type { Registry } from '../registry/registry.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import { FeatureLoader } from '../retrieval/feature-loader.js';
-import { rowAt } from '../retrieval/feature-row.js';
+import { holdsAt, rowAt } from '../retrieval/feature-row.js';
 import type { OnlineQuery } from '../retrieval/online-query.js';
 import type { UpdateFeed } from '../retrieval/update-feed.js';
 import type { OfflineStore } from '../store/offline-store.js';
@@ -41,6 +41,6 @@ export class RequestContext {
     const now = this.services.now();
     this.loader = new FeatureLoader(this.services.query, now);
     const unpacked = this.services.query.codecOf(view).decode(packed);
-    if (unpacked?.row && unpacked.row.eventTime <= now) this.loader.prime(view, key, rowAt(view, unpacked.row, now));
+    if (unpacked?.row && holdsAt(unpacked.row, now)) this.loader.prime(view, key, rowAt(view, unpacked.row, now));
   }
 }

@@ -38,6 +38,13 @@ export async function hasDueRows(
   return rows.length > 0;
 }
 
+/** An event that is due: its entity, and, of an aggregation view, its place in history. */
+export interface DueRow {
+  readonly key: EntityKey;
+  readonly eventTime: string;
+  readonly sequence: string | null;
+}
+
 /**
  * Takes up to `limit` notes of these views, the oldest first, passing over those that another process has in hand.
  * Notes of views that are not asked for stay: another process may know a view that this one has not heard of yet.
@@ -48,15 +55,23 @@ export async function takeDueRows(
   views: readonly ViewVersion[],
   now: number,
   limit: number,
-): Promise<{ taken: number; entities: { view: ViewVersion; keys: { key: EntityKey }[] }[] }> {
-  const { rows } = await client.query<{ view_table: string; key_parts: string[] }>(
+): Promise<{ taken: number; entities: { view: ViewVersion; rows: DueRow[] }[] }> {
+  const { rows } = await client.query<{
+    view_table: string;
+    key_parts: string[];
+    event_time: Date;
+    sequence: string | null;
+  }>(
     `DELETE FROM ${schema}.due_rows WHERE id = ANY(ARRAY(
        SELECT id FROM ${schema}.due_rows WHERE event_time <= $1 AND view_table = ANY($2::text[])
        ORDER BY event_time LIMIT $3 FOR UPDATE SKIP LOCKED
-     )) RETURNING view_table, key_parts`,
+     )) RETURNING view_table, key_parts, event_time, sequence`,
     [new Date(now).toISOString(), views.map((view) => view.table), limit],
   );
-  const entities = new Map(views.map((view) => [view.table, { view, keys: [] as { key: EntityKey }[] }]));
-  for (const row of rows) entities.get(row.view_table)?.keys.push({ key: entityKey(row.key_parts) });
-  return { taken: rows.length, entities: [...entities.values()].filter(({ keys }) => keys.length > 0) };
+  const entities = new Map(views.map((view) => [view.table, { view, rows: [] as DueRow[] }]));
+  for (const { view_table, key_parts, event_time, sequence } of rows) {
+    const row = { key: entityKey(key_parts), eventTime: event_time.toISOString(), sequence };
+    entities.get(view_table)?.rows.push(row);
+  }
+  return { taken: rows.length, entities: [...entities.values()].filter((one) => one.rows.length > 0) };
 }

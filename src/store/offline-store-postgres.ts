@@ -7,12 +7,14 @@
  * the other, each statement after it sees what was committed before, and the read of the newest rows comes after the insert.
  */
 import type pg from 'pg';
+import type { TileSet } from '../aggregation/tile-set.js';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
+import { RAW_TEXT } from './column-postgres.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { listDeadLetters, replayDeadLetters, writeDeadLetters } from './dead-letter-postgres.js';
-import { hasDueRows, takeDueRows, writeDueRows } from './due-row-postgres.js';
+import { type DueRow, hasDueRows, takeDueRows, writeDueRows } from './due-row-postgres.js';
 import {
   advanceOffset,
   checkSameTopic,
@@ -28,6 +30,7 @@ import type {
   DeadLetter,
   NewRow,
   OfflineStore,
+  PointInTimeOptions,
   StoredRow,
   TouchedEntity,
   ViewFill,
@@ -38,7 +41,6 @@ import {
   distinctKeys,
   keyArrays,
   parseRow,
-  RAW_TEXT,
   refuseTooWide,
   rowsJson,
   type ViewTable,
@@ -177,10 +179,17 @@ class PostgresOfflineStore implements OfflineStore {
     });
   }
 
-  async valuesAt(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<(StoredRow | null)[]> {
-    if (this.#preparedReads.size < PREPARED_READS) this.#preparedReads.add(view.table);
-    const name = this.#preparedReads.has(view.table) ? view.table : undefined;
-    return reachable(() => this.#valuesAt(this.#reads, view, keys, asOf, name));
+  async valuesAt(
+    view: ViewVersion,
+    keys: readonly EntityKey[],
+    asOf: number | readonly number[],
+    options: PointInTimeOptions = {},
+  ): Promise<(StoredRow | null)[]> {
+    return reachable(() => this.#valuesAt(this.#reads, view, keys, asOf, options, this.#statementName(view, options)));
+  }
+
+  async tilesAt(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(TileSet | null)[]> {
+    return reachable(() => this.#tilesAt(this.#reads, view, keys, now, this.#statementName(view, {})));
   }
 
   async takeDue(
@@ -193,8 +202,9 @@ class PostgresOfflineStore implements OfflineStore {
       const taken = await inTransaction(this.#pool, async (client) => {
         const due = await takeDueRows(client, this.#schema, views, now, DUE_BATCH);
         const touched: TouchedEntity[] = [];
-        for (const { view, keys } of due.entities) {
-          touched.push(...(await this.#newest(client, view, distinctKeys(keys), now)));
+        for (const { view, rows } of due.entities) {
+          await this.#mergeDue(client, view, rows);
+          touched.push(...(await this.#newest(client, view, distinctKeys(rows), now)));
         }
         // The notes are gone only if what they stand for was published: a failure rolls the deletion back.
         if (touched.length > 0) await publish(touched);
@@ -233,11 +243,34 @@ class PostgresOfflineStore implements OfflineStore {
     return table;
   }
 
+  /** The name of a prepared statement, for as many views as connections have room for. */
+  #statementName(view: ViewVersion, { before = false, known = false }: PointInTimeOptions): string | undefined {
+    if (before || known) return undefined;
+    if (this.#preparedReads.size < PREPARED_READS) this.#preparedReads.add(view.table);
+    return this.#preparedReads.has(view.table) ? view.table : undefined;
+  }
+
   async #insert(client: pg.PoolClient, view: ViewVersion, rows: readonly NewRow[], now: number): Promise<void> {
     if (rows.length === 0) return;
-    await client.query(this.#tableOf(view).insert, [rowsJson(view, rows)]);
+    const { insert, tiles } = this.#tableOf(view);
+    if (tiles) {
+      await client.query(insert, [rowsJson(view, rows), new Date(now).toISOString(), view.table]);
+      return;
+    }
+    await client.query(insert, [rowsJson(view, rows)]);
     const later = rows.filter((row) => row.eventTime > now);
     await writeDueRows(client, this.#schema, view, later);
+  }
+
+  async #mergeDue(client: pg.PoolClient, view: ViewVersion, rows: readonly DueRow[]): Promise<void> {
+    const { tiles } = this.#tableOf(view);
+    if (!tiles) return;
+    const keys = keyArrays(
+      view,
+      rows.map(({ key }) => key),
+    );
+    const places = [rows.map(({ eventTime }) => eventTime), rows.map(({ sequence }) => sequence)];
+    await client.query(tiles.mergeDue, [...keys, ...places]);
   }
 
   async #newest(
@@ -247,25 +280,56 @@ class PostgresOfflineStore implements OfflineStore {
     now: number,
   ): Promise<TouchedEntity[]> {
     if (keys.length === 0) return [];
+    if (view.aggregation) {
+      const sets = await this.#tilesAt(client, view, keys, now);
+      return keys.map((key, index) => ({ view, key, row: null, tiles: sets[index] ?? null }));
+    }
     const rows = await this.#valuesAt(client, view, keys, now);
-    return keys.map((key, index) => ({ view, key, row: rows[index] ?? null }));
+    return keys.map((key, index) => ({ view, key, row: rows[index] ?? null, tiles: null }));
+  }
+
+  async #tilesAt(
+    on: pg.Pool | pg.PoolClient,
+    view: ViewVersion,
+    keys: readonly EntityKey[],
+    now: number,
+    name?: string,
+  ): Promise<(TileSet | null)[]> {
+    const { tiles } = this.#tableOf(view);
+    if (!tiles) throw new FStoreError('INTERNAL', `view ${view.id} has no tiles`);
+    if (keys.length === 0) return [];
+    const { rows } = await on.query<(string | null)[]>({
+      text: tiles.tilesAt,
+      values: [...keyArrays(view, keys), ...tiles.liveFrom(now)],
+      rowMode: 'array',
+      types: RAW_TEXT,
+      ...(name === undefined ? {} : { name: `${name}_t` }),
+    });
+    return tiles.readTiles(rows, keys.length);
   }
 
   async #valuesAt(
     on: pg.Pool | pg.PoolClient,
     view: ViewVersion,
     keys: readonly EntityKey[],
-    asOf: number,
+    asOf: number | readonly number[],
+    options: PointInTimeOptions = {},
     name?: string,
   ): Promise<(StoredRow | null)[]> {
     if (keys.length === 0) return [];
+    const table = this.#tableOf(view);
+    const instants =
+      typeof asOf === 'number'
+        ? new Array<string>(keys.length).fill(new Date(asOf).toISOString())
+        : asOf.map((time) => new Date(time).toISOString());
     const { rows } = await on.query<(string | null)[]>({
-      text: this.#tableOf(view).valuesAt,
-      values: [...keyArrays(view, keys), new Date(asOf).toISOString()],
+      text: table.valuesAt(options),
+      values: [...keyArrays(view, keys), instants],
       rowMode: 'array',
       types: RAW_TEXT,
       ...(name === undefined ? {} : { name }),
     });
-    return rows.map((record) => parseRow(view, record));
+    const read = table.tiles?.readValues ?? ((record: (string | null)[]) => parseRow(view, record));
+    return rows.map(read);
   }
 }

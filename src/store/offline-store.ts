@@ -7,8 +7,11 @@
  * 3. Two commits for one (consumer, topic, partition) run one after the other, even from two processes.
  * 4. A view is filled from the event log once, and from then on written by every commit: no event is missing from it and
  *    none is in it twice, whatever other processes commit meanwhile.
- * 5. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t.
+ * 5. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t; of an aggregation view, the
+ *    merge of the events that its windows cover at t.
+ * 6. A tile holds each event of its stretch that is visible exactly once; a version of an entity's tiles is never given twice.
  */
+import type { TileSet } from '../aggregation/tile-set.js';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { FeatureValue } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
@@ -18,13 +21,18 @@ export interface StoredRow {
   readonly eventTime: number;
   readonly sequence: number;
   readonly values: readonly FeatureValue[];
+  /** Of an aggregation view only, whose `sequence` is the version of its tiles: the instants from and until which the values hold. */
+  readonly holds?: { readonly from: number; readonly until: number };
 }
 
 export interface NewRow {
   readonly offset: bigint;
   readonly key: EntityKey;
   readonly eventTime: number;
+  /** One for each column that the view's history keeps. */
   readonly values: readonly FeatureValue[];
+  /** When it first arrived; default: now. */
+  readonly arrivedAt?: number;
 }
 
 export interface LoggedEvent {
@@ -76,11 +84,23 @@ export interface CommitBatch {
   readonly now: number;
 }
 
-/** An entity whose value may have changed, with the newest row that is visible; `row` null: none is. */
+/**
+ * An entity whose value may have changed: with the newest row that is visible, or, of an aggregation view, with its tiles.
+ * Both null: nothing is visible.
+ */
 export interface TouchedEntity {
   readonly view: ViewVersion;
   readonly key: EntityKey;
   readonly row: StoredRow | null;
+  readonly tiles: TileSet | null;
+}
+
+/** How a point-in-time read looks at history. */
+export interface PointInTimeOptions {
+  /** Only what happened before the instant, not at it. */
+  readonly before?: boolean;
+  /** Only what had arrived by the instant: the value as it was known then. */
+  readonly known?: boolean;
 }
 
 export interface CommitResult {
@@ -99,8 +119,18 @@ export interface OfflineStore {
    * left alone. Commits of the source wait meanwhile. Returns how many events were read.
    */
   fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number>;
-  /** For each key, in order, the row that holds at `asOf` (milliseconds): one statement for all keys. */
-  valuesAt(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<(StoredRow | null)[]>;
+  /**
+   * The point-in-time read: for each key, in order, the values at `asOf` (milliseconds since 1970, one for all keys or one for each
+   * key), from history. One statement for all keys. TTLs are the reader's business.
+   */
+  valuesAt(
+    view: ViewVersion,
+    keys: readonly EntityKey[],
+    asOf: number | readonly number[],
+    options?: PointInTimeOptions,
+  ): Promise<(StoredRow | null)[]>;
+  /** For each key, in order, the tiles that windows at `now` or later may cover; null for an entity without a visible event. */
+  tilesAt(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(TileSet | null)[]>;
   /**
    * Hands entities with rows whose time has come by `now` to `publish`, and forgets them once it has resolved.
    * Returns how many there were.

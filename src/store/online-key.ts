@@ -8,3 +8,8 @@ import type { ViewVersion } from '../definition/view-version.js';
 export function onlineKey(project: string, view: ViewVersion, key: EntityKey): string {
   return `fs:{${project}|${view.entity}|${key.text}}:${view.id}`;
 }
+
+/** The key of an entity's tiles, in the slot of its values. */
+export function tileKey(project: string, view: ViewVersion, key: EntityKey): string {
+  return `${onlineKey(project, view, key)}:tiles`;
+}

@@ -34,11 +34,12 @@ function codecOf(list: readonly { type: ValueType }[], fingerprint = '0123456789
     name: `f${index}`,
     type,
     column: `f${index}`,
+    computation: null,
     graphqlName: `f${index}`,
     description: undefined,
     tags: {},
   }));
-  return new ValueCodec({ fingerprint, features });
+  return new ValueCodec({ fingerprint, features, aggregation: null });
 }
 
 describe(`a packed value (seed ${seed})`, () => {

@@ -34,6 +34,7 @@ function describe(view: ViewVersion): FeatureViewDefinition {
       name: feature.name,
       type: feature.type,
       column: feature.column,
+      computation: feature.computation,
       graphqlField: feature.graphqlName,
       description: feature.description ?? null,
     })),

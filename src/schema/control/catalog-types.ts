@@ -98,8 +98,11 @@ export class FeatureDefinition {
   @Field(() => String)
   type!: string;
 
-  @Field(() => String, { description: 'Column of the source.' })
-  column!: string;
+  @Field(() => String, { nullable: true, description: 'Column of the source; null if it is computed.' })
+  column!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'How it is computed, such as `sum(amount) over 7d`.' })
+  computation!: string | null;
 
   @Field(() => String, { description: 'Its field in this schema.' })
   graphqlField!: string;

@@ -1,7 +1,9 @@
 /** Views, rows and batches for the tests of offline stores; names never repeat within a run. */
+import type { FeatureView } from '../../../src/definition/definition.js';
 import { entityKey } from '../../../src/definition/entity-key.js';
+import { resolveViewMeaning } from '../../../src/definition/meaning.js';
 import type { FeatureValue, ValueType } from '../../../src/definition/value-type.js';
-import type { ViewVersion } from '../../../src/definition/view-version.js';
+import { resolveView, type ViewVersion } from '../../../src/definition/view-version.js';
 import type { CommitBatch, NewRow } from '../../../src/store/offline-store.js';
 import { exampleView } from '../../unit/fakes/example-view.js';
 
@@ -24,11 +26,33 @@ export function freshView(
       name,
       type,
       column: name,
+      computation: null,
       graphqlName: name,
       description: undefined,
       tags: {},
     })),
+    columns: features.map(([name, type]) => ({ name, type, column: name })),
   };
+}
+
+/** A view with tables of its own that has aggregations, as they are declared. */
+export function freshAggregationView(
+  columns: readonly [name: string, type: ValueType][],
+  aggregations: NonNullable<FeatureView['aggregations']>,
+  keys = exampleView.keys,
+): ViewVersion {
+  const schema = Object.fromEntries([...columns, ...keys.map(({ name, type }) => [name, type]), ['at', 'TIMESTAMP']]);
+  const { meaning, findings } = resolveViewMeaning(
+    { kind: 'featureView', name: 'v', entity: 'e', source: 's', aggregations },
+    new Map([['e', { joinKeys: keys }]]),
+    new Map([['s', { schema, timestamp: 'at', topic: 's' }]]),
+  );
+  if (!meaning) throw new Error(findings.map(({ message }) => message).join('; '));
+  count += 1;
+  const fingerprint = count.toString(16).padStart(16, '0');
+  const record = { kind: 'featureView' as const, name: 'v', version: 1, fingerprint, meaning, active: true };
+  const definition = { kind: 'featureView' as const, name: 'v', entity: 'e', source: 's', aggregations };
+  return { ...resolveView({ ...record, definition }, true), table: `view_v_${fingerprint}` };
 }
 
 /** A batch of one partition with an event for each offset of its rows. */

@@ -7,7 +7,7 @@ import { describeTable, keyArrays, refuseTooWide } from '../../../src/store/view
 import { eventually } from '../../harness/eventually.js';
 import { createFaultProxy } from '../../harness/fault-proxy.js';
 import { postgresStatementCount } from '../../harness/test-servers.js';
-import { batchOf, freshTopic, freshView, key, NOW, newRow } from './offline-samples.js';
+import { batchOf, freshAggregationView, freshTopic, freshView, key, NOW, newRow } from './offline-samples.js';
 import { openPostgresPlatform, PROJECT, query } from './postgres-platform.js';
 
 let platform: Awaited<ReturnType<typeof openPostgresPlatform>>;
@@ -32,13 +32,38 @@ describe('the statements of the offline store', () => {
     const schema = `"fstore_${PROJECT}"`;
     await query(database.url, `ANALYZE ${schema}."${view.table}"`);
     const keys = Array.from({ length: 100 }, (_, user) => place(user));
-    const plan = await query(database.url, `EXPLAIN ${describeTable(schema, view).valuesAt}`, [
+    const plan = await query(database.url, `EXPLAIN ${describeTable(schema, view).valuesAt({})}`, [
       ...keyArrays(view, keys),
-      new Date(4_000).toISOString(),
+      keys.map(() => new Date(4_000).toISOString()),
     ]);
     const text = plan.map((line) => Object.values(line)[0]).join('\n');
     expect(text).toMatch(/Index Cond: \(\(user_id = k\.k0\) AND \(card_id = k\.k1\) AND \(_event_time <= /);
     expect(text).not.toMatch(/Seq Scan|Sort/);
+  });
+
+  test('find tiles and the events at their edges by their indexes', async () => {
+    const { store, database } = platform;
+    const view = freshAggregationView(
+      [['amount', 'FLOAT64']],
+      [{ name: 'spend', function: 'sum', column: 'amount', windows: ['1h', '24h', '30d'] }],
+    );
+    await store.prepare([view]);
+    const rows = Array.from({ length: 20_000 }, (_, index) =>
+      newRow(index, `u${index % 200}`, NOW - index * 60_000, index),
+    );
+    await store.commit(batchOf(freshTopic(), [{ view, rows }]));
+    const schema = `"fstore_${PROJECT}"`;
+    for (const suffix of ['', '_tiles', '_heads'])
+      await query(database.url, `ANALYZE ${schema}."${view.table}${suffix}"`);
+    const keys = Array.from({ length: 100 }, (_, user) => key(`u${user}`));
+    const { tiles, valuesAt } = describeTable(schema, view);
+    const explain = async (statement: string, last: unknown[]): Promise<string> => {
+      const plan = await query(database.url, `EXPLAIN ${statement}`, [...keyArrays(view, keys), ...last]);
+      return plan.map((line) => Object.values(line)[0]).join('\n');
+    };
+    const instants = keys.map(() => new Date(NOW).toISOString());
+    expect(await explain(valuesAt({}), [instants])).not.toMatch(/Seq Scan/);
+    expect(await explain(tiles!.tilesAt, tiles!.liveFrom(NOW))).not.toMatch(/Seq Scan on .*_tiles/);
   });
 
   test('of a commit are as many for a thousand rows as for one', async () => {

@@ -69,8 +69,8 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
   follower.onChange(async (snapshot) => {
     await live.publish(snapshot);
   });
-  const writer = new Writer({ project: 'test', online, offline, bus });
   const time = (): number => clock.now;
+  const writer = new Writer({ project: 'test', online, offline, bus, now: time });
   const worker = new Worker({ follower, bus, offline, writer, limits, now: time });
   const updates = new UpdateFeed();
   await updates.start(bus, 'test');

@@ -1,14 +1,19 @@
 /** The offline store as one reads its port: arrays and linear search. The oracle of tests, and a store for units. */
+import { aggregationPlan, type Tile, type TileSet } from '../../../src/aggregation/tile-set.js';
 import type { EntityKey } from '../../../src/definition/entity-key.js';
+import type { ScalarValue } from '../../../src/definition/value-type.js';
 import type { ViewVersion } from '../../../src/definition/view-version.js';
+import { tileStart } from '../../../src/definition/window.js';
 import type {
   CommitBatch,
   CommitResult,
   DeadLetter,
   OfflineStore,
+  PointInTimeOptions,
   StoredRow,
   TouchedEntity,
 } from '../../../src/store/offline-store.js';
+import { naiveValues } from './naive-aggregation.js';
 
 interface KeptRow extends StoredRow {
   readonly view: string;
@@ -18,7 +23,7 @@ interface KeptRow extends StoredRow {
 export class NaiveOfflineStore implements OfflineStore {
   readonly rows: KeptRow[] = [];
   readonly letters: DeadLetter[] = [];
-  readonly calls = { valuesAt: 0, commit: 0 };
+  readonly calls = { valuesAt: 0, tilesAt: 0, commit: 0 };
   readonly prepared = new Set<string>();
   failing = false;
   #sequence = 0;
@@ -42,8 +47,7 @@ export class NaiveOfflineStore implements OfflineStore {
           this.rows.push({ view: view.table, key: row.key.text, eventTime, values, sequence: this.#sequence });
         }
       }
-      for (const { key } of rows)
-        touched.set(`${view.id} ${key.text}`, { view, key, row: this.newest(view, key, batch.now) });
+      for (const { key } of rows) touched.set(`${view.id} ${key.text}`, { ...this.#touched(view, key, batch.now) });
     }
     this.#offsets.set(place, batch.nextOffset > from ? batch.nextOffset : from);
     return { written: batch.events.filter((event) => event.offset >= from).length, touched: [...touched.values()] };
@@ -63,10 +67,67 @@ export class NaiveOfflineStore implements OfflineStore {
     return best;
   }
 
-  async valuesAt(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<(StoredRow | null)[]> {
+  async valuesAt(
+    view: ViewVersion,
+    keys: readonly EntityKey[],
+    asOf: number | readonly number[],
+    { before = false }: PointInTimeOptions = {},
+  ): Promise<(StoredRow | null)[]> {
     this.calls.valuesAt += 1;
     if (this.failing) throw new Error('the store is down');
-    return keys.map((key) => this.newest(view, key, asOf));
+    return keys.map((key, index) => {
+      const at = typeof asOf === 'number' ? asOf : asOf[index]!;
+      const newest = this.newest(view, key, before ? at - 1 : at);
+      if (!newest || !view.aggregation) return newest;
+      const events = this.#events(view, key).map(({ values, ...event }) => ({
+        ...event,
+        values: Object.fromEntries(
+          view.columns.map(({ name }, column) => [name, values[column] as ScalarValue | null]),
+        ),
+      }));
+      return { ...newest, sequence: 0, values: naiveValues(view.aggregation, events, at, before) };
+    });
+  }
+
+  async tilesAt(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(TileSet | null)[]> {
+    this.calls.tilesAt += 1;
+    if (this.failing) throw new Error('the store is down');
+    return keys.map((key) => this.#tiles(view, key, now));
+  }
+
+  #events(view: ViewVersion, key: EntityKey): KeptRow[] {
+    return this.rows.filter((row) => row.view === view.table && row.key === key.text);
+  }
+
+  #touched(view: ViewVersion, key: EntityKey, now: number): TouchedEntity {
+    if (view.aggregation) return { view, key, row: null, tiles: this.#tiles(view, key, now) };
+    return { view, key, row: this.newest(view, key, now), tiles: null };
+  }
+
+  #tiles(view: ViewVersion, key: EntityKey, now: number): TileSet | null {
+    const events = this.#events(view, key).filter(({ eventTime }) => eventTime <= now);
+    if (events.length === 0) return null;
+    const { aggregators, hops } = aggregationPlan(view.aggregation!);
+    const columns = view.aggregation!.aggregates.map(({ column }) =>
+      view.columns.findIndex(({ name }) => name === column),
+    );
+    const tiles = new Map<string, Tile>();
+    for (const event of events) {
+      for (const { hop } of hops) {
+        const start = tileStart(event.eventTime, hop);
+        const known = tiles.get(`${hop} ${start}`);
+        const states = aggregators.map((one, index) => {
+          const state = one.prepare((event.values[columns[index]!] as ScalarValue) ?? null, event);
+          return known ? one.merge(known.states[index]!, state) : state;
+        });
+        tiles.set(`${hop} ${start}`, { hop, start, states });
+      }
+    }
+    return {
+      version: events.length,
+      eventTime: Math.max(...events.map(({ eventTime }) => eventTime)),
+      tiles: [...tiles.values()].sort((a, b) => a.hop - b.hop || a.start - b.start),
+    };
   }
 
   async takeDue(): Promise<number> {

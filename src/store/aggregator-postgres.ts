@@ -1,0 +1,209 @@
+/**
+ * The algebra of aggregations in SQL: the twin of `aggregation/aggregator.ts`, held to it by the golden vectors.
+ *
+ * Each function keeps its state in columns. Of every function there is: the state of one row, the state of a group of rows, the merge
+ * of two states, and the fold of many states into what TypeScript finishes. Finishing is not done here: it is the same code online.
+ */
+import type { AggregateOptions, State } from '../aggregation/aggregator.js';
+import { SKETCH_SIZE, sketchOf } from '../aggregation/distinct-sketch.js';
+import type { ScalarType } from '../definition/value-type.js';
+import { COLUMN_TYPES, parseScalar } from './column-postgres.js';
+
+/** A row in SQL: the aggregated column, the event time in milliseconds as double, and the order of arrival. */
+export interface RowExpressions {
+  readonly value: string;
+  readonly time: string;
+  readonly sequence: string;
+}
+
+export interface SqlAggregator {
+  /** Types of the columns that hold a state. */
+  readonly columns: readonly string[];
+  /** The state of one row. */
+  row(row: RowExpressions): readonly string[];
+  /** The state of a group of rows: aggregate expressions. */
+  group(row: RowExpressions): readonly string[];
+  /** The state of two states. */
+  merge(a: readonly string[], b: readonly string[]): readonly string[];
+  /** Many states, as aggregate expressions; `filter` is a FILTER clause or nothing. */
+  fold(columns: readonly string[], filter: string): readonly string[];
+  /** A state from its columns as text. */
+  read(texts: readonly (string | null)[]): State;
+  /** A state from the text of `fold`. */
+  readFold(texts: readonly (string | null)[]): State;
+}
+
+const number = (text: string | null | undefined): number | null =>
+  text === null || text === undefined ? null : Number(text);
+const numbers = (text: string): number[] => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number));
+
+/** The SQL of an aggregate; `schema` (a quoted identifier) has the functions of migration 002. */
+export function sqlAggregator(schema: string, { function: name, type, n }: AggregateOptions): SqlAggregator {
+  const scalar = type as ScalarType;
+  switch (name) {
+    case 'count': {
+      const counted = ({ value }: RowExpressions): string =>
+        type === null ? '1::float8' : `(CASE WHEN ${value} IS NULL THEN 0 ELSE 1 END)::float8`;
+      return simple({
+        columns: ['double precision'],
+        row: (row) => [counted(row)],
+        fold: 'sum',
+        merge: (a, b) => [`${a[0]} + ${b[0]}`],
+        read: ([count]) => [number(count)],
+      });
+    }
+    case 'sum':
+      return simple({
+        columns: [sumColumn(scalar)],
+        row: ({ value }) => [cast(value, scalar)],
+        fold: 'sum',
+        merge: ([a], [b]) => [`coalesce(${a} + ${b}, ${a}, ${b})`],
+        read: ([sum]) => [readSum(scalar, sum)],
+      });
+    case 'avg':
+      return simple({
+        columns: [sumColumn(scalar), 'double precision'],
+        row: ({ value }) => [cast(value, scalar), `(CASE WHEN ${value} IS NOT NULL THEN 1 END)::float8`],
+        fold: 'sum',
+        merge: ([a, m], [b, n2]) => [`coalesce(${a} + ${b}, ${a}, ${b})`, `coalesce(${m} + ${n2}, ${m}, ${n2})`],
+        read: ([sum, count]) => [readSum(scalar, sum), number(count)],
+      });
+    case 'min':
+    case 'max': {
+      const pick = name === 'min' ? 'least' : 'greatest';
+      return simple({
+        columns: [COLUMN_TYPES[scalar]],
+        row: ({ value }) => [value],
+        fold: name,
+        merge: ([a], [b]) => [`${pick}(${a}, ${b})`],
+        read: ([text]) => [text === null || text === undefined ? null : parseScalar(scalar, text)],
+      });
+    }
+    case 'first':
+    case 'last':
+      return outermost(scalar, name);
+    case 'lastN':
+      return recent(schema, scalar, n ?? 1);
+    case 'variance':
+    case 'stddev':
+      return {
+        columns: ['double precision[]'],
+        row: ({ value }) => [`CASE WHEN ${value} IS NOT NULL THEN ARRAY[1, ${value}::float8, 0] END`],
+        group: ({ value }) => [
+          `${schema}.merge_moments(CASE WHEN ${value} IS NOT NULL THEN ARRAY[1, ${value}::float8, 0] END)`,
+        ],
+        merge: ([a], [b]) => [
+          `CASE WHEN ${a} IS NULL THEN ${b} WHEN ${b} IS NULL THEN ${a} ELSE float8_combine(${a}, ${b}) END`,
+        ],
+        fold: ([column], filter) => [`${schema}.merge_moments(${column})${filter}`],
+        read: readNumbers,
+        readFold: readNumbers,
+      };
+    case 'countDistinct':
+      return distinct(schema, scalar);
+  }
+}
+
+/** A function that SQL's own aggregate folds. */
+function simple(
+  rules: Pick<SqlAggregator, 'columns' | 'row' | 'merge' | 'read'> & { readonly fold: string },
+): SqlAggregator {
+  const { columns, row, merge, read, fold } = rules;
+  return {
+    columns,
+    row,
+    group: (one) => row(one).map((expression) => `${fold}(${expression})`),
+    merge,
+    fold: (names, filter) => names.map((column) => `${fold}(${column})${filter}`),
+    read,
+    readFold: read,
+  };
+}
+
+const sumColumn = (type: ScalarType): string => (type === 'FLOAT64' ? 'double precision' : 'numeric');
+const cast = (value: string, type: ScalarType): string => (type === 'FLOAT64' ? value : `${value}::numeric`);
+
+function readSum(type: ScalarType, text: string | null | undefined): number | string | null {
+  return type === 'FLOAT64' ? number(text) : (text ?? null);
+}
+
+function readNumbers([text]: readonly (string | null)[]): State {
+  return [text === null || text === undefined ? null : numbers(text)];
+}
+
+/** First and last: a value with its place in the order of (event time, arrival). */
+function outermost(type: ScalarType, name: 'first' | 'last'): SqlAggregator {
+  const [order, before] = name === 'first' ? ['ASC', '<='] : ['DESC', '>='];
+  const pick = (expression: string, [value, time, sequence]: readonly string[], filter: string): string =>
+    `(array_agg(${expression} ORDER BY ${time} ${order}, ${sequence} ${order}) FILTER (WHERE ${value} IS NOT NULL${filter}))[1]`;
+  const inner = (filter: string): string => filter.replace(/^ FILTER \(WHERE (.*)\)$/, ' AND $1');
+  const read: SqlAggregator['read'] = ([value, time, sequence]) =>
+    value === null || value === undefined
+      ? [null, null, null]
+      : [parseScalar(type, value), number(time), number(sequence)];
+  const row: SqlAggregator['row'] = ({ value, time, sequence }) => [
+    value,
+    `CASE WHEN ${value} IS NOT NULL THEN ${time} END`,
+    `CASE WHEN ${value} IS NOT NULL THEN ${sequence}::float8 END`,
+  ];
+  return {
+    columns: [COLUMN_TYPES[type], 'double precision', 'double precision'],
+    row,
+    group: (one) => {
+      const columns = [one.value, one.time, `${one.sequence}::float8`];
+      return columns.map((expression) => pick(expression, columns, ''));
+    },
+    merge: (a, b) =>
+      a.map(
+        (mine, index) =>
+          `CASE WHEN ${b[0]} IS NULL OR (${a[0]} IS NOT NULL AND (${a[1]}, ${a[2]}) ${before} (${b[1]}, ${b[2]})) THEN ${mine} ELSE ${b[index]} END`,
+      ),
+    fold: (columns, filter) => columns.map((expression) => pick(expression, columns, inner(filter))),
+    read,
+    readFold: read,
+  };
+}
+
+/** The last n values, as JSON: event time, arrival, and the value as text. */
+function recent(schema: string, type: ScalarType, n: number): SqlAggregator {
+  const text = (value: string): string =>
+    type === 'TIMESTAMP' ? `round(date_part('epoch', ${value}) * 1000)::bigint::text` : `${value}::text`;
+  const entry = ({ value, time, sequence }: RowExpressions): string =>
+    `jsonb_build_array(${time}::numeric, ${sequence}, ${text(value)})`;
+  const read: SqlAggregator['read'] = ([json]) => [json ? JSON.stringify(JSON.parse(json)) : null];
+  return {
+    columns: ['jsonb'],
+    row: (row) => [`CASE WHEN ${row.value} IS NOT NULL THEN jsonb_build_array(${entry(row)}) END`],
+    group: (row) => [
+      `jsonb_path_query_array(jsonb_agg(${entry(row)} ORDER BY ${row.time} DESC, ${row.sequence} DESC) FILTER (WHERE ${row.value} IS NOT NULL), '$[0 to ${n - 1}]')`,
+    ],
+    merge: ([a], [b]) => [`${schema}.merge_last(${a}, ${b}, ${n})`],
+    fold: ([column], filter) => [`jsonb_agg(${column})${filter || ` FILTER (WHERE ${column} IS NOT NULL)`}`],
+    read,
+    readFold: ([json]) => {
+      const states = json ? (JSON.parse(json) as ([number, number, string][] | null)[]) : [];
+      const all = states.flatMap((state) => state ?? []).sort((x, y) => y[0] - x[0] || y[1] - x[1]);
+      return [all.length > 0 ? JSON.stringify(all.slice(0, n)) : null];
+    },
+  };
+}
+
+/** Sketches: sorted arrays of the smallest hashes. */
+function distinct(schema: string, type: ScalarType): SqlAggregator {
+  const text = (value: string): string => {
+    if (type === 'FLOAT64') return `encode(float8send(${value}), 'hex')`;
+    return type === 'TIMESTAMP' ? `round(date_part('epoch', ${value}) * 1000)::bigint::text` : `${value}::text`;
+  };
+  const hash = (value: string): string => `('x' || left(md5(${text(value)}), 13))::bit(52)::bigint::float8`;
+  return {
+    columns: ['double precision[]'],
+    row: ({ value }) => [`CASE WHEN ${value} IS NOT NULL THEN ARRAY[${hash(value)}] END`],
+    group: ({ value }) => [
+      `(array_agg(DISTINCT ${hash(value)} ORDER BY ${hash(value)}) FILTER (WHERE ${value} IS NOT NULL))[1:${SKETCH_SIZE}]`,
+    ],
+    merge: ([a], [b]) => [`${schema}.merge_sketches(${a}, ${b}, ${SKETCH_SIZE})`],
+    fold: ([column], filter) => [`string_agg(array_to_string(${column}, ','), ',')${filter}`],
+    read: readNumbers,
+    readFold: ([hashes]) => [hashes ? sketchOf(hashes.split(',').map(Number)) : null],
+  };
+}
