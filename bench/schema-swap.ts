@@ -19,6 +19,7 @@ import { parseDefinitions, planDefinitions } from '../src/definition/plan.js';
 import { createSnapshot } from '../src/registry/snapshot.js';
 import { buildControlSchema, reservedNames } from '../src/schema/control/control-schema.js';
 import { LiveSchema } from '../src/schema/live-schema.js';
+import { computation } from '../src/transformation/computation.js';
 
 /** What a run measured; times in milliseconds, heap in megabytes. */
 export interface SwapReport {
@@ -74,6 +75,7 @@ export async function measureSwaps(views: number, features: number, swaps: numbe
     prune: false,
     retire: [],
     reserved,
+    computation,
   });
   let snapshot = createSnapshot({ project: 'bench', revision: 1, records: planned.records });
   const live = new LiveSchema(control, snapshot);

@@ -9,6 +9,7 @@ import { ERRORS } from '../src/errors.js';
 import { createSnapshot } from '../src/registry/snapshot.js';
 import { buildControlSchema, reservedNames } from '../src/schema/control/control-schema.js';
 import { buildFeatureSchema } from '../src/schema/feature/feature-schema.js';
+import { computation } from '../src/transformation/computation.js';
 
 const root = new URL('../', import.meta.url);
 const EXAMPLES = ['fraud-detection'];
@@ -68,6 +69,7 @@ export async function emittedFiles(): Promise<Map<string, string>> {
       prune: false,
       retire: [],
       reserved: reservedNames(control),
+      computation,
     });
     const snapshot = createSnapshot({ project: 'example', revision: 1, records });
     // Side by side: what was declared, and what is served for it.

@@ -138,6 +138,21 @@ export const ERRORS = {
     cause: 'No dead letter has this id, or it was replayed already.',
     cure: 'List the dead letters with the query `deadLetters`.',
   },
+  JOB_UNKNOWN: {
+    status: 404,
+    cause: 'No job has this id.',
+    cure: 'List the jobs, or submit the work again.',
+  },
+  JOB_LEASE_LOST: {
+    status: 409,
+    cause: 'The job has ended, or its lease ran out and another process has taken it over.',
+    cure: 'Nothing to do: whoever holds the job now goes on from its last checkpoint.',
+  },
+  JOB_LOST: {
+    status: 500,
+    cause: 'Every process that ran the job died or stopped answering before it ended.',
+    cure: 'Look in the logs for why (often: not enough memory), ask for less at once, and submit the job again.',
+  },
   SUBSCRIPTION_SCHEMA_RELOAD: {
     status: 410,
     cause: 'A field that this subscription selects was removed or changed.',

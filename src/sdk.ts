@@ -9,13 +9,17 @@ export type {
   Entity,
   FeatureService,
   FeatureView,
+  OnDemandFeatureView,
   Source,
+  Transformer,
 } from './definition/definition.js';
 export {
   defineEntity,
   defineFeatureService,
   defineFeatureView,
+  defineOnDemandFeatureView,
   defineSource,
+  defineTransformer,
 } from './definition/definition-builder.js';
 export type { KeyType, ValueType } from './definition/value-type.js';
 export { type ErrorCode, FStoreError } from './errors.js';

@@ -3,7 +3,14 @@
  *
  * In a project of your own, import from 'fstore'.
  */
-import { defineEntity, defineFeatureService, defineFeatureView, defineSource } from '../../src/sdk.js';
+import {
+  defineEntity,
+  defineFeatureService,
+  defineFeatureView,
+  defineOnDemandFeatureView,
+  defineSource,
+  defineTransformer,
+} from '../../src/sdk.js';
 
 export const user = defineEntity({
   name: 'user',
@@ -138,9 +145,55 @@ export const cardActivity = defineFeatureView({
   owner: 'risk-team',
 });
 
+export const paymentContext = defineOnDemandFeatureView({
+  name: 'payment_context',
+  description: 'How the payment at hand compares with what its user and card usually do.',
+  request: { amount: 'FLOAT64', country: 'STRING' },
+  features: [
+    {
+      name: 'amount_to_average',
+      type: 'FLOAT64',
+      expression: 'request.amount / user_spending.average_amount_7d',
+      description: "Amount against the average of the user's last seven days.",
+    },
+    {
+      name: 'amount_to_smallest',
+      type: 'FLOAT64',
+      expression: 'request.amount / card_activity.smallest_10m',
+      description: 'A large amount after small ones is how a stolen card is emptied.',
+    },
+    { name: 'is_new_country', type: 'BOOL', expression: 'request.country != user_last_transaction.country' },
+  ],
+  owner: 'risk-team',
+});
+
+export const scaledSpend = defineTransformer({
+  name: 'scaled_spend',
+  description: 'Spending of a day, in standard deviations from the mean.',
+  feature: 'user_spending:spend_24h',
+  transform: { type: 'standard' },
+  owner: 'risk-team',
+});
+
+export const channelCode = defineTransformer({
+  name: 'channel_code',
+  feature: 'user_last_transaction:channel',
+  transform: { type: 'oneHot' },
+  owner: 'risk-team',
+});
+
 export const fraudDetection = defineFeatureService({
   name: 'fraud_detection',
   description: 'What the fraud model reads before it lets a transaction pass.',
-  features: [userLastTransaction, merchantLastTransaction, cardLastTransaction, userSpending, cardActivity],
+  features: [
+    userLastTransaction,
+    merchantLastTransaction,
+    cardLastTransaction,
+    userSpending,
+    cardActivity,
+    paymentContext,
+    scaledSpend,
+    channelCode,
+  ],
   owner: 'risk-team',
 });

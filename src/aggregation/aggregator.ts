@@ -11,9 +11,9 @@
  * 4. Order of `first`, `last` and `lastN` is (event time, order of arrival): of two at one time, the later arrival is later.
  */
 import { type AggregateFunction, resultTypeOf } from '../definition/aggregate-function.js';
+import { compareValues } from '../definition/value-order.js';
 import type { FeatureValue, ScalarType, ScalarValue, ValueType } from '../definition/value-type.js';
 import { countSketch, hashValue, mergeSketches } from './distinct-sketch.js';
-import { compareValues } from './value-order.js';
 
 /** The parts of a state, by position. */
 export type State = readonly FeatureValue[];

@@ -9,6 +9,8 @@ const KINDS: Readonly<Record<string, string>> = {
   entity: 'entity',
   source: 'source',
   featureView: 'view',
+  onDemandFeatureView: 'on demand',
+  transformer: 'transformer',
   featureService: 'service',
 };
 

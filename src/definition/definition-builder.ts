@@ -1,5 +1,5 @@
 /** Definitions in TypeScript: each function returns its argument as a definition, with names checked by the compiler. */
-import type { Entity, FeatureService, FeatureView, Source } from './definition.js';
+import type { Entity, FeatureService, FeatureView, OnDemandFeatureView, Source, Transformer } from './definition.js';
 
 type Declared<T extends { kind: string }> = Omit<T, 'kind'>;
 
@@ -41,10 +41,25 @@ export function defineFeatureView<const E extends Declared<Entity>, const S exte
   };
 }
 
+/** Declares features that are computed when they are asked for. */
+export function defineOnDemandFeatureView(view: Omit<OnDemandFeatureView, 'kind'>): OnDemandFeatureView {
+  return { kind: 'onDemandFeatureView', ...view };
+}
+
+/** Declares a transformer of one feature; its parameters are found by fitting it on a training set. */
+export function defineTransformer(transformer: Omit<Transformer, 'kind' | 'parameters' | 'fittedOn'>): Transformer {
+  return { kind: 'transformer', ...transformer };
+}
+
 /** Declares a feature service over declared views (all features of a view) or references such as `view:feature`. */
 export function defineFeatureService(
   service: Omit<FeatureService, 'kind' | 'features'> & {
-    readonly features: readonly (FeatureView | FeatureService['features'][number])[];
+    readonly features: readonly (
+      | FeatureView
+      | OnDemandFeatureView
+      | Transformer
+      | FeatureService['features'][number]
+    )[];
   },
 ): FeatureService {
   return {

@@ -8,6 +8,7 @@
  */
 import type { AggregateFunction } from './aggregate-function.js';
 import type { Definition, DefinitionKind } from './definition.js';
+import type { FittedParameters, TransformerOptions } from './transformer-options.js';
 import type { KeyType, ValueType } from './value-type.js';
 
 export interface EntityMeaning {
@@ -45,17 +46,64 @@ export interface AggregationMeaning {
   readonly features: readonly { readonly aggregate: number; readonly length: number; readonly hop: number }[];
 }
 
-/** A service pins the view versions that were current when it was applied. */
-export interface ServiceMeaning {
-  readonly features: readonly {
-    readonly view: string;
-    readonly version: number;
-    readonly feature: string;
-    readonly field: string;
-  }[];
+/** A feature of a view's version. */
+export interface FeaturePin {
+  readonly view: string;
+  readonly version: number;
+  readonly feature: string;
 }
 
-export type Meaning = EntityMeaning | SourceMeaning | ViewMeaning | ServiceMeaning;
+/** A value that comes with a request. */
+export interface RequestColumn {
+  readonly name: string;
+  readonly type: ValueType;
+}
+
+/** A feature that an expression computes from others and from request data. */
+export interface ComputedFeature {
+  readonly name: string;
+  readonly type: ValueType;
+  readonly expression: string;
+  /** What it reads; `pin` is null for request data. */
+  readonly inputs: readonly { readonly name: string; readonly type: ValueType; readonly pin: FeaturePin | null }[];
+}
+
+export interface OnDemandMeaning {
+  readonly request: readonly RequestColumn[];
+  readonly features: readonly ComputedFeature[];
+}
+
+export interface TransformerMeaning {
+  readonly source: FeaturePin | ComputedFeature;
+  /** Type of what it is applied to. */
+  readonly input: ValueType;
+  readonly type: ValueType;
+  readonly options: TransformerOptions;
+  /** Null until it was fitted. */
+  readonly parameters: FittedParameters | null;
+}
+
+/** A feature of a service: one of a view, one that is computed, or one that is transformed. Origins are `name@version`. */
+export type ServiceFeature = { readonly field: string } & (
+  | FeaturePin
+  | { readonly onDemand: string; readonly computed: ComputedFeature }
+  | { readonly transformer: string; readonly transformed: TransformerMeaning }
+);
+
+/** A service pins the versions of all that it reads that were current when it was applied. */
+export interface ServiceMeaning {
+  readonly features: readonly ServiceFeature[];
+  /** What a request has to bring along; absent if nothing. */
+  readonly request?: readonly RequestColumn[];
+}
+
+export type Meaning =
+  | EntityMeaning
+  | SourceMeaning
+  | ViewMeaning
+  | OnDemandMeaning
+  | TransformerMeaning
+  | ServiceMeaning;
 
 export interface DefinitionRecord<D extends Definition = Definition, M extends Meaning = Meaning> {
   readonly kind: DefinitionKind;

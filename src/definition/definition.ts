@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
 import { durationSchema } from './duration.js';
+import { fittedParametersSchema, transformerOptionsSchema } from './transformer-options.js';
 import { keyTypeSchema, valueTypeSchema } from './value-type.js';
 
 const NAME = /^[a-z](?:_?[a-z0-9])*$/;
@@ -137,6 +138,51 @@ export const featureViewSchema = z
   })
   .describe('Features of one entity, computed from one source.');
 
+export const onDemandFeatureViewSchema = z
+  .strictObject({
+    kind: z.literal('onDemandFeatureView'),
+    name,
+    request: z
+      .record(name, valueTypeSchema)
+      .optional()
+      .describe('Values that come with a request, and their types; expressions read them as `request.name`.'),
+    features: z
+      .array(
+        z.strictObject({
+          name,
+          type: valueTypeSchema,
+          expression: z
+            .string()
+            .min(1)
+            .max(4000)
+            .describe('CEL over `view.feature` and `request.name`, such as `request.amount / user_spending.spend_7d`.'),
+          description: documented.description,
+          tags: documented.tags,
+        }),
+      )
+      .min(1)
+      .max(500),
+    ...documented,
+  })
+  .describe('Features that are computed when they are asked for, the same way online and in training sets.');
+
+export const transformerSchema = z
+  .strictObject({
+    kind: z.literal('transformer'),
+    name,
+    feature: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]*(?:@[1-9]\d{0,5})?:[a-z][a-z0-9_]*$/, 'expected view:feature')
+      .describe('The feature that it is applied to, as `view:feature`.'),
+    transform: transformerOptionsSchema,
+    parameters: fittedParametersSchema
+      .optional()
+      .describe('What fitting has found; written by FStore, and kept when the transformer is applied without.'),
+    fittedOn: z.string().max(100).optional().describe('The training set that it was fitted on.'),
+    ...documented,
+  })
+  .describe('Makes a feature ready for a model; fitted on the train split of a training set.');
+
 const featureReference = z
   .string()
   .regex(/^[a-z][a-z0-9_]*(?:@[1-9]\d{0,5})?(?::[a-z][a-z0-9_]*)?$/, 'expected view, view:feature or view@2:feature');
@@ -157,7 +203,9 @@ export const featureServiceSchema = z
       )
       .min(1)
       .max(2000)
-      .describe('Features that one model reads: `view`, `view:feature` or `view@2:feature`.'),
+      .describe(
+        'Features that one model reads: `view`, `view:feature`, `view@2:feature`, or the name of a transformer.',
+      ),
     graphql: z.strictObject({ type: graphqlType.optional(), field: graphqlField.optional() }).optional(),
     ...documented,
   })
@@ -167,12 +215,16 @@ export const definitionSchema = z.discriminatedUnion('kind', [
   entitySchema,
   sourceSchema,
   featureViewSchema,
+  onDemandFeatureViewSchema,
+  transformerSchema,
   featureServiceSchema,
 ]);
 
 export type Entity = z.infer<typeof entitySchema>;
 export type Source = z.infer<typeof sourceSchema>;
 export type FeatureView = z.infer<typeof featureViewSchema>;
+export type OnDemandFeatureView = z.infer<typeof onDemandFeatureViewSchema>;
+export type Transformer = z.infer<typeof transformerSchema>;
 export type FeatureService = z.infer<typeof featureServiceSchema>;
 export type Definition = z.infer<typeof definitionSchema>;
 export type DefinitionKind = Definition['kind'];

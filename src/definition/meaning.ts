@@ -5,15 +5,8 @@
  */
 import type { Issue } from '../errors.js';
 import { inputTypesOf, resultTypeOf } from './aggregate-function.js';
-import type { Entity, FeatureService, FeatureView, Source } from './definition.js';
-import type {
-  AggregationMeaning,
-  EntityMeaning,
-  ServiceMeaning,
-  SourceMeaning,
-  ViewMeaning,
-} from './definition-record.js';
-import { camelCase } from './graphql-name.js';
+import type { Entity, FeatureView, Source } from './definition.js';
+import type { AggregationMeaning, EntityMeaning, SourceMeaning, ViewMeaning } from './definition-record.js';
 import { readWindow } from './window.js';
 
 /** A finding about the definition that is being resolved; the caller adds which one that is. */
@@ -166,53 +159,4 @@ function resolveAggregations(
     }
   }
   return { features, aggregation: { aggregates, features: windows } };
-}
-
-/** Versions of views that a service may pin. */
-export interface PinnableView {
-  readonly name: string;
-  readonly version: number;
-  readonly current: boolean;
-  readonly meaning: ViewMeaning;
-  /** GraphQL name of each feature, by feature name. */
-  readonly fields: ReadonlyMap<string, string>;
-}
-
-/** The meaning of a service: every reference pinned to a version, every feature with its field in the answer. */
-export function resolveServiceMeaning(
-  service: FeatureService,
-  views: readonly PinnableView[],
-): Resolved<ServiceMeaning> {
-  const findings: Finding[] = [];
-  const chosen: { view: PinnableView; feature: string; as: string | undefined; index: number }[] = [];
-  for (const [index, item] of service.features.entries()) {
-    const { feature: reference, as } = typeof item === 'string' ? { feature: item, as: undefined } : item;
-    const [viewPart = '', feature] = reference.split(':');
-    const [name = '', version] = viewPart.split('@');
-    const view = views.find((one) => one.name === name && (version ? one.version === Number(version) : one.current));
-    const path = ['features', index];
-    const unknown = (message: string) => findings.push({ code: 'REFERENCE_UNKNOWN', message, path });
-    if (!view) unknown(`service ${service.name} names the view ${viewPart}, which is not declared or not active`);
-    else if (feature && !view.fields.has(feature)) unknown(`view ${viewPart} has no feature ${feature}`);
-    else if (as && !feature) {
-      const message = `\`as\` renames one feature, but ${reference} names a whole view`;
-      findings.push({ code: 'DEFINITION_INVALID', message, path });
-    } else for (const one of feature ? [feature] : view.fields.keys()) chosen.push({ view, feature: one, as, index });
-  }
-  const plain = (item: (typeof chosen)[number]) =>
-    item.as ?? item.view.fields.get(item.feature) ?? camelCase(item.feature);
-  const counts = new Map<string, number>();
-  for (const item of chosen) counts.set(plain(item), (counts.get(plain(item)) ?? 0) + 1);
-  const fields = new Map<string, number>();
-  const features = chosen.map((item) => {
-    const unique = item.as || counts.get(plain(item)) === 1;
-    const field = unique ? plain(item) : camelCase(`${item.view.name}_${item.feature}`);
-    if (fields.has(field)) {
-      const message = `service ${service.name} has two features under the field ${field}; rename one with \`as\``;
-      findings.push({ code: 'NAME_COLLISION', message, path: ['features', item.index] });
-    }
-    fields.set(field, item.index);
-    return { view: item.view.name, version: item.view.version, feature: item.feature, field };
-  });
-  return { meaning: findings.length ? null : { features }, findings };
 }

@@ -8,18 +8,36 @@
  */
 import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
 import { canonicalJson, fingerprint } from './canonical-json.js';
-import { type Definition, type DefinitionKind, definitionSchema, type FeatureView } from './definition.js';
-import type { DefinitionRecord, EntityMeaning, Meaning, SourceMeaning, ViewMeaning } from './definition-record.js';
-import { camelCase } from './graphql-name.js';
+import type { ComputationRules } from './computation.js';
 import {
-  type PinnableView,
-  type Resolved,
-  resolveEntityMeaning,
-  resolveServiceMeaning,
-  resolveSourceMeaning,
-  resolveViewMeaning,
-} from './meaning.js';
+  type Definition,
+  type DefinitionKind,
+  definitionSchema,
+  type FeatureView,
+  type Transformer,
+} from './definition.js';
+import type {
+  DefinitionRecord,
+  EntityMeaning,
+  FeaturePin,
+  Meaning,
+  OnDemandMeaning,
+  ServiceMeaning,
+  SourceMeaning,
+  TransformerMeaning,
+  ViewMeaning,
+} from './definition-record.js';
+import { camelCase } from './graphql-name.js';
+import { type Resolved, resolveEntityMeaning, resolveSourceMeaning, resolveViewMeaning } from './meaning.js';
 import { findCollisions, type ReservedNames } from './schema-names.js';
+import {
+  type Pinnable,
+  type PinnableView,
+  pinsOf,
+  resolveOnDemandMeaning,
+  resolveServiceMeaning,
+  resolveTransformerMeaning,
+} from './service-meaning.js';
 import { declaredFeatures } from './view-version.js';
 
 export type ChangeAction = 'CREATE' | 'NEW_VERSION' | 'UPDATE' | 'RETIRE';
@@ -46,9 +64,12 @@ export interface PlanOptions {
   /** Versions to retire, as `view@2`. */
   readonly retire: readonly string[];
   readonly reserved: ReservedNames;
+  readonly computation: ComputationRules;
 }
 
-const ORDER: readonly DefinitionKind[] = ['entity', 'source', 'featureView', 'featureService'];
+/** What others are resolved from comes before them. */
+const DATA_KINDS: readonly DefinitionKind[] = ['entity', 'source', 'featureView'];
+const SERVING_KINDS: readonly DefinitionKind[] = ['onDemandFeatureView', 'transformer', 'featureService'];
 const idOf = (item: { kind: DefinitionKind; name: string }): string => `${item.kind}/${item.name}`;
 
 /** Checks the form of definitions; throws all findings together (DEFINITION_INVALID, NAME_COLLISION). */
@@ -154,8 +175,7 @@ export function planDefinitions(
       now[1] === heads.get(`source/${source}`)?.meaning
     );
   };
-  for (const kind of ORDER) {
-    if (kind === 'featureService') continue;
+  for (const kind of DATA_KINDS) {
     for (const definition of wanted.values()) {
       if (definition.kind !== kind) continue;
       const head = heads.get(idOf(definition));
@@ -170,19 +190,33 @@ export function planDefinitions(
   retireViewsOfOtherKeys(records, heads, entities, retire);
 
   const views = pinnableViews(records, settled, retired);
-  for (const definition of wanted.values()) {
-    if (definition.kind !== 'featureService') continue;
-    const id = idOf(definition);
-    // A service that is not among the definitions keeps the versions that it pinned when it was applied.
-    const head = heads.get(id);
-    if (!given.has(id) && head) {
-      for (const message of brokenPins(head, views)) {
-        issues.push({ code: 'REFERENCE_UNKNOWN', message, path: ['features'], field: 'features' });
+  const { computation } = options;
+  const onDemand: Pinnable<OnDemandMeaning>[] = [];
+  const transformers: Pinnable<TransformerMeaning>[] = [];
+  for (const kind of SERVING_KINDS) {
+    for (const definition of wanted.values()) {
+      if (definition.kind !== kind) continue;
+      const id = idOf(definition);
+      // What is not among the definitions keeps the versions that it pinned when it was applied.
+      const head = heads.get(id);
+      let record: DefinitionRecord | null = head && !given.has(id) ? head : null;
+      if (record) {
+        for (const message of brokenPins(record, views)) {
+          issues.push({ code: 'REFERENCE_UNKNOWN', message, path: ['features'], field: 'features' });
+        }
+      } else if (definition.kind === 'onDemandFeatureView') {
+        record = settle(definition, resolveOnDemandMeaning(definition, views, computation));
+      } else if (definition.kind === 'transformer') {
+        const kept = keepParameters(definition, head);
+        record = settle(kept, resolveTransformerMeaning(kept, { views, onDemand }, computation));
+      } else if (definition.kind === 'featureService') {
+        record = settle(definition, resolveServiceMeaning(definition, { views, onDemand, transformers }));
       }
-      settled.set(id, head);
-      continue;
+      if (!record) continue;
+      settled.set(id, record);
+      if (kind === 'onDemandFeatureView') onDemand.push(record as DefinitionRecord<Definition, OnDemandMeaning>);
+      if (kind === 'transformer') transformers.push(record as DefinitionRecord<Definition, TransformerMeaning>);
     }
-    settle(definition, resolveServiceMeaning(definition, views));
   }
   for (const record of retired) {
     changes.push({ action: 'RETIRE', kind: record.kind, name: record.name, version: record.version });
@@ -221,9 +255,19 @@ function resolveOne(
       return resolveSourceMeaning(definition);
     case 'featureView':
       return resolveViewMeaning(definition, entities, sources);
-    case 'featureService':
-      throw new FStoreError('INTERNAL', 'services are resolved after views');
+    default:
+      throw new FStoreError('INTERNAL', `${definition.kind} is resolved after views`);
   }
+}
+
+/** Who writes a transformer down does not know its parameters: what was fitted for the same transformer stays. */
+function keepParameters(definition: Transformer, head: DefinitionRecord | undefined): Transformer {
+  const known = head?.definition as Transformer | undefined;
+  if (definition.parameters || !known?.parameters) return definition;
+  const same =
+    canonicalJson([known.feature, known.transform]) === canonicalJson([definition.feature, definition.transform]);
+  const { parameters, fittedOn } = known;
+  return same ? { ...definition, parameters, ...(fittedOn === undefined ? {} : { fittedOn }) } : definition;
 }
 
 /** Older versions of a view cannot be asked for once the entity has other join keys. */
@@ -270,11 +314,19 @@ function fieldsOf(view: FeatureView): Map<string, string> {
   return new Map(declared.map(([feature, { graphql }]) => [feature, graphql ?? camelCase(feature)]));
 }
 
-function brokenPins(service: DefinitionRecord, views: readonly PinnableView[]): string[] {
-  const pins = (service.meaning as { features: readonly { view: string; version: number }[] }).features;
+function brokenPins({ kind, name, meaning }: DefinitionRecord, views: readonly PinnableView[]): string[] {
   const known = new Set(views.map((view) => `${view.name}@${view.version}`));
-  const broken = new Set(pins.map((pin) => `${pin.view}@${pin.version}`).filter((pin) => !known.has(pin)));
+  const pins = pinnedViews(kind, meaning).map((pin) => `${pin.view}@${pin.version}`);
+  const broken = new Set(pins.filter((pin) => !known.has(pin)));
+  const label = { onDemandFeatureView: 'on-demand view', transformer: 'transformer' }[kind as string] ?? 'service';
   return [...broken].map(
-    (pin) => `service ${service.name} reads ${pin}, which would no longer be active; apply the service too`,
+    (pin) => `${label} ${name} reads ${pin}, which would no longer be active; apply the ${label} too`,
   );
+}
+
+function pinnedViews(kind: DefinitionKind, meaning: Meaning): readonly FeaturePin[] {
+  if (kind === 'featureService') return (meaning as ServiceMeaning).features.flatMap(pinsOf);
+  const computed =
+    kind === 'transformer' ? [(meaning as TransformerMeaning).source] : (meaning as OnDemandMeaning).features;
+  return computed.flatMap((one) => ('view' in one ? [one] : one.inputs.flatMap(({ pin }) => (pin ? [pin] : []))));
 }

@@ -9,6 +9,7 @@ import type { DefinitionKind, Entity, FeatureService } from './definition.js';
 import type { DefinitionRecord, EntityMeaning, ServiceMeaning } from './definition-record.js';
 import { resolveEntity } from './entity-type.js';
 import { camelCase } from './graphql-name.js';
+import { pinsOf } from './service-meaning.js';
 import { resolveService } from './service-type.js';
 import { resolveView } from './view-version.js';
 
@@ -32,6 +33,16 @@ export function updatedField(typeName: string): string {
 /** The type that carries the keys of one vector of a service. */
 export function serviceKeysType(typeName: string): string {
   return `${typeName}Keys`;
+}
+
+/** The input type that carries the request data of a service. */
+export function serviceRequestType(typeName: string): string {
+  return `${typeName}Request`;
+}
+
+/** The type of many vectors of a service, by columns. */
+export function serviceColumnsType(typeName: string): string {
+  return `${typeName}Columns`;
 }
 
 /** The input type that carries a composite key of an entity. */
@@ -118,11 +129,18 @@ export function findCollisions(
     claim(types, 'type', serviceKeysType(service.typeName), owner, ['graphql', 'type']);
     claim(queries, 'query field', service.queryField, owner, ['graphql', 'field']);
     claim(queries, 'query field', `${service.queryField}List`, owner, ['graphql', 'field']);
+    claim(types, 'type', serviceColumnsType(service.typeName), owner, ['graphql', 'type']);
+    claim(queries, 'query field', `${service.queryField}Columns`, owner, ['graphql', 'field']);
+    if (service.request.length > 0) {
+      claim(types, 'type', serviceRequestType(service.typeName), owner, ['graphql', 'type']);
+    }
     claim(subscriptions, 'subscription field', updatedField(service.typeName), owner, ['name']);
-    const fields = scope(`service ${service.name}`, [
-      ...SERVICE_FIELDS,
-      ...serviceArguments(service.features, records),
-    ]);
+    const keys = serviceArguments(service.features, records);
+    if (service.request.length > 0 && keys.has('request')) {
+      const message = `service ${service.name} has a join key named request, which is the argument of its request data`;
+      issues.push({ code: 'NAME_COLLISION', message, path: ['name'], owner });
+    }
+    const fields = scope(`service ${service.name}`, [...SERVICE_FIELDS, ...keys]);
     for (const feature of service.features) {
       claim(fields, `field of ${service.typeName}`, feature.field, owner, ['features']);
     }
@@ -131,7 +149,7 @@ export function findCollisions(
 }
 
 function serviceArguments(features: ServiceMeaning['features'], records: readonly DefinitionRecord[]): Set<string> {
-  const views = new Set(features.map((feature) => `${feature.view}@${feature.version}`));
+  const views = new Set(features.flatMap(pinsOf).map((pin) => `${pin.view}@${pin.version}`));
   const names = new Set<string>();
   for (const record of records) {
     if (record.kind !== 'featureView' || !views.has(`${record.name}@${record.version}`)) continue;

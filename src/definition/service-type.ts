@@ -1,5 +1,5 @@
 import type { FeatureService } from './definition.js';
-import type { DefinitionRecord, ServiceMeaning } from './definition-record.js';
+import type { DefinitionRecord, RequestColumn, ServiceMeaning } from './definition-record.js';
 import { camelCase, pascalCase } from './graphql-name.js';
 
 /** How a feature service shows in the GraphQL schema. */
@@ -9,6 +9,8 @@ export interface ServiceType {
   readonly typeName: string;
   readonly queryField: string;
   readonly features: ServiceMeaning['features'];
+  /** What a request has to bring along. */
+  readonly request: readonly RequestColumn[];
   readonly description: string | undefined;
   readonly owner: string | undefined;
 }
@@ -22,6 +24,7 @@ export function resolveService(record: DefinitionRecord<FeatureService, ServiceM
     typeName: definition.graphql?.type ?? pascalCase(record.name),
     queryField: definition.graphql?.field ?? camelCase(record.name),
     features: meaning.features,
+    request: meaning.request ?? [],
     description: definition.description,
     owner: definition.owner,
   };

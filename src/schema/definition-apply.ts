@@ -18,6 +18,7 @@ import type { Registry } from '../registry/registry.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
 import { createSnapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
+import { computation } from '../transformation/computation.js';
 import type { LiveSchema } from './live-schema.js';
 import type { ApplyDefinitions, ApplyRequest, PlanReport, SchemaChange } from './plan-report.js';
 
@@ -83,7 +84,7 @@ export class DefinitionApply implements ApplyDefinitions {
     const { prune, retire } = request;
     // Each of these steps takes milliseconds for a thousand views: requests are let in between.
     await turn();
-    const plan = planDefinitions(snapshot.records, definitions, { prune, retire, reserved });
+    const plan = planDefinitions(snapshot.records, definitions, { prune, retire, reserved, computation });
     const { project, revision } = snapshot;
     if (plan.changes.length === 0) return { plan, report: { revision, changes: [], schemaChanges: [] } };
     await turn();

@@ -3,11 +3,12 @@ import { parseDefinitions, planDefinitions } from '../../src/definition/plan.js'
 import { decodeEvent, eventJson } from '../../src/materialization/event-decoder.js';
 import { contractOf, type SourceContract } from '../../src/materialization/source-contract.js';
 import { createSnapshot } from '../../src/registry/snapshot.js';
+import { computation } from '../../src/transformation/computation.js';
 import { all } from './fakes/example-definitions.js';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 const reserved = { types: new Set<string>(), queries: new Set<string>(), subscriptions: new Set<string>() };
-const { records } = planDefinitions([], parseDefinitions(all), { prune: false, retire: [], reserved });
+const { records } = planDefinitions([], parseDefinitions(all), { prune: false, retire: [], reserved, computation });
 const contract: SourceContract = contractOf(createSnapshot({ project: 'p', revision: 1, records }), 'transactions', {
   clockSkew: 60_000,
   maxBytes: 1_000,

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { DefinitionRecord, ServiceMeaning } from '../../src/definition/definition-record.js';
 import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../../src/definition/plan.js';
+import { pinsOf } from '../../src/definition/service-meaning.js';
 import { FStoreError } from '../../src/errors.js';
+import { computation } from '../../src/transformation/computation.js';
 import { all, fraud, purchase, purchaseStats, transactions, user, userStats } from './fakes/example-definitions.js';
 
 const reserved = { types: new Set(['Query', 'JSON']), queries: new Set(['project']), subscriptions: new Set<string>() };
@@ -11,7 +13,13 @@ function plan(
   inputs: readonly unknown[],
   options: { prune?: boolean; retire?: string[] } = {},
 ): DefinitionPlan {
-  return planDefinitions(records, parseDefinitions(inputs), { prune: false, retire: [], reserved, ...options });
+  return planDefinitions(records, parseDefinitions(inputs), {
+    prune: false,
+    retire: [],
+    reserved,
+    computation,
+    ...options,
+  });
 }
 
 function refusal(run: () => unknown): FStoreError {
@@ -90,6 +98,7 @@ describe('a plan', () => {
       records
         .filter((record) => record.name === 'fraud' && record.active)
         .flatMap((record) => (record.meaning as ServiceMeaning).features)
+        .flatMap(pinsOf)
         .map((one) => `${one.view}@${one.version}`);
     expect(pins(view.records)).toContain('user_stats@1');
     const service = plan(view.records, [fraud]);

@@ -1,4 +1,5 @@
 import { Arg, Ctx, Int, Query, Resolver } from 'type-graphql';
+import type { ServiceFeature } from '../../definition/definition-record.js';
 import { resolveEntity } from '../../definition/entity-type.js';
 import { resolveService } from '../../definition/service-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
@@ -45,6 +46,11 @@ function describe(view: ViewVersion): FeatureViewDefinition {
     owner: view.owner ?? null,
     tags: view.tags,
   };
+}
+
+function originOf(feature: ServiceFeature): string {
+  if ('view' in feature) return `${feature.view}@${feature.version}:${feature.feature}`;
+  return 'computed' in feature ? `${feature.onDemand}:${feature.computed.name}` : feature.transformer;
 }
 
 /** The catalog: what is declared, what went wrong, and who changed it. */
@@ -103,7 +109,7 @@ export class CatalogResolver {
     return [...context.services.snapshot().services.values()].map((record) => ({
       name: record.name,
       version: record.version,
-      features: record.meaning.features.map((one) => `${one.view}@${one.version}:${one.feature}`),
+      features: record.meaning.features.map(originOf),
       graphqlField: resolveService(record).queryField,
       description: record.definition.description ?? null,
       owner: record.definition.owner ?? null,

@@ -59,6 +59,7 @@ export function buildFeatureSchema(snapshot: Snapshot, control: GraphQLSchema, p
     const schema = createServiceSchema(service, snapshot.views);
     query[service.queryField] = schema.one;
     query[`${service.queryField}List`] = schema.many;
+    query[`${service.queryField}Columns`] = schema.columns;
     subscription[updatedField(service.typeName)] = schema.updated;
   }
   let sdl: string | null = null;

@@ -1,13 +1,15 @@
 /**
- * A feature service in the schema: a flat vector of features, asked for by the join keys of all its entities.
- *
- * Boundary: the service's views are pinned versions; on-demand features and request data come with their own kinds.
+ * A feature service in the schema: a flat vector of features, asked for by the join keys of all its entities and the data that
+ * comes with the request; the same by columns; and as a subscription.
  */
 import {
   type GraphQLFieldConfig,
+  type GraphQLFieldConfigArgumentMap,
   type GraphQLFieldConfigMap,
   GraphQLID,
+  type GraphQLInputFieldConfigMap,
   GraphQLInputObjectType,
+  type GraphQLInputType,
   GraphQLInt,
   GraphQLList,
   GraphQLNonNull,
@@ -16,44 +18,44 @@ import {
 } from 'graphql';
 import { type EntityKey, readKey } from '../../definition/entity-key.js';
 import { camelCase } from '../../definition/graphql-name.js';
-import { serviceKeysType } from '../../definition/schema-names.js';
+import { serviceColumnsType, serviceKeysType, serviceRequestType } from '../../definition/schema-names.js';
 import type { ServiceType } from '../../definition/service-type.js';
-import type { KeyType } from '../../definition/value-type.js';
+import { type FeatureValue, readValue } from '../../definition/value-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import { FStoreError } from '../../errors.js';
-import { type FeatureRow, featureStatus } from '../../retrieval/feature-row.js';
+import type { FeatureRow } from '../../retrieval/feature-row.js';
 import type { StreamedUpdate } from '../../retrieval/update-feed.js';
+import { createVectorPlan, type RequestData, type VectorColumn, type VectorPlan } from '../../retrieval/vector-plan.js';
 import type { RequestContext } from '../request-context.js';
 import { DateTime, graphqlTypeOf } from '../scalars.js';
 import { checkListLength } from './entity-object.js';
 import { FeatureStatusEnum } from './view-type.js';
 
-/** What the vector's fields read: one row for each view, and the keys as they were asked for. */
+/** What the vector's fields read: one row for each view, request data, and the keys as they were asked for. */
 interface Vector {
   readonly keys: Readonly<Record<string, string>>;
   readonly rows: readonly FeatureRow[];
-}
-
-interface ServedFeature {
-  readonly field: string;
-  readonly viewIndex: number;
-  readonly featureIndex: number;
+  readonly request: RequestData;
 }
 
 interface JoinArgument {
   readonly argument: string;
-  readonly type: KeyType;
+  readonly description: string;
 }
+
+type Field = GraphQLFieldConfig<unknown, RequestContext>;
+type Inputs = Readonly<Record<string, unknown>>;
 
 /** A service with its types and fields of the schema. */
 export interface ServiceSchema {
-  readonly type: GraphQLObjectType;
-  readonly one: GraphQLFieldConfig<unknown, RequestContext>;
-  readonly many: GraphQLFieldConfig<unknown, RequestContext>;
-  readonly updated: GraphQLFieldConfig<unknown, RequestContext>;
+  readonly one: Field;
+  readonly many: Field;
+  readonly columns: Field;
+  readonly updated: Field;
 }
 
 const id = new GraphQLNonNull(GraphQLID);
+const listOf = (type: GraphQLObjectType) => new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type)));
 
 export const FeatureStatusEntry = new GraphQLObjectType({
   name: 'FeatureStatusEntry',
@@ -67,151 +69,204 @@ export const FeatureStatusEntry = new GraphQLObjectType({
 
 /** Builds types and fields of a service whose pinned views are given by `name@version`. */
 export function createServiceSchema(service: ServiceType, views: ReadonlyMap<string, ViewVersion>): ServiceSchema {
-  const pinned: ViewVersion[] = [];
-  const features: ServedFeature[] = service.features.map((feature) => {
-    const view = views.get(`${feature.view}@${feature.version}`);
-    if (!view)
-      throw new FStoreError(
-        'SCHEMA_INVALID',
-        `service ${service.name} reads ${feature.view}@${feature.version}, which is not active`,
-      );
-    if (!pinned.includes(view)) pinned.push(view);
-    const featureIndex = view.features.findIndex((one) => one.name === feature.feature);
-    return { field: feature.field, viewIndex: pinned.indexOf(view), featureIndex };
-  });
-  const joins = new Map<string, JoinArgument>();
-  for (const view of pinned) {
-    for (const key of view.keys) joins.set(key.name, { argument: camelCase(key.name), type: key.type });
+  const plan = createVectorPlan(service, views);
+  const stamp = plan.views.map((view) => view.fingerprint).join(':');
+  const joins = plan.joins.map(({ name }) => ({ argument: camelCase(name), description: `Join key \`${name}\`.` }));
+  const requestInput = createRequestInput(plan);
+  const arguments_: Record<string, { type: GraphQLInputType; description: string }> = Object.fromEntries(
+    joins.map(({ argument, description }) => [argument, { type: id, description }]),
+  );
+  if (requestInput) {
+    arguments_.request = {
+      type: requestInput,
+      description: 'Values that come with the request; what is absent is null.',
+    };
   }
-  const stamp = pinned.map((view) => view.fingerprint).join(':');
-  const type = createVectorType(service, pinned, features, [...joins.values()]);
   const keysInput = new GraphQLInputObjectType({
     name: serviceKeysType(service.typeName),
-    description: `The join keys of one vector of ${service.typeName}.`,
-    fields: Object.fromEntries([...joins.values()].map((join) => [join.argument, { type: id }])),
+    description: `The join keys of one vector of ${service.typeName}${requestInput ? ', and its request data' : ''}.`,
+    fields: arguments_ as GraphQLInputFieldConfigMap,
   });
-
-  const readKeys = (
-    inputs: Readonly<Record<string, unknown>>,
-    place: string,
-  ): { keys: Record<string, string>; byView: EntityKey[] } => {
-    const keys: Record<string, string> = {};
-    for (const join of joins.values()) {
-      const read = readKey([join.type], [inputs[join.argument]]);
-      const field = `${place}${join.argument}`;
-      if (!read.ok)
-        throw new FStoreError('KEY_INVALID', `${field} is no join key of ${service.name}: ${read.reason}`, { field });
-      keys[join.argument] = read.key.parts[0]!;
-    }
-    const byView = pinned.map((view) => {
-      const read = readKey(
-        view.keys.map((key) => key.type),
-        view.keys.map((key) => keys[camelCase(key.name)]),
-      );
-      if (!read.ok) throw new FStoreError('INTERNAL', `a canonical key of ${view.id} cannot be read`);
-      return read.key;
-    });
-    return { keys, byView };
+  const vector = async (inputs: Inputs, place: string, context: RequestContext): Promise<Vector> => {
+    const { keys, byView } = readKeys(plan, inputs, place);
+    const request = readRequest(plan, inputs.request as Inputs | null | undefined, place);
+    const rows = await Promise.all(plan.views.map((view, index) => context.loader.load(view, byView[index]!)));
+    return { keys, rows, request };
   };
-  const vector = async (
-    inputs: Readonly<Record<string, unknown>>,
-    place: string,
-    context: RequestContext,
-  ): Promise<Vector> => {
-    const { keys, byView } = readKeys(inputs, place);
-    const rows = await Promise.all(pinned.map((view, index) => context.loader.load(view, byView[index]!)));
-    return { keys, rows };
+  const vectors = (args: Inputs, context: RequestContext): Promise<Vector[]> => {
+    const list = args.keys as readonly Inputs[];
+    checkListLength(list.length, 'keys', context);
+    return Promise.all(list.map((inputs, index) => vector(inputs, `keys.${index}.`, context)));
   };
-  const listArgs = {
+  const listArgs: GraphQLFieldConfigArgumentMap = {
     keys: {
       type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(keysInput))),
       description: 'One entry for each vector.',
     },
   };
   const description = service.description ?? `Features of the service \`${service.name}\`.`;
+  const vectorType = createVectorType(plan, joins);
+  const extensions = { fstore: stamp };
   return {
-    type,
     one: {
-      type: new GraphQLNonNull(type),
+      type: new GraphQLNonNull(vectorType),
       description,
-      args: Object.fromEntries([...joins.values()].map((join) => [join.argument, { type: id }])),
-      extensions: { fstore: stamp },
+      args: arguments_ as GraphQLFieldConfigArgumentMap,
+      extensions,
       resolve: (_, args, context) => vector(args, '', context),
     },
     many: {
-      type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
+      type: listOf(vectorType),
       description: `${description} Many vectors, in the order of their keys.`,
       args: listArgs,
-      extensions: { fstore: stamp },
-      resolve: (_, args, context) => {
-        const list = args.keys as readonly Record<string, unknown>[];
-        checkListLength(list.length, 'keys', context);
-        return Promise.all(list.map((inputs, index) => vector(inputs, `keys.${index}.`, context)));
-      },
+      extensions,
+      resolve: (_, args, context) => vectors(args, context),
+    },
+    columns: {
+      type: new GraphQLNonNull(createColumnsType(plan, joins)),
+      description: `${description} Many vectors by columns: each field is a list in the order of the keys.`,
+      args: listArgs,
+      extensions,
+      resolve: (_, args, context) => vectors(args, context),
     },
     updated: {
-      type: new GraphQLNonNull(type),
+      type: new GraphQLNonNull(vectorType),
       description: `The vector of one of the given keys each time one of its features has a new value.`,
       args: listArgs,
-      extensions: { fstore: stamp },
+      extensions,
       subscribe: (_, args, context) => {
-        const list = args.keys as readonly Record<string, unknown>[];
+        const list = args.keys as readonly Inputs[];
         checkListLength(list.length, 'keys', context);
         const interests = list.flatMap((inputs, index) => {
-          const { byView } = readKeys(inputs, `keys.${index}.`);
-          return pinned.map((view, position) => ({ view: view.id, key: byView[position]!.text, tag: `${index}` }));
+          const { byView } = readKeys(plan, inputs, `keys.${index}.`);
+          return plan.views.map((view, at) => ({ view: view.id, key: byView[at]!.text, tag: `${index}` }));
         });
         return context.services.updates.open(interests);
       },
       resolve: (source, args, context) => {
         const { update, tag } = source as StreamedUpdate;
-        const view = pinned.find((one) => one.id === update.view);
+        const view = plan.views.find((one) => one.id === update.view);
         if (!view)
           throw new FStoreError('INTERNAL', `an update of ${update.view} reached a service that does not read it`);
         context.startEvent(view, update.key, update.value);
-        const list = args.keys as readonly Record<string, unknown>[];
+        const list = args.keys as readonly Inputs[];
         return vector(list[Number(tag)] ?? {}, '', context);
       },
     },
   };
 }
 
-function createVectorType(
-  service: ServiceType,
-  pinned: readonly ViewVersion[],
-  features: readonly ServedFeature[],
-  joins: readonly JoinArgument[],
-): GraphQLObjectType<Vector> {
+function createRequestInput({ service, request }: VectorPlan): GraphQLInputObjectType | null {
+  if (request.length === 0) return null;
+  return new GraphQLInputObjectType({
+    name: serviceRequestType(service.typeName),
+    description: `Values that come with a request of ${service.typeName}.`,
+    fields: Object.fromEntries(
+      request.map(({ name, type }) => [camelCase(name), { type: graphqlTypeOf(type) as GraphQLInputType }]),
+    ),
+  });
+}
+
+function readKeys(
+  { joins, views, service }: VectorPlan,
+  inputs: Inputs,
+  place: string,
+): { keys: Record<string, string>; byView: EntityKey[] } {
+  const keys: Record<string, string> = {};
+  for (const { name, type } of joins) {
+    const argument = camelCase(name);
+    const read = readKey([type], [inputs[argument]]);
+    const field = `${place}${argument}`;
+    if (!read.ok) {
+      throw new FStoreError('KEY_INVALID', `${field} is no join key of ${service.name}: ${read.reason}`, { field });
+    }
+    keys[argument] = read.key.parts[0]!;
+  }
+  const byView = views.map((view) => {
+    const read = readKey(
+      view.keys.map((key) => key.type),
+      view.keys.map((key) => keys[camelCase(key.name)]),
+    );
+    if (!read.ok) throw new FStoreError('INTERNAL', `a canonical key of ${view.id} cannot be read`);
+    return read.key;
+  });
+  return { keys, byView };
+}
+
+/** Request data in the forms of their types. Throws BAD_REQUEST, which names the field. */
+function readRequest({ request }: VectorPlan, inputs: Inputs | null | undefined, place: string): RequestData {
+  const data: Record<string, FeatureValue> = {};
+  for (const { name, type } of request) {
+    const field = `${place}request.${camelCase(name)}`;
+    const read = readValue(type, inputs?.[camelCase(name)]);
+    if (!read.ok) throw new FStoreError('BAD_REQUEST', `${field} is ${type}: ${read.reason}`, { field });
+    data[name] = read.value;
+  }
+  return data;
+}
+
+const statusesOf = (columns: readonly VectorColumn[], { rows, request }: Vector) =>
+  columns.map((column) => ({ feature: column.field, ...column.status(rows, request) }));
+
+function createVectorType({ service, views, columns }: VectorPlan, joins: readonly JoinArgument[]) {
+  const reads = views.map((view) => `\`${view.id}\``).join(', ');
   return new GraphQLObjectType<Vector>({
     name: service.typeName,
-    description: `${service.description ?? `Features of the service \`${service.name}\`.`}\nReads ${pinned.map((view) => `\`${view.id}\``).join(', ')}.`,
+    description: `${service.description ?? `Features of the service \`${service.name}\`.`}\nReads ${reads}.`,
     fields: () => {
       const fields: GraphQLFieldConfigMap<Vector, unknown> = {};
       for (const { argument } of joins) {
-        fields[argument] = {
-          type: id,
-          description: 'Join key, as it was asked for.',
-          resolve: (vector) => vector.keys[argument],
-        };
+        const description = 'Join key, as it was asked for.';
+        fields[argument] = { type: id, description, resolve: (vector) => vector.keys[argument] };
       }
-      for (const { field, viewIndex, featureIndex } of features) {
-        const view = pinned[viewIndex]!;
-        const feature = view.features[featureIndex]!;
+      for (const { field, type, description, origin, stamp, value } of columns) {
         fields[field] = {
-          type: graphqlTypeOf(feature.type),
-          description: feature.description ?? `\`${view.name}:${feature.name}\``,
-          resolve: (vector) => vector.rows[viewIndex]?.values?.[featureIndex] ?? null,
-          extensions: { fstore: `${view.fingerprint}:${feature.name}` },
+          type: graphqlTypeOf(type),
+          description: description ?? `\`${origin}\``,
+          resolve: ({ rows, request }) => value(rows, request),
+          extensions: { fstore: stamp },
         };
       }
       fields.statuses = {
-        type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(FeatureStatusEntry))),
+        type: listOf(FeatureStatusEntry),
         description: 'Why each feature has the value that it has.',
-        resolve: (vector) =>
-          features.map(({ field, viewIndex, featureIndex }) => {
-            const row = vector.rows[viewIndex]!;
-            return { feature: field, status: featureStatus(row, featureIndex), eventTime: row.eventTime };
-          }),
+        resolve: (vector) => statusesOf(columns, vector),
+      };
+      fields.serviceVersion = {
+        type: new GraphQLNonNull(GraphQLInt),
+        description: 'Version of the service.',
+        resolve: () => service.version,
+      };
+      return fields;
+    },
+  });
+}
+
+/** Many vectors, each feature a list: what a model's matrix is made of, without a name for every number. */
+function createColumnsType({ service, columns }: VectorPlan, joins: readonly JoinArgument[]) {
+  return new GraphQLObjectType<readonly Vector[]>({
+    name: serviceColumnsType(service.typeName),
+    description: `Vectors of ${service.typeName} by columns, all in the order of the keys.`,
+    fields: () => {
+      const fields: GraphQLFieldConfigMap<readonly Vector[], unknown> = {};
+      for (const { argument } of joins) {
+        fields[argument] = {
+          type: new GraphQLNonNull(new GraphQLList(id)),
+          resolve: (vectors) => vectors.map((vector) => vector.keys[argument]),
+        };
+      }
+      for (const { field, type, description, origin, stamp, value } of columns) {
+        fields[field] = {
+          type: new GraphQLNonNull(new GraphQLList(graphqlTypeOf(type))),
+          description: description ?? `\`${origin}\``,
+          resolve: (vectors) => vectors.map(({ rows, request }) => value(rows, request)),
+          extensions: { fstore: stamp },
+        };
+      }
+      fields.statuses = {
+        type: new GraphQLNonNull(new GraphQLList(listOf(FeatureStatusEntry))),
+        description: 'For each vector, why each feature has the value that it has.',
+        resolve: (vectors) => vectors.map((vector) => statusesOf(columns, vector)),
       };
       fields.serviceVersion = {
         type: new GraphQLNonNull(GraphQLInt),

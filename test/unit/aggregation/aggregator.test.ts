@@ -7,7 +7,7 @@ import {
   SKETCH_SIZE,
   sketchOf,
 } from '../../../src/aggregation/distinct-sketch.js';
-import { compareValues } from '../../../src/aggregation/value-order.js';
+import { compareValues } from '../../../src/definition/value-order.js';
 import type { ScalarValue } from '../../../src/definition/value-type.js';
 import { everyAggregation, everyColumn, randomValue } from '../fakes/random-history.js';
 import { seededRandom } from '../fakes/seeded-random.js';

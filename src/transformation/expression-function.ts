@@ -1,0 +1,205 @@
+/**
+ * The functions and methods of expressions, but for those that treat null or lists in ways of their own.
+ *
+ * Invariants
+ * 1. Every function is pure: no clock, no randomness, no time zone of the machine, no locale.
+ * 2. A function is never called with null, and returns null where it has no answer: a result that is no finite double or
+ *    no 64-bit integer, a text that is no number, an index outside of a string.
+ */
+import { type FeatureValue, readValue } from '../definition/value-type.js';
+import type { ExpressionType } from './expression-type.js';
+
+/** One way to call a function. A method takes what stands before its dot as first argument. */
+export interface Overload {
+  readonly arguments: readonly ExpressionType[];
+  readonly result: ExpressionType;
+  readonly call: (...values: readonly FeatureValue[]) => FeatureValue;
+}
+
+function overload(
+  args: readonly ExpressionType[],
+  result: ExpressionType,
+  call: (...values: never[]) => FeatureValue,
+): Overload {
+  // The compiler calls an overload with values of `args` only, which TypeScript cannot see.
+  return { arguments: args, result, call: call as Overload['call'] };
+}
+
+/** UTF-16 code units of the longest text that `replace` makes. */
+const MAX_TEXT = 1_000_000;
+const INT_MIN = -(2n ** 63n);
+const INT_MAX = 2n ** 63n - 1n;
+
+/** `value`, or null where it is NaN or infinite. */
+export function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+/** `value`, or null where it does not fit in 64 bits. */
+export function int64(value: bigint): bigint | null {
+  return value >= INT_MIN && value <= INT_MAX ? value : null;
+}
+
+/** Half away from zero, as CEL's math.round; Math.round takes −2.5 to −2. */
+function roundHalfAway(value: number): number {
+  return value < 0 ? -Math.round(-value) : Math.round(value);
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+
+/** Milliseconds of a duration such as "1h30m", "-90s" or "1.5h"; null where it is none. */
+function readDuration(text: string): number | null {
+  if (!/^-?(?:\d+(?:\.\d+)?(?:h|ms|m|s))+$/.test(text)) return null;
+  let total = 0;
+  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) {
+    total += Number(count) * (DURATION_UNITS[unit as string] as number);
+  }
+  return finite(Math.round(text.startsWith('-') ? -total : total));
+}
+
+function readInteger(text: string): bigint | null {
+  return /^[+-]?\d{1,19}$/.test(text) ? int64(BigInt(text.replace('+', ''))) : null;
+}
+
+function readDouble(text: string): number | null {
+  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? finite(Number(text)) : null;
+}
+
+function readTime(input: string | number): FeatureValue {
+  if (typeof input === 'string' && !input.includes('T')) return null;
+  const read = readValue('TIMESTAMP', input);
+  return read.ok ? read.value : null;
+}
+
+const showTime = (time: number): string | null =>
+  readValue('TIMESTAMP', time).ok ? new Date(time).toISOString() : null;
+
+/** Characters are code points, as in CEL: an emoji counts as one. */
+function substring(text: string, from: bigint, to?: bigint): string | null {
+  const characters = [...text];
+  const end = to ?? BigInt(characters.length);
+  if (from < 0n || end < from || end > BigInt(characters.length)) return null;
+  return characters.slice(Number(from), Number(end)).join('');
+}
+
+function indexOf(text: string, index: number): bigint {
+  return BigInt(index < 0 ? -1 : [...text.slice(0, index)].length);
+}
+
+/** Null beyond MAX_TEXT: replacing inside of replacements grows exponentially with the length of an expression. */
+function replaceAll(text: string, part: string, by: string): string | null {
+  const parts = text.split(part);
+  return text.length + parts.length * by.length > MAX_TEXT ? null : parts.join(by);
+}
+
+const double = (call: (x: number) => number): Overload =>
+  overload(['double'], 'double', (x: number) => finite(call(x)));
+
+const LIST_TYPES = ['int', 'double', 'bool', 'string', 'timestamp', 'duration', 'null'] as const;
+const sizeOf = (item: (typeof LIST_TYPES)[number]): Overload =>
+  overload([`list<${item}>`], 'int', (list: readonly never[]) => BigInt(list.length));
+
+/** Functions by name. Of several overloads the first that fits exactly wins, then the first that fits by int → double. */
+export const FUNCTIONS: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
+  ['abs', [overload(['int'], 'int', (x: bigint) => int64(x < 0n ? -x : x)), double(Math.abs)]],
+  ['log', [double(Math.log)]],
+  ['log1p', [double(Math.log1p)]],
+  ['exp', [double(Math.exp)]],
+  ['sqrt', [double(Math.sqrt)]],
+  ['floor', [double(Math.floor)]],
+  ['ceil', [double(Math.ceil)]],
+  ['round', [double(roundHalfAway)]],
+  ['pow', [overload(['double', 'double'], 'double', (x: number, y: number) => finite(x ** y))]],
+  [
+    'int',
+    [
+      overload(['int'], 'int', (x: bigint) => x),
+      overload(['double'], 'int', (x: number) => int64(BigInt(Math.trunc(x)))),
+      overload(['string'], 'int', readInteger),
+      overload(['bool'], 'int', (x: boolean) => (x ? 1n : 0n)),
+      overload(['timestamp'], 'int', (time: number) => BigInt(Math.floor(time / 1000))),
+    ],
+  ],
+  [
+    'double',
+    [
+      overload(['double'], 'double', (x: number) => x),
+      overload(['int'], 'double', (x: bigint) => Number(x)),
+      overload(['string'], 'double', readDouble),
+      overload(['bool'], 'double', (x: boolean) => (x ? 1 : 0)),
+    ],
+  ],
+  [
+    'string',
+    [
+      overload(['string'], 'string', (x: string) => x),
+      overload(['int'], 'string', (x: bigint) => x.toString()),
+      overload(['double'], 'string', (x: number) => String(x)),
+      overload(['bool'], 'string', (x: boolean) => String(x)),
+      overload(['timestamp'], 'string', showTime),
+    ],
+  ],
+  [
+    'bool',
+    [
+      overload(['bool'], 'bool', (x: boolean) => x),
+      overload(['string'], 'bool', (x: string) => (x === 'true' ? true : x === 'false' ? false : null)),
+    ],
+  ],
+  [
+    'timestamp',
+    [
+      overload(['timestamp'], 'timestamp', (x: number) => x),
+      overload(['string'], 'timestamp', readTime),
+      overload(['int'], 'timestamp', (seconds: bigint) => readTime(Number(seconds) * 1000)),
+    ],
+  ],
+  ['duration', [overload(['string'], 'duration', readDuration)]],
+  ['size', [overload(['string'], 'int', (x: string) => BigInt([...x].length)), ...LIST_TYPES.map(sizeOf)]],
+]);
+
+const ofTime = (read: (time: Date) => number): Overload =>
+  overload(['timestamp'], 'int', (time: number) => {
+    const value = read(new Date(time));
+    return Number.isInteger(value) ? BigInt(value) : null;
+  });
+
+const ofDuration = (milliseconds: number): Overload =>
+  overload(['duration'], 'int', (duration: number) => BigInt(Math.trunc(duration / milliseconds)));
+
+const dayOfYear = (time: Date): number => Math.round((time.getTime() - new Date(time).setUTCMonth(0, 1)) / 86_400_000);
+
+const test = (call: (text: string, part: string) => boolean): Overload => overload(['string', 'string'], 'bool', call);
+
+/** Methods by name. Those of timestamps are in UTC and count as CEL does: months and days of the month from 0. */
+export const METHODS: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
+  ['size', FUNCTIONS.get('size') as readonly Overload[]],
+  ['contains', [test((text, part) => text.includes(part))]],
+  ['startsWith', [test((text, part) => text.startsWith(part))]],
+  ['endsWith', [test((text, part) => text.endsWith(part))]],
+  ['trim', [overload(['string'], 'string', (x: string) => x.trim())]],
+  ['lowerAscii', [overload(['string'], 'string', (x: string) => x.replace(/[A-Z]+/g, (s) => s.toLowerCase()))]],
+  ['upperAscii', [overload(['string'], 'string', (x: string) => x.replace(/[a-z]+/g, (s) => s.toUpperCase()))]],
+  ['indexOf', [overload(['string', 'string'], 'int', (x: string, part: string) => indexOf(x, x.indexOf(part)))]],
+  [
+    'lastIndexOf',
+    [overload(['string', 'string'], 'int', (x: string, part: string) => indexOf(x, x.lastIndexOf(part)))],
+  ],
+  [
+    'substring',
+    [overload(['string', 'int'], 'string', substring), overload(['string', 'int', 'int'], 'string', substring)],
+  ],
+  ['replace', [overload(['string', 'string', 'string'], 'string', replaceAll)]],
+  ['split', [overload(['string', 'string'], 'list<string>', (x: string, by: string) => x.split(by))]],
+  ['join', [overload(['list<string>', 'string'], 'string', (x: readonly string[], by: string) => x.join(by))]],
+  ['getFullYear', [ofTime((time) => time.getUTCFullYear())]],
+  ['getMonth', [ofTime((time) => time.getUTCMonth())]],
+  ['getDate', [ofTime((time) => time.getUTCDate())]],
+  ['getDayOfMonth', [ofTime((time) => time.getUTCDate() - 1)]],
+  ['getDayOfWeek', [ofTime((time) => time.getUTCDay())]],
+  ['getDayOfYear', [ofTime(dayOfYear)]],
+  ['getHours', [ofTime((time) => time.getUTCHours()), ofDuration(3_600_000)]],
+  ['getMinutes', [ofTime((time) => time.getUTCMinutes()), ofDuration(60_000)]],
+  ['getSeconds', [ofTime((time) => time.getUTCSeconds()), ofDuration(1000)]],
+  ['getMilliseconds', [ofTime((time) => time.getUTCMilliseconds()), ofDuration(1)]],
+]);

@@ -1,0 +1,335 @@
+/** The port of durable jobs, held by PostgreSQL and by the fake that unit tests run on; `other` is a second process. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { JobRunner } from '../../src/materialization/job-runner.js';
+import { type Job, type JobStore, type Json, MAX_ATTEMPTS } from '../../src/store/job-store.js';
+import { connectPostgresJobStore } from '../../src/store/job-store-postgres.js';
+import { eventually } from '../harness/eventually.js';
+import { createTestDatabase } from '../harness/test-servers.js';
+import { MemoryJobStore } from '../unit/fakes/memory-job-store.js';
+import { PROJECT, query } from './store/postgres-platform.js';
+
+interface JobPlatform {
+  readonly store: JobStore;
+  readonly other: JobStore;
+  /** As if the lease of a job had run out by the store's clock. */
+  expire(id: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function openMemory(): Promise<JobPlatform> {
+  const store = new MemoryJobStore();
+  return { store, other: store, expire: (id) => store.expire(id), close: () => store.close() };
+}
+
+async function openPostgres(): Promise<JobPlatform> {
+  const database = await createTestDatabase();
+  const connect = () => connectPostgresJobStore({ url: database.url, project: PROJECT });
+  const [store, other] = await Promise.all([connect(), connect()]);
+  return {
+    store,
+    other,
+    async expire(id) {
+      const past = `now() - interval '1 second'`;
+      await query(database.url, `UPDATE fstore_${PROJECT}.jobs SET lease_until = ${past} WHERE id = $1`, [id]);
+    },
+    async close() {
+      await store.close();
+      await other.close();
+      await database.drop();
+    },
+  };
+}
+
+const LEASE = 60_000;
+const none = { done: 0, total: null };
+let kinds = 0;
+/** A kind that no other test uses. */
+const freshKind = () => `kind_${++kinds}`;
+
+describe.each([
+  ['PostgreSQL', openPostgres],
+  ['the fake', openMemory],
+])('the job store on %s', (_, open) => {
+  let platform: JobPlatform;
+  let store: JobStore;
+  let other: JobStore;
+
+  beforeAll(async () => {
+    platform = await open();
+    ({ store, other } = platform);
+  });
+  afterAll(() => platform?.close());
+
+  /** A job of a new kind that `owner` holds. */
+  const leased = async (owner = 'a'): Promise<Job> => {
+    const kind = freshKind();
+    await store.submit({ kind, request: null });
+    return (await store.lease([kind], owner, LEASE))!;
+  };
+
+  describe('a submitted job', () => {
+    test('is queued, and read by another process with its request as it was', async () => {
+      const request = { text: 'a\u0000b "ü"', list: [1, null, { deep: true }], zero: 0 };
+      const job = await store.submit({ kind: freshKind(), request });
+      expect(job).toMatchObject({
+        status: 'QUEUED',
+        request,
+        progress: none,
+        checkpoint: null,
+        result: null,
+        error: null,
+        attempts: 0,
+        startedAt: null,
+        finishedAt: null,
+      });
+      expect(job.createdAt).toBeInstanceOf(Date);
+      expect(await other.get(job.id)).toEqual(job);
+    });
+
+    test.each<[Json]>([[null], ['text'], [0], [[]]])('may have the request %p', async (request) => {
+      const { id } = await store.submit({ kind: freshKind(), request });
+      expect((await other.get(id))?.request).toEqual(request);
+    });
+
+    test.each(['0', '999999', '-1', 'x', '', '99999999999999999999'])('is not what the id %p names', async (id) => {
+      expect(await store.get(id)).toBeNull();
+      await expect(store.cancel(id)).rejects.toMatchObject({ code: 'JOB_UNKNOWN' });
+    });
+  });
+
+  describe('a key', () => {
+    test('gives two submits at once the same job, whichever processes they come from', async () => {
+      const kind = freshKind();
+      const submits = Array.from({ length: 20 }, (_one, index) =>
+        (index % 2 ? store : other).submit({ kind, request: index, key: 'k' }),
+      );
+      expect(new Set((await Promise.all(submits)).map(({ id }) => id)).size).toBe(1);
+      expect(await store.list({ kind, limit: 10 })).toHaveLength(1);
+    });
+
+    test('belongs to a kind, and to one job until that has ended', async () => {
+      const kind = freshKind();
+      const first = await store.submit({ kind, request: 1, key: 'k' });
+      expect((await store.submit({ kind: freshKind(), request: 1, key: 'k' })).id).not.toBe(first.id);
+      await store.lease([kind], 'a', LEASE);
+      expect(await other.submit({ kind, request: 2, key: 'k' })).toMatchObject({ id: first.id, request: 1 });
+      await store.finish(first.id, 'a', null);
+      expect(await other.submit({ kind, request: 2, key: 'k' })).toMatchObject({ request: 2, status: 'QUEUED' });
+    });
+
+    test('that is absent makes each submit a job of its own', async () => {
+      const kind = freshKind();
+      await Promise.all([store.submit({ kind, request: 1 }), other.submit({ kind, request: 1 })]);
+      expect(await store.list({ kind, limit: 10 })).toHaveLength(2);
+    });
+
+    test.each([['x'.repeat(513)], ['a\u0000b']])('that cannot be stored is refused', async (key) => {
+      await expect(store.submit({ kind: freshKind(), request: 1, key })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+      await store.submit({ kind: freshKind(), request: 1, key: '💾'.repeat(256) });
+    });
+  });
+
+  describe('a lease', () => {
+    test('goes to one of many who ask at once, and each of them gets another job', async () => {
+      const kind = freshKind();
+      for (let index = 0; index < 30; index += 1) await store.submit({ kind, request: index });
+      const asked = await Promise.all(
+        Array.from({ length: 50 }, (_one, index) => (index % 2 ? store : other).lease([kind], `owner ${index}`, LEASE)),
+      );
+      const got = asked.filter((job) => job !== null);
+      // Who asks while others hold the locks of what is left may go away with nothing; nobody gets what another has.
+      expect(new Set(got.map(({ id }) => id)).size).toBe(got.length);
+      for (;;) {
+        const job = await other.lease([kind], 'rest', LEASE);
+        if (!job) break;
+        got.push(job);
+      }
+      expect(new Set(got.map(({ id }) => id)).size).toBe(30);
+      expect(got).toHaveLength(30);
+    });
+
+    test('is of the oldest job of the kinds that are asked for, and starts it', async () => {
+      const [left, right] = [freshKind(), freshKind()];
+      const older = await store.submit({ kind: right, request: 1 });
+      await store.submit({ kind: left, request: 2 });
+      const job = await other.lease([left, right], 'a', LEASE);
+      expect(job).toMatchObject({ id: older.id, owner: 'a', status: 'RUNNING', attempts: 1, request: 1 });
+      expect(job?.startedAt).toBeInstanceOf(Date);
+      expect(await store.lease([right], 'b', LEASE)).toBeNull();
+      expect(await store.lease([], 'b', LEASE)).toBeNull();
+      expect(await store.lease([left], 'b', LEASE)).toMatchObject({ request: 2 });
+    });
+
+    test('that ran out by the clock of the store is taken over with progress and checkpoint', async () => {
+      const kind = freshKind();
+      await store.submit({ kind, request: null });
+      const { id, startedAt } = (await store.lease([kind], 'a', LEASE))!;
+      const progress = { done: 3, total: 9, note: 'day 3' };
+      await store.heartbeat(id, 'a', 1, progress, { day: 3 });
+      const taken = await eventually(async () => {
+        const job = await other.lease([kind], 'b', LEASE);
+        expect(job).not.toBeNull();
+        return job;
+      });
+      expect(taken).toMatchObject({ id, attempts: 2, progress, checkpoint: { day: 3 }, owner: 'b' });
+      expect(taken?.startedAt).toEqual(startedAt);
+    });
+
+    test('that was lost lets its owner change nothing', async () => {
+      const { id, kind } = await leased('a');
+      await platform.expire(id);
+      await other.lease([kind], 'b', LEASE);
+      const lost = { code: 'JOB_LEASE_LOST' };
+      await expect(store.heartbeat(id, 'a', LEASE, { done: 1, total: 1 }, 'stale')).rejects.toMatchObject(lost);
+      await expect(store.finish(id, 'a', 'stale')).rejects.toMatchObject(lost);
+      await expect(store.fail(id, 'a', { code: 'INTERNAL', message: 'stale' })).rejects.toMatchObject(lost);
+      await expect(store.release(id, 'a')).rejects.toMatchObject(lost);
+      await expect(store.heartbeat('999999', 'a', LEASE, none, undefined)).rejects.toMatchObject(lost);
+      expect(await store.get(id)).toMatchObject({ status: 'RUNNING', progress: none, checkpoint: null, attempts: 2 });
+      await other.finish(id, 'b', 'right');
+      expect(await store.get(id)).toMatchObject({ status: 'SUCCEEDED', result: 'right' });
+    });
+
+    test('that ran out but was not taken over is still good for its owner', async () => {
+      const { id, kind } = await leased('a');
+      await platform.expire(id);
+      expect(await store.heartbeat(id, 'a', LEASE, none, undefined)).toEqual({ cancelled: false });
+      expect(await other.lease([kind], 'b', LEASE)).toBeNull();
+    });
+
+    test(`that was lost ${MAX_ATTEMPTS} times fails the job with JOB_LOST, and frees its key`, async () => {
+      const kind = freshKind();
+      const { id } = await store.submit({ kind, request: null, key: 'k' });
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+        expect(await store.lease([kind], `a${attempt}`, LEASE)).toMatchObject({ id, attempts: attempt });
+        await platform.expire(id);
+      }
+      expect(await other.lease([kind], 'b', LEASE)).toBeNull();
+      const job = await store.get(id);
+      expect(job).toMatchObject({ status: 'FAILED', error: { code: 'JOB_LOST' }, attempts: MAX_ATTEMPTS });
+      expect(job?.finishedAt).toBeInstanceOf(Date);
+      expect((await store.submit({ kind, request: null, key: 'k' })).id).not.toBe(id);
+    });
+  });
+
+  describe('a heartbeat', () => {
+    test('stores progress, and a checkpoint only if it has one; null is one', async () => {
+      const { id } = await leased();
+      await store.heartbeat(id, 'a', LEASE, { done: 1, total: 2 }, ['x']);
+      await store.heartbeat(id, 'a', LEASE, { done: 2, total: 2 }, undefined);
+      expect(await other.get(id)).toMatchObject({ progress: { done: 2, total: 2 }, checkpoint: ['x'] });
+      await store.heartbeat(id, 'a', LEASE, { done: 2, total: 2 }, null);
+      expect((await other.get(id))?.checkpoint).toBeNull();
+    });
+
+    test('after the end is refused', async () => {
+      const { id } = await leased();
+      await store.finish(id, 'a', 1);
+      await expect(store.heartbeat(id, 'a', LEASE, none, undefined)).rejects.toMatchObject({ code: 'JOB_LEASE_LOST' });
+    });
+  });
+
+  describe('the end', () => {
+    test('may be told twice by its owner, and stays as it was first', async () => {
+      const { id } = await leased();
+      await store.finish(id, 'a', { rows: 1 });
+      const ended = await other.get(id);
+      await store.finish(id, 'a', { rows: 2 });
+      await expect(store.fail(id, 'a', { code: 'INTERNAL', message: 'no' })).rejects.toMatchObject({
+        code: 'JOB_LEASE_LOST',
+      });
+      expect(ended).toMatchObject({ status: 'SUCCEEDED', result: { rows: 1 } });
+      expect(await other.get(id)).toEqual(ended);
+    });
+
+    test('of a job that failed has its code and message', async () => {
+      const { id, kind } = await leased();
+      await store.fail(id, 'a', { code: 'VIEW_UNKNOWN', message: 'no\u0000view' });
+      await store.fail(id, 'a', { code: 'INTERNAL', message: 'again' });
+      const job = await other.get(id);
+      expect(job).toMatchObject({ status: 'FAILED', error: { code: 'VIEW_UNKNOWN', message: 'no\u0000view' } });
+      expect(job?.finishedAt).toBeInstanceOf(Date);
+      await platform.expire(id);
+      expect(await other.lease([kind], 'b', LEASE)).toBeNull();
+    });
+  });
+
+  describe('a cancel', () => {
+    test('ends a queued job at once, and it is never leased', async () => {
+      const kind = freshKind();
+      const { id } = await store.submit({ kind, request: null });
+      const job = await other.cancel(id);
+      expect(job).toMatchObject({ id, status: 'CANCELLED' });
+      expect(job.finishedAt).toBeInstanceOf(Date);
+      expect(await store.lease([kind], 'a', LEASE)).toBeNull();
+      expect(await store.cancel(id)).toEqual(job);
+    });
+
+    test('of a running job is told to its owner, whose release ends it', async () => {
+      const { id } = await leased();
+      expect(await other.cancel(id)).toMatchObject({ status: 'RUNNING', finishedAt: null });
+      expect(await store.heartbeat(id, 'a', LEASE, none, 'here')).toEqual({ cancelled: true });
+      await store.release(id, 'a');
+      expect(await other.get(id)).toMatchObject({ status: 'CANCELLED', checkpoint: 'here' });
+    });
+
+    test('comes too late for an owner who has done the work, and for a job that has ended', async () => {
+      const { id } = await leased();
+      await other.cancel(id);
+      await store.finish(id, 'a', 'done');
+      expect(await other.cancel(id)).toMatchObject({ status: 'SUCCEEDED', result: 'done' });
+    });
+
+    test('of a job whose owner died ends it, before or after its lease ran out', async () => {
+      const [before, after] = [await leased(), await leased()];
+      await other.cancel(before.id);
+      await platform.expire(before.id);
+      expect(await other.lease([before.kind], 'b', LEASE)).toBeNull();
+      expect(await other.get(before.id)).toMatchObject({ status: 'CANCELLED', error: null });
+      await platform.expire(after.id);
+      expect(await other.cancel(after.id)).toMatchObject({ status: 'CANCELLED' });
+      await expect(store.finish(after.id, 'a', 1)).rejects.toMatchObject({ code: 'JOB_LEASE_LOST' });
+    });
+  });
+
+  describe('a release', () => {
+    test('puts the job back at its old place in the queue, and does not count', async () => {
+      const { id, kind } = await leased();
+      await store.submit({ kind, request: 'younger' });
+      for (let round = 0; round < 2 * MAX_ATTEMPTS; round += 1) {
+        await store.release(id, 'a');
+        expect(await other.get(id)).toMatchObject({ status: 'QUEUED', attempts: 0 });
+        expect(await other.lease([kind], 'a', LEASE)).toMatchObject({ id, attempts: 1 });
+      }
+    });
+  });
+
+  describe('the list', () => {
+    test('is of the newest first, by kind and status, no longer than asked for', async () => {
+      const kind = freshKind();
+      const ids: string[] = [];
+      for (const request of [1, 2, 3]) ids.unshift((await store.submit({ kind, request })).id);
+      await store.lease([kind], 'a', LEASE);
+      const idsOf = (jobs: readonly Job[]) => jobs.map(({ id }) => id);
+      expect(idsOf(await other.list({ kind, limit: 10 }))).toEqual(ids);
+      expect(idsOf(await other.list({ kind, limit: 2 }))).toEqual(ids.slice(0, 2));
+      expect(idsOf(await other.list({ kind, status: 'RUNNING', limit: 10 }))).toEqual(ids.slice(2));
+      expect(idsOf(await other.list({ kind, status: 'FAILED', limit: 10 }))).toEqual([]);
+      expect((await other.list({ limit: 1000 })).length).toBeGreaterThanOrEqual(3);
+    });
+  });
+
+  test('runners of two processes share the jobs, each is run once, and all of them end', async () => {
+    const kind = freshKind();
+    for (let request = 0; request < 25; request += 1) await store.submit({ kind, request });
+    const ran: Json[] = [];
+    const runners = [store, other].map((jobs, index) => {
+      const handlers = { [kind]: async ({ request }: Job) => ran.push(request) };
+      return new JobRunner({ jobs, owner: `process ${index}`, handlers, concurrency: 3, pollMs: 20 });
+    });
+    for (const runner of runners) runner.start();
+    await eventually(async () => expect(await store.list({ kind, status: 'SUCCEEDED', limit: 100 })).toHaveLength(25));
+    await Promise.all(runners.map((runner) => runner.stop()));
+    expect(ran.map(Number).sort((a, b) => a - b)).toEqual(Array.from({ length: 25 }, (_one, index) => index));
+  });
+});
