@@ -5,6 +5,7 @@
  * 1. What is opened first is closed last; a start that fails closes what it had opened.
  * 2. Without configuration everything is embedded; each store is replaced by naming its server.
  */
+import { hostname } from 'node:os';
 import pino, { type Logger } from 'pino';
 import type { EventBus } from './bus/event-bus.js';
 import { connectKafkaBus } from './bus/event-bus-kafka.js';
@@ -12,12 +13,14 @@ import { connectPostgresBus } from './bus/event-bus-postgres.js';
 import type { Config } from './config.js';
 import { FStoreError } from './errors.js';
 import { Ingestion } from './materialization/ingestion.js';
+import { JobRunner } from './materialization/job-runner.js';
 import { Worker } from './materialization/worker.js';
 import { Writer } from './materialization/writer.js';
 import { RegistryFollower } from './registry/registry-follower.js';
 import { connectMongoRegistry } from './registry/registry-mongo.js';
 import { connectPostgresRegistry } from './registry/registry-postgres.js';
 import { OnlineQuery } from './retrieval/online-query.js';
+import { createTrainingSetHandler, TRAINING_SET_JOB } from './retrieval/training-set-job.js';
 import { UpdateFeed } from './retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from './schema/control/control-schema.js';
 import { DefinitionApply } from './schema/definition-apply.js';
@@ -25,6 +28,7 @@ import { LiveSchema } from './schema/live-schema.js';
 import { createAuthenticate } from './server/authentication.js';
 import { startHttpServer } from './server/http-server.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
+import { connectPostgresJobStore } from './store/job-store-postgres.js';
 import { connectPostgresOfflineStore } from './store/offline-store-postgres.js';
 import type { OnlineStore } from './store/online-store.js';
 import { MemoryOnlineStore } from './store/online-store-memory.js';
@@ -96,6 +100,8 @@ async function open(
   }
   const offline = await connectPostgresOfflineStore({ url: postgresUrl, project, log: note });
   closers.push(() => offline.close());
+  const jobs = await connectPostgresJobStore({ url: postgresUrl, project, log: note });
+  closers.push(() => jobs.close());
   const registry = config.mongoUrl
     ? await connectMongoRegistry({ url: config.mongoUrl, project })
     : await connectPostgresRegistry({ url: postgresUrl, project });
@@ -136,6 +142,20 @@ async function open(
       log: (message, fields) => log.debug(fields, message),
     });
     closers.push(() => worker.stop());
+    const runner = new JobRunner({
+      jobs,
+      owner: `${hostname()}.${process.pid}`,
+      handlers: {
+        [TRAINING_SET_JOB]: createTrainingSetHandler({
+          offline,
+          folder: config.trainingFolder,
+          snapshot: () => follower.refresh(),
+        }),
+      },
+      log: (message, fields) => log.debug(fields, message),
+    });
+    closers.push(() => runner.stop());
+    runner.start();
     const joined = worker.start();
     // The API answers while the worker still waits for its place in the group; a worker alone has nothing else to do.
     if (!roles.includes('serve')) await joined;
@@ -166,6 +186,7 @@ async function open(
       ingestion: new Ingestion({ bus, offline, limits: config.eventLimits, now }),
       offline,
       registry,
+      jobs,
       apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
       snapshot: () => live.current.snapshot,
       now,
@@ -173,6 +194,7 @@ async function open(
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
     limits: config.limits,
+    trainingFolder: config.trainingFolder,
     log,
     probes: {
       online: () => online.ping(),

@@ -1,4 +1,5 @@
 /** Environment → frozen configuration. Every variable that FStore reads is in this table, and nowhere else. */
+import { join } from 'node:path';
 import { z } from 'zod';
 import { durationSchema, parseDuration } from './definition/duration.js';
 import { FStoreError } from './errors.js';
@@ -35,6 +36,11 @@ const environmentSchema = z.object({
   FSTORE_HOST: z.string().default('127.0.0.1').describe('Address to listen on; beyond loopback only with an API key.'),
   FSTORE_PORT: z.coerce.number().int().min(0).max(65_535).default(4000).describe('Port to listen on; 0: any free one.'),
   FSTORE_DATA_DIR: z.string().default('.fstore').describe('Folder of the embedded PostgreSQL.'),
+  FSTORE_TRAINING_FOLDER: z
+    .string()
+    .optional()
+    .describe('Folder of training sets, which all processes see; default: training-sets in the data folder.'),
+  FSTORE_MAX_SPINE_BYTES: count(1_000_000_000, 100_000_000_000).describe('Largest spine of a training set.'),
   FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('Offline store; without it, an embedded PostgreSQL is started.'),
@@ -74,6 +80,7 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly dataFolder: string;
+  readonly trainingFolder: string;
   readonly postgresUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
@@ -89,6 +96,7 @@ export interface Config {
     readonly maxDepth: number;
     readonly maxAliases: number;
     readonly maxTokens: number;
+    readonly maxSpineBytes: number;
   };
   readonly pollInterval: number;
   readonly logLevel: Environment['FSTORE_LOG_LEVEL'];
@@ -148,6 +156,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     host: env.FSTORE_HOST,
     port: env.FSTORE_PORT,
     dataFolder: env.FSTORE_DATA_DIR,
+    trainingFolder: env.FSTORE_TRAINING_FOLDER ?? join(env.FSTORE_DATA_DIR, 'training-sets'),
     postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,
@@ -162,6 +171,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxDepth: env.FSTORE_MAX_DEPTH,
       maxAliases: env.FSTORE_MAX_ALIASES,
       maxTokens: env.FSTORE_MAX_TOKENS,
+      maxSpineBytes: env.FSTORE_MAX_SPINE_BYTES,
     },
     pollInterval: env.FSTORE_POLL_INTERVAL,
     logLevel: env.FSTORE_LOG_LEVEL,

@@ -163,6 +163,21 @@ export const ERRORS = {
     cause: 'The subscriber reads more slowly than more entities change than one queue may hold.',
     cure: 'Subscribe to fewer ids, or read faster.',
   },
+  TRANSFORMER_UNFITTED: {
+    status: 409,
+    cause: 'A transformer of the service has no parameters yet: it was never fitted on a training set.',
+    cure: 'Ask for the training set with fit, and publish what it finds.',
+  },
+  TRAINING_SET_UNFINISHED: {
+    status: 409,
+    cause: 'The training set is still being built, has failed, or was cancelled.',
+    cure: 'Look at its job with `fstore jobs show`, and ask again when it has succeeded.',
+  },
+  TRAINING_SET_GONE: {
+    status: 404,
+    cause: 'The file of the training set is not in the folder of training sets that this server sees.',
+    cure: 'Build it again, or let all processes share FSTORE_TRAINING_FOLDER.',
+  },
   STORE_UNAVAILABLE: {
     status: 503,
     cause: 'A store that is needed for this answer cannot be reached.',

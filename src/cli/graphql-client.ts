@@ -112,6 +112,27 @@ export class GraphqlClient {
     return dataOf<Result>(this.#read(body, response.status), response.status);
   }
 
+  /** Asks an address of the REST door; the body of the answer is the caller's to read. Throws as `request` does. */
+  async rest(path: string, init: RequestInit = {}): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(`${this.#url}${path}`, {
+        ...init,
+        // A body that is a stream is sent while it is read.
+        ...(init.body ? { duplex: 'half' } : {}),
+        headers: {
+          ...(init.body ? { 'content-type': 'application/octet-stream' } : {}),
+          ...(this.#authorization ? { authorization: this.#authorization } : {}),
+        },
+      });
+      if (response.ok) return response;
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+    dataOf(this.#read(await response.text(), response.status), response.status);
+    return response;
+  }
+
   /**
    * Runs a subscription until it ends, `signal` is aborted or the consumer stops. A lost connection is made again, with
    * longer and longer pauses; one that never stood is SERVER_UNREACHABLE.

@@ -8,6 +8,7 @@ import { EXIT, printFailure } from './failure.js';
 import { registerGet } from './get.js';
 import { registerPlan } from './plan.js';
 import { registerPush } from './push.js';
+import { registerTrainingSet } from './training-set.js';
 import { readVersion, registerVersion } from './version.js';
 import { registerWatch } from './watch.js';
 
@@ -44,7 +45,15 @@ export function createProgram(): Command {
     .showHelpAfterError('(--help shows how)')
     .addHelpText('after', FOOTER)
     .exitOverride();
-  for (const register of [registerApply, registerPlan, registerPush, registerGet, registerWatch, registerDeadLetters]) {
+  for (const register of [
+    registerApply,
+    registerPlan,
+    registerPush,
+    registerGet,
+    registerWatch,
+    registerTrainingSet,
+    registerDeadLetters,
+  ]) {
     register(program);
   }
   for (const register of [registerDefinitionSchema, registerDemo, registerVersion]) register(program);

@@ -3,9 +3,10 @@
  *
  * Invariant: online and in training sets a vector is computed by this plan and by nothing else.
  */
-import type { FeaturePin, RequestColumn, ServiceFeature } from '../definition/definition-record.js';
+import type { ComputedFeature, FeaturePin, RequestColumn, ServiceFeature } from '../definition/definition-record.js';
 import { pinsOf, serviceFeatureType } from '../definition/service-meaning.js';
 import type { ServiceType } from '../definition/service-type.js';
+import type { FittedParameters, TransformerOptions } from '../definition/transformer-options.js';
 import type { FeatureValue, KeyType, ValueType } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
@@ -28,8 +29,22 @@ export interface VectorColumn {
   readonly stamp: string;
   /** Its value from one row for each view of the plan. */
   value(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
+  /** The same before its transformation; where there is none, its value. */
+  untransformed(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
+  /** How it is transformed; null if it is not. */
+  readonly transformation: Transformation | null;
   /** Why it has that value, and the event time of the oldest row that it is made of; null without a row. */
   status(rows: readonly FeatureRow[], request: RequestData): { status: FeatureStatus; eventTime: number | null };
+}
+
+/** A transformer of a service's feature. */
+export interface Transformation {
+  /** `name@version` of the transformer. */
+  readonly origin: string;
+  readonly input: ValueType;
+  readonly options: TransformerOptions;
+  /** Null while it has to be fitted. */
+  readonly parameters: FittedParameters | null;
 }
 
 export interface VectorPlan {
@@ -86,19 +101,25 @@ function planColumn(
   if ('view' in feature) {
     const { viewIndex, featureIndex } = pins[0]!;
     const { description, name } = pinned[viewIndex]!.features[featureIndex]!;
+    const read: VectorColumn['value'] = (rows) => rows[viewIndex]?.values?.[featureIndex] ?? null;
     return {
       ...shared,
       origin: `${feature.view}@${feature.version}:${feature.feature}`,
       description,
       stamp: `${stampOf()}:${name}`,
-      value: (rows) => rows[viewIndex]?.values?.[featureIndex] ?? null,
+      value: read,
+      untransformed: read,
+      transformation: null,
       status: (rows) => {
         const row = rows[viewIndex]!;
         return { status: featureStatus(row, featureIndex), eventTime: row.eventTime };
       },
     };
   }
-  const value = 'computed' in feature ? computedValue(feature.computed, place) : transformedValue(feature, place);
+  const source = 'computed' in feature ? feature.computed : feature.transformed.source;
+  const untransformed = sourceValue(source, place);
+  const transformation = 'transformed' in feature ? transformationOf(feature) : null;
+  const value = transformation ? transformedValue(transformation, untransformed) : untransformed;
   const origin = 'computed' in feature ? `${feature.onDemand}:${feature.computed.name}` : feature.transformer;
   return {
     ...shared,
@@ -106,6 +127,8 @@ function planColumn(
     description: undefined,
     stamp: `${stampOf()}:${origin}`,
     value: value ?? (() => null),
+    untransformed,
+    transformation,
     status: (rows, request) => {
       const eventTime = oldest(pins.map(({ viewIndex }) => rows[viewIndex]?.eventTime ?? null));
       if (!value) return { status: 'UNAVAILABLE', eventTime };
@@ -121,10 +144,7 @@ function oldest(times: readonly (number | null)[]): number | null {
   return known.length > 0 ? Math.min(...known) : null;
 }
 
-function computedValue(
-  computed: Extract<ServiceFeature, { onDemand: string }>['computed'],
-  place: (pin: FeaturePin) => Pinned,
-): VectorColumn['value'] {
+function computedValue(computed: ComputedFeature, place: (pin: FeaturePin) => Pinned): VectorColumn['value'] {
   const expression = compileExpression(computed.expression, computed.inputs, computed.type);
   const inputs = computed.inputs.map(({ name, pin }) => ({
     name: name.slice(name.indexOf('.') + 1),
@@ -138,24 +158,26 @@ function computedValue(
     );
 }
 
+function transformationOf({
+  transformer: origin,
+  transformed: { input, options, parameters },
+}: Extract<ServiceFeature, { transformer: string }>): Transformation {
+  const known = parameters ?? (needsFitting(options) ? null : createFitter(options, input).fit());
+  return { origin, input, options, parameters: known };
+}
+
 /** Null for a transformer that has to be fitted and was not. */
 function transformedValue(
-  { transformed }: Extract<ServiceFeature, { transformer: string }>,
-  place: (pin: FeaturePin) => Pinned,
+  { input, options, parameters }: Transformation,
+  read: VectorColumn['value'],
 ): VectorColumn['value'] | null {
-  const { source, input, options } = transformed;
-  const parameters = transformed.parameters ?? (needsFitting(options) ? null : createFitter(options, input).fit());
   if (!parameters) return null;
   const { apply } = createTransformer(options, parameters, input);
-  const read = sourceValue(source, place);
   return (rows, request) => apply(read(rows, request))[0] ?? null;
 }
 
-/** Reads what a transformer is applied to. */
-function sourceValue(
-  source: Extract<ServiceFeature, { transformer: string }>['transformed']['source'],
-  place: (pin: FeaturePin) => Pinned,
-): VectorColumn['value'] {
+/** Reads a feature of a view, or computes one. */
+function sourceValue(source: FeaturePin | ComputedFeature, place: (pin: FeaturePin) => Pinned): VectorColumn['value'] {
   if ('expression' in source) return computedValue(source, place);
   const { viewIndex, featureIndex } = place(source);
   return (rows) => rows[viewIndex]?.values?.[featureIndex] ?? null;

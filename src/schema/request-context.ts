@@ -7,6 +7,7 @@ import { FeatureLoader } from '../retrieval/feature-loader.js';
 import { holdsAt, rowAt } from '../retrieval/feature-row.js';
 import type { OnlineQuery } from '../retrieval/online-query.js';
 import type { UpdateFeed } from '../retrieval/update-feed.js';
+import type { JobStore } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { ApplyDefinitions } from './plan-report.js';
 
@@ -17,6 +18,7 @@ export interface RequestServices {
   readonly ingestion: Ingestion;
   readonly offline: OfflineStore;
   readonly registry: Registry;
+  readonly jobs: JobStore;
   readonly apply: ApplyDefinitions;
   readonly snapshot: () => Snapshot;
   readonly now: () => number;

@@ -25,6 +25,7 @@ import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { limitRules, type OperationLimits } from './operation-limits.js';
 import { registerRest } from './rest.js';
 import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
+import { registerTrainingSets } from './training-set-door.js';
 
 export interface HttpServerOptions {
   readonly host: string;
@@ -32,7 +33,9 @@ export interface HttpServerOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
-  readonly limits: OperationLimits & { readonly maxBodyBytes: number };
+  /** Folder of training sets. */
+  readonly trainingFolder: string;
+  readonly limits: OperationLimits & { readonly maxBodyBytes: number; readonly maxSpineBytes: number };
   readonly log: Logger;
   /** One entry for each thing that must answer for this process to be ready. */
   readonly probes: Readonly<Record<string, () => Promise<void>>>;
@@ -115,6 +118,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const door = { live, services, authenticate, limits, rules, report };
   app.route({ url: `${GRAPHQL_PATH}/stream`, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(door) });
   registerRest(app, services, actorOf);
+  registerTrainingSets(app, services, options.trainingFolder, limits.maxSpineBytes);
   registerHealth(app, options);
   const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, door);
   const url = await app.listen({ host: options.host, port: options.port });

@@ -14,6 +14,8 @@ const RETRYABLE = new Set(['40001', '40P01']);
 const ATTEMPTS = 5;
 /** What the text of values depends on is fixed, whatever the server, the database or the role has set. */
 const SESSION = [
+  // Compiling a statement takes longer than any of these runs.
+  'jit=off',
   'TimeZone=UTC',
   'DateStyle=ISO',
   'extra_float_digits=1',

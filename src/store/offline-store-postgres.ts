@@ -185,7 +185,8 @@ class PostgresOfflineStore implements OfflineStore {
     asOf: number | readonly number[],
     options: PointInTimeOptions = {},
   ): Promise<(StoredRow | null)[]> {
-    return reachable(() => this.#valuesAt(this.#reads, view, keys, asOf, options, this.#statementName(view, options)));
+    const on = options.patient ? this.#pool : this.#reads;
+    return reachable(() => this.#valuesAt(on, view, keys, asOf, options, this.#statementName(view, options)));
   }
 
   async tilesAt(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(TileSet | null)[]> {

@@ -101,6 +101,8 @@ export interface PointInTimeOptions {
   readonly before?: boolean;
   /** Only what had arrived by the instant: the value as it was known then. */
   readonly known?: boolean;
+  /** A job asks, which can wait longer than a request. */
+  readonly patient?: boolean;
 }
 
 export interface CommitResult {

@@ -101,6 +101,13 @@ export type ReplayDeadLettersMutationVariables = Exact<{
 
 export type ReplayDeadLettersMutation = { replayDeadLetters: { replayed: number } };
 
+export type PublishTransformersMutationVariables = Exact<{
+  trainingSet: string | number;
+}>;
+
+
+export type PublishTransformersMutation = { publishTransformers: { revision: number, changes: Array<{ action: ChangeAction, kind: string, name: string, version: number }>, schemaChanges: Array<{ criticality: Criticality, message: string, path: string | null }> } };
+
 export type TypeReferenceFragment = { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null };
 
 export type ServedFieldsQueryVariables = Exact<{
@@ -297,6 +304,26 @@ export const ReplayDeadLettersDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ReplayDeadLettersMutation, ReplayDeadLettersMutationVariables>;
+export const PublishTransformersDocument = new TypedDocumentString(`
+    mutation PublishTransformers($trainingSet: ID!) {
+  publishTransformers(trainingSet: $trainingSet) {
+    ...PlanReport
+  }
+}
+    fragment PlanReport on DefinitionPlanReport {
+  revision
+  changes {
+    action
+    kind
+    name
+    version
+  }
+  schemaChanges {
+    criticality
+    message
+    path
+  }
+}`) as unknown as TypedDocumentString<PublishTransformersMutation, PublishTransformersMutationVariables>;
 export const ServedFieldsDocument = new TypedDocumentString(`
     query ServedFields($type: String!) {
   __type(name: $type) {

@@ -7,11 +7,12 @@ import { FeatureStatusEntry } from '../feature/service-schema.js';
 import { BigIntScalar, DateTime, JsonScalar } from '../scalars.js';
 import { CatalogResolver } from './catalog-resolver.js';
 import { ManagementResolver } from './management-resolver.js';
+import { TrainingResolver } from './training-resolver.js';
 
 /** Builds the catalog and management part of the schema. */
 export function buildControlSchema(): GraphQLSchema {
   return buildSchemaSync({
-    resolvers: [CatalogResolver, ManagementResolver],
+    resolvers: [CatalogResolver, ManagementResolver, TrainingResolver],
     validate: false,
   });
 }

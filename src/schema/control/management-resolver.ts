@@ -1,23 +1,8 @@
 import { Arg, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
-import { type PlanReport } from '../plan-report.js';
 import { RequestContext } from '../request-context.js';
 import { JsonScalar } from '../scalars.js';
-import {
-  ChangeAction,
-  Criticality,
-  DefinitionPlanReport,
-  DefinitionsInput,
-  IngestReport,
-  ReplayReport,
-} from './catalog-types.js';
-
-function report({ revision, changes, schemaChanges }: PlanReport): DefinitionPlanReport {
-  return {
-    revision,
-    changes: changes.map(({ action, kind, name, version }) => ({ action: ChangeAction[action], kind, name, version })),
-    schemaChanges: schemaChanges.map((change) => ({ ...change, criticality: Criticality[change.criticality] })),
-  };
-}
+import { DefinitionPlanReport, DefinitionsInput, IngestReport, ReplayReport } from './catalog-types.js';
+import { describePlan } from './plan-description.js';
 
 /** What changes the project: definitions, events, and events that failed. */
 @Resolver()
@@ -27,7 +12,7 @@ export class ManagementResolver {
     @Ctx() context: RequestContext,
     @Arg('input', () => DefinitionsInput) input: DefinitionsInput,
   ): Promise<DefinitionPlanReport> {
-    return report(await context.services.apply.plan(input));
+    return describePlan(await context.services.apply.plan(input));
   }
 
   @Mutation(() => DefinitionPlanReport, { description: 'Applies definitions: all of them, or none.' })
@@ -36,7 +21,7 @@ export class ManagementResolver {
     @Arg('input', () => DefinitionsInput) input: DefinitionsInput,
     @Arg('allowBreaking', () => Boolean, { defaultValue: false }) allowBreaking: boolean,
   ): Promise<DefinitionPlanReport> {
-    return report(await context.services.apply.apply(input, allowBreaking, context.actor));
+    return describePlan(await context.services.apply.apply(input, allowBreaking, context.actor));
   }
 
   @Mutation(() => IngestReport, { description: 'Pushes events of a source: all of them, or none.' })

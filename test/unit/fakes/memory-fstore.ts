@@ -13,6 +13,7 @@ import { RequestContext, type RequestServices } from '../../../src/schema/reques
 import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
 import { isNewer } from '../../../src/store/value-codec.js';
 import { MemoryBus } from './memory-bus.js';
+import { MemoryJobStore } from './memory-job-store.js';
 import { MemoryRegistry } from './memory-registry.js';
 import { NaiveOfflineStore } from './naive-offline-store.js';
 
@@ -82,6 +83,7 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
     ingestion: new Ingestion({ bus, offline, limits, now: time }),
     offline,
     registry,
+    jobs: new MemoryJobStore(),
     apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
     snapshot: () => live.current.snapshot,
     now: time,

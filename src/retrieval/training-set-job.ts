@@ -1,0 +1,145 @@
+/**
+ * Training sets as durable jobs: what a request says, how it is submitted, and how a worker does it.
+ *
+ * A set has a folder of its own, named by a random id: spine, parts while it is built, data file, manifest. Whoever serves and whoever works
+ * must see the same folder.
+ */
+import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { FeatureService } from '../definition/definition.js';
+import type { DefinitionRecord, ServiceMeaning } from '../definition/definition-record.js';
+import { resolveService } from '../definition/service-type.js';
+import { readValue } from '../definition/value-type.js';
+import { resolveView, type ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import type { Job, JobProgress, JobStore, Json } from '../store/job-store.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import { TABLE_FORMATS } from '../tabular/table-schema.js';
+import { buildTrainingSet } from './training-set.js';
+import { createVectorPlan, type VectorPlan } from './vector-plan.js';
+
+export const TRAINING_SET_JOB = 'trainingSet';
+
+const format = z.enum(TABLE_FORMATS);
+const instant = z.union([z.string(), z.number()]).transform((value, context) => {
+  const read = readValue('TIMESTAMP', value);
+  if (read.ok && typeof read.value === 'number') return read.value;
+  context.addIssue({ code: 'custom', message: read.ok ? 'expected a time' : read.reason });
+  return z.NEVER;
+});
+const splitSchema = z.union([
+  z.strictObject({
+    by: z.enum(['row', 'entity']),
+    test: z.number().gt(0).lt(1),
+    seed: z.int().min(0).default(0),
+  }),
+  z.strictObject({ by: z.literal('time'), testFrom: instant }),
+]);
+
+/** What whoever wants a training set says about it. */
+export const trainingSetRequestSchema = z.strictObject({
+  service: z.string(),
+  spineFormat: format.default('csv'),
+  timestamp: z.string().default('event_time'),
+  format: format.default('parquet'),
+  before: z.boolean().default(false),
+  known: z.boolean().default(false),
+  split: splitSchema.nullable().default(null),
+  fit: z.boolean().default(false),
+});
+
+const storedRequestSchema = trainingSetRequestSchema.extend({
+  set: z.uuid(),
+  serviceVersion: z.int(),
+  revision: z.int(),
+});
+
+/** A request as it is kept: with the set's folder and the definitions that it was made for. */
+export type TrainingSetRequest = z.infer<typeof storedRequestSchema>;
+
+/** Name of the spine's file in the folder of its set. */
+export function spineFile({ spineFormat }: Pick<TrainingSetRequest, 'spineFormat'>): string {
+  return `spine.${spineFormat}`;
+}
+
+/** Checks a request against the definitions. Throws BAD_REQUEST naming the field, or VIEW_UNKNOWN for the service. */
+export function readTrainingSetRequest(input: unknown, snapshot: Snapshot): TrainingSetRequest {
+  const parsed = trainingSetRequestSchema.safeParse(input);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const field = issue?.path.join('.') || 'request';
+    throw new FStoreError('BAD_REQUEST', `${field}: ${issue?.message}`, { field });
+  }
+  const record = snapshot.services.get(parsed.data.service);
+  if (!record) {
+    const known = [...snapshot.services.keys()].join(', ') || 'none yet';
+    const message = `there is no feature service ${parsed.data.service.slice(0, 80)} (there are: ${known})`;
+    throw new FStoreError('VIEW_UNKNOWN', message, { field: 'service' });
+  }
+  return { ...parsed.data, set: randomUUID(), serviceVersion: record.version, revision: snapshot.revision };
+}
+
+/** Puts a request, whose spine lies in its folder, into the queue. */
+export function submitTrainingSet(jobs: JobStore, request: TrainingSetRequest): Promise<Job> {
+  return jobs.submit({ kind: TRAINING_SET_JOB, request: request as unknown as Json });
+}
+
+/** The request of a job. Throws BAD_REQUEST for a job of another kind. */
+export function trainingSetRequestOf(job: Job): TrainingSetRequest {
+  if (job.kind !== TRAINING_SET_JOB) {
+    throw new FStoreError('BAD_REQUEST', `job ${job.id} makes no training set but is a ${job.kind}`, { field: 'id' });
+  }
+  return storedRequestSchema.parse(job.request);
+}
+
+/** The plan of a version of a service, which need not be active any more. Throws SCHEMA_INVALID. */
+export function planOfService(snapshot: Snapshot, name: string, version: number): VectorPlan {
+  const record = snapshot.records.find(
+    (one) => one.kind === 'featureService' && one.name === name && one.version === version,
+  );
+  if (!record) throw new FStoreError('SCHEMA_INVALID', `there is no version ${version} of service ${name}`);
+  const views = new Map<string, ViewVersion>(snapshot.views);
+  for (const one of snapshot.records) {
+    const id = `${one.name}@${one.version}`;
+    if (one.kind === 'featureView' && !views.has(id)) views.set(id, resolveView(one, false));
+  }
+  return createVectorPlan(resolveService(record as DefinitionRecord<FeatureService, ServiceMeaning>), views);
+}
+
+export interface TrainingSetWork {
+  readonly offline: OfflineStore;
+  /** Folder of all training sets. */
+  readonly folder: string;
+  /** The newest definitions. */
+  snapshot(): Promise<Snapshot>;
+}
+
+/** What a job runner gives to a handler. */
+interface WorkContext {
+  readonly signal: AbortSignal;
+  readonly checkpoint: Json | null;
+  report(progress: JobProgress, checkpoint?: Json): void;
+}
+
+/** Makes the handler of training-set jobs. */
+export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, context: WorkContext) => Promise<Json> {
+  return async (job, { signal, checkpoint, report }) => {
+    const request = trainingSetRequestOf(job);
+    const snapshot = await work.snapshot();
+    const plan = planOfService(snapshot, request.service, request.serviceVersion);
+    const folder = join(work.folder, request.set);
+    const { finishedParts = 0 } = (checkpoint ?? {}) as { finishedParts?: number };
+    const options = { ...request, spine: join(folder, spineFile(request)) };
+    const built = await buildTrainingSet(plan, options, folder, work.offline, {
+      signal,
+      finishedParts,
+      report: (progress, parts) => report(progress, { finishedParts: parts }),
+    });
+    const manifest = { trainingSet: job.id, ...request, ...built };
+    await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    return manifest as unknown as Json;
+  };
+}

@@ -1,0 +1,361 @@
+/**
+ * Builds a training set: a spine (who, when, label) joined with the features of a service as they were at each row's instant.
+ *
+ * Job: part by part, so that memory stays flat and a run that died goes on where it was; then one pass that transforms, splits, counts and
+ * writes the file, and a manifest that says how it came about.
+ *
+ * Invariants
+ * 1. Rows out = rows in, in their order; the columns of the spine come first, as they were.
+ * 2. A part that is named in the checkpoint is whole on the disk. A run that goes on ends in the same bytes as one that was never stopped.
+ * 3. Transformers are fitted on the train split alone, and the file has what these parameters make of all rows.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { camelCase } from '../definition/graphql-name.js';
+import type { FittedParameters } from '../definition/transformer-options.js';
+import type { FeatureValue, ValueType } from '../definition/value-type.js';
+import { FStoreError } from '../errors.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import { readTable } from '../tabular/table-reader.js';
+import type { TableColumn, TableFormat, TableRow } from '../tabular/table-schema.js';
+import { openTableWriter } from '../tabular/table-writer.js';
+import { createFitter } from '../transformation/fitter.js';
+import { createTransformer } from '../transformation/transformer.js';
+import { joinFeatures, type SpineRow } from './training-query.js';
+import { type SplitName, splitOf, type TrainingSplit } from './training-split.js';
+import { ColumnProfile, type ColumnStatistics } from './training-statistics.js';
+import type { VectorColumn, VectorPlan } from './vector-plan.js';
+
+/** Rows of one part, and of one statement. */
+const PART_ROWS = 20_000;
+const CHUNK_ROWS = 5_000;
+const SPLIT_COLUMN = 'split';
+
+export interface TrainingSetOptions {
+  /** The spine's file. */
+  readonly spine: string;
+  readonly spineFormat: TableFormat;
+  /** Column of the spine that holds the instant of each row. */
+  readonly timestamp: string;
+  readonly format: TableFormat;
+  /** Only what happened before the instant, not at it. */
+  readonly before: boolean;
+  /** Only what had arrived by the instant. */
+  readonly known: boolean;
+  readonly split: TrainingSplit | null;
+  /** Fit every transformer of the service on this set, also those that were fitted before. */
+  readonly fit: boolean;
+}
+
+/** What a run is given by whoever keeps jobs. */
+export interface TrainingRun {
+  readonly signal: AbortSignal;
+  /** How many parts an earlier run has finished. */
+  readonly finishedParts: number;
+  report(progress: { done: number; total: number | null; note: string }, finishedParts: number): void;
+}
+
+export interface TrainingSetResult {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly columns: readonly (TableColumn & { readonly origin: string; readonly statistics: ColumnStatistics })[];
+  readonly split: Readonly<Record<SplitName, number>> | null;
+  /** Versions of the views that were read. */
+  readonly views: readonly string[];
+  /** Parameters that the file was transformed with, by name of the transformer (`name@version`). */
+  readonly transformers: Readonly<Record<string, FittedParameters>>;
+  /** Those of them that were fitted on this set. */
+  readonly fitted: readonly string[];
+}
+
+/** Name of the file of a training set in its folder. */
+export function dataFile(format: TableFormat): string {
+  return `data.${format}`;
+}
+
+/**
+ * Builds the set of `plan` in `folder`, which holds what an interrupted run has left. Throws BAD_REQUEST or KEY_INVALID for a spine that does
+ * not fit, TRANSFORMER_UNFITTED, and STORE_UNAVAILABLE; `run.signal` ends it between two statements.
+ */
+export async function buildTrainingSet(
+  plan: VectorPlan,
+  options: TrainingSetOptions,
+  folder: string,
+  offline: OfflineStore,
+  run: TrainingRun,
+): Promise<TrainingSetResult> {
+  const unfitted = plan.columns.filter(({ transformation }) => transformation && !transformation.parameters);
+  if (unfitted.length > 0 && !options.fit) {
+    const names = unfitted.map(({ transformation }) => transformation?.origin).join(', ');
+    throw new FStoreError('TRANSFORMER_UNFITTED', `${names} of service ${plan.service.name}`, { field: 'fit' });
+  }
+  await mkdir(join(folder, 'parts'), { recursive: true });
+  const spine = await joinParts(plan, options, folder, offline, run);
+  const result = await finish(plan, options, folder, spine, run);
+  await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(result, null, 2)}\n`);
+  await rm(join(folder, 'parts'), { recursive: true, force: true });
+  return result;
+}
+
+interface JoinedSpine {
+  readonly schema: readonly TableColumn[];
+  readonly features: readonly TableColumn[];
+  readonly parts: number;
+  readonly rows: number;
+}
+
+const partFile = (folder: string, part: number): string => join(folder, 'parts', `${`${part}`.padStart(6, '0')}.arrow`);
+
+/** Joins the spine part by part; parts of an earlier run are passed over. */
+async function joinParts(
+  plan: VectorPlan,
+  options: TrainingSetOptions,
+  folder: string,
+  offline: OfflineStore,
+  run: TrainingRun,
+): Promise<JoinedSpine> {
+  const declared = [
+    ...plan.joins.map(({ name, type }): TableColumn => ({ name, type })),
+    { name: options.timestamp, type: 'TIMESTAMP' as const },
+    ...plan.request,
+  ];
+  const { spine: path, spineFormat: format } = options;
+  const table = await readTable(path, { format, schema: declared, extra: true, batchSize: PART_ROWS });
+  try {
+    const { schema } = table;
+    const features = featureColumns(plan, schema);
+    const reader = spineReader(plan, schema, options.timestamp);
+    let [part, rows] = [0, 0];
+    for await (const batch of inParts(table.batches())) {
+      if (part >= run.finishedParts) {
+        const joined = await joinPart(plan, batch.map(reader), rows, options, offline, run.signal);
+        const writer = await openTableWriter(`${partFile(folder, part)}.tmp`, 'arrow', [...schema, ...features]);
+        await writer.write(batch.map((row, index): TableRow => [...row, ...joined[index]!]));
+        await writer.close();
+        await rename(`${partFile(folder, part)}.tmp`, partFile(folder, part));
+      }
+      part += 1;
+      rows += batch.length;
+      run.report({ done: rows, total: table.rowCount, note: 'joining' }, part);
+    }
+    return { schema, features, parts: part, rows };
+  } finally {
+    await table.close();
+  }
+}
+
+/** Batches of exactly PART_ROWS rows, but for the last. */
+async function* inParts(batches: AsyncIterable<readonly TableRow[]>): AsyncGenerator<readonly TableRow[]> {
+  let part: TableRow[] = [];
+  for await (const batch of batches) {
+    let taken = 0;
+    while (taken < batch.length) {
+      const more = batch.slice(taken, taken + PART_ROWS - part.length);
+      part.push(...more);
+      taken += more.length;
+      if (part.length === PART_ROWS) {
+        yield part;
+        part = [];
+      }
+    }
+  }
+  if (part.length > 0) yield part;
+}
+
+async function joinPart(
+  plan: VectorPlan,
+  rows: readonly SpineRow[],
+  first: number,
+  { before, known }: TrainingSetOptions,
+  offline: OfflineStore,
+  signal: AbortSignal,
+): Promise<FeatureValue[][]> {
+  const joined: FeatureValue[][] = [];
+  // Two at a time: PostgreSQL works on one while the other is read.
+  let ahead: Promise<FeatureValue[][]> | null = null;
+  const ask = (at: number): Promise<FeatureValue[][]> => {
+    const chunk = rows.slice(at, at + CHUNK_ROWS);
+    const answer = joinFeatures(plan, offline, chunk, first + at, { before, known, patient: true });
+    // A failure is told to whoever awaits it.
+    answer.catch(() => {});
+    return answer;
+  };
+  for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
+    signal.throwIfAborted();
+    const current: Promise<FeatureValue[][]> = ahead ?? ask(at);
+    ahead = at + CHUNK_ROWS < rows.length ? ask(at + CHUNK_ROWS) : null;
+    joined.push(...(await current));
+  }
+  return joined;
+}
+
+/** Reads a row of the spine's file as the join needs it. */
+function spineReader(
+  plan: VectorPlan,
+  schema: readonly TableColumn[],
+  timestamp: string,
+): (row: TableRow, index: number) => SpineRow {
+  const indexOf = (name: string): number => schema.findIndex((column) => column.name === name);
+  const keys = plan.joins.map(({ name }) => ({ name, index: indexOf(name) }));
+  const request = plan.request.map(({ name }) => ({ name, index: indexOf(name) }));
+  const time = indexOf(timestamp);
+  return (row, index) => {
+    const at = row[time];
+    if (typeof at !== 'number') {
+      throw new FStoreError('BAD_REQUEST', `row ${index + 1} of a part of the spine has no ${timestamp}`, {
+        field: timestamp,
+      });
+    }
+    return {
+      keys: Object.fromEntries(keys.map((one) => [one.name, row[one.index] ?? null])),
+      at,
+      request: Object.fromEntries(request.map((one) => [one.name, row[one.index] ?? null])),
+    };
+  };
+}
+
+/** The columns of features, before transformation; a name that the spine has gets `feature_` before it. */
+function featureColumns(plan: VectorPlan, spine: readonly TableColumn[]): TableColumn[] {
+  const taken = new Set(spine.map(({ name }) => name));
+  if (taken.has(SPLIT_COLUMN)) {
+    throw new FStoreError('BAD_REQUEST', `the spine has a column ${SPLIT_COLUMN}, which a training set adds`, {
+      field: SPLIT_COLUMN,
+    });
+  }
+  return plan.columns.map(({ field, type, transformation }) => {
+    const name = taken.has(field) ? camelCase(`feature_${field}`) : field;
+    return { name, type: transformation?.input ?? type };
+  });
+}
+
+/** Reads all parts in order. */
+async function* readParts(folder: string, parts: number): AsyncGenerator<readonly TableRow[]> {
+  for (let part = 0; part < parts; part += 1) {
+    const table = await readTable(partFile(folder, part), { format: 'arrow' });
+    try {
+      yield* table.batches();
+    } finally {
+      await table.close();
+    }
+  }
+}
+
+/** Fits, transforms, splits, counts and writes. */
+async function finish(
+  plan: VectorPlan,
+  options: TrainingSetOptions,
+  folder: string,
+  { schema, features, parts, rows }: JoinedSpine,
+  run: TrainingRun,
+): Promise<TrainingSetResult> {
+  const total = rows;
+  const splitRow = rowSplitter(plan, options, schema);
+  const parameters = await fitTransformers(plan, options, folder, { schema, parts }, splitRow);
+  const transforms = plan.columns.map(({ transformation }) => {
+    if (!transformation) return null;
+    return createTransformer(transformation.options, parameters.get(transformation.origin)!, transformation.input);
+  });
+  const columns: TableColumn[] = [
+    ...schema,
+    ...features.map(({ name }, index): TableColumn => ({ name, type: plan.columns[index]!.type })),
+    ...(splitRow ? [{ name: SPLIT_COLUMN, type: 'STRING' as ValueType }] : []),
+  ];
+  const profiles = columns.map(({ type }) => new ColumnProfile(type));
+  const counts = { train: 0, test: 0 };
+  const path = join(folder, dataFile(options.format));
+  const writer = await openTableWriter(`${path}.tmp`, options.format, columns);
+  let ordinal = 0;
+  for await (const batch of readParts(folder, parts)) {
+    run.signal.throwIfAborted();
+    const finished = batch.map((row): TableRow => {
+      const out = row.map((value, index) => {
+        const transform = transforms[index - schema.length];
+        return transform ? (transform.apply(value)[0] ?? null) : value;
+      });
+      const split = splitRow?.(row, ordinal);
+      ordinal += 1;
+      if (split) {
+        counts[split] += 1;
+        out.push(split);
+      }
+      for (const [index, value] of out.entries()) profiles[index]!.add(value);
+      return out;
+    });
+    await writer.write(finished);
+    run.report({ done: ordinal, total, note: 'writing' }, parts);
+  }
+  const { bytes } = await writer.close();
+  await rename(`${path}.tmp`, path);
+  const origins = [...schema.map(() => 'spine'), ...plan.columns.map(({ origin }) => origin), 'split'];
+  return {
+    rows,
+    bytes,
+    sha256: await hashFile(path),
+    columns: columns.map((column, index) => ({
+      ...column,
+      origin: origins[index]!,
+      statistics: profiles[index]!.read(),
+    })),
+    split: splitRow ? counts : null,
+    views: plan.views.map(({ id }) => id),
+    transformers: Object.fromEntries(parameters),
+    fitted: options.fit ? [...parameters.keys()] : [],
+  };
+}
+
+type SplitRow = (row: TableRow, ordinal: number) => SplitName;
+
+function rowSplitter(
+  plan: VectorPlan,
+  { split, timestamp }: TrainingSetOptions,
+  schema: readonly TableColumn[],
+): SplitRow | null {
+  if (!split) return null;
+  const indexOf = (name: string): number => schema.findIndex((column) => column.name === name);
+  const [time, keys] = [indexOf(timestamp), plan.joins.map(({ name }) => indexOf(name))];
+  return (row, ordinal) =>
+    splitOf(split, ordinal, JSON.stringify(keys.map((key) => `${row[key]}`)), row[time] as number);
+}
+
+/** The parameters of every transformer: as they are, or fitted on the train split. */
+async function fitTransformers(
+  plan: VectorPlan,
+  options: TrainingSetOptions,
+  folder: string,
+  { schema, parts }: Pick<JoinedSpine, 'schema' | 'parts'>,
+  splitRow: SplitRow | null,
+): Promise<Map<string, FittedParameters>> {
+  const transformed = plan.columns.flatMap((column, index) =>
+    column.transformation ? [{ ...required(column), index: schema.length + index }] : [],
+  );
+  const parameters = new Map<string, FittedParameters>();
+  if (!options.fit || transformed.length === 0) {
+    for (const { origin, parameters: known } of transformed) if (known) parameters.set(origin, known);
+    return parameters;
+  }
+  const fitters = transformed.map((one) => ({ ...one, fitter: createFitter(one.options, one.input, one.origin) }));
+  let ordinal = 0;
+  for await (const batch of readParts(folder, parts)) {
+    for (const row of batch) {
+      const split = splitRow?.(row, ordinal);
+      ordinal += 1;
+      if (split !== 'test') for (const { fitter, index } of fitters) fitter.add(row[index] ?? null);
+    }
+  }
+  for (const { origin, fitter } of fitters) parameters.set(origin, fitter.fit());
+  return parameters;
+}
+
+function required({ transformation }: VectorColumn): NonNullable<VectorColumn['transformation']> {
+  if (!transformation) throw new FStoreError('INTERNAL', 'a column without a transformation cannot be fitted');
+  return transformation;
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}

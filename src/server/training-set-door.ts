@@ -1,0 +1,137 @@
+/**
+ * The REST door of training sets: a spine goes in as the body, the file comes out as the body. Both are streamed.
+ *
+ * - `POST /api/v1/training-sets?service=…`: the spine (CSV, NDJSON, Parquet or Arrow) → the job
+ * - `GET  /api/v1/training-sets/:id`: the job; its result is the manifest
+ * - `GET  /api/v1/training-sets/:id/data`, `…/manifest`: the files
+ */
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { FStoreError } from '../errors.js';
+import { dataFile } from '../retrieval/training-set.js';
+import {
+  readTrainingSetRequest,
+  spineFile,
+  submitTrainingSet,
+  type TrainingSetRequest,
+  trainingSetRequestOf,
+} from '../retrieval/training-set-job.js';
+import type { RequestServices } from '../schema/request-context.js';
+import type { Job } from '../store/job-store.js';
+
+const MEDIA_TYPES: Record<TrainingSetRequest['format'], string> = {
+  csv: 'text/csv; charset=utf-8',
+  ndjson: 'application/x-ndjson',
+  parquet: 'application/vnd.apache.parquet',
+  arrow: 'application/vnd.apache.arrow.file',
+};
+
+/** Query parameters as a request: all of them are text there. */
+function requestFromQuery(query: Record<string, string | undefined>): Record<string, unknown> {
+  const { test, splitBy, seed, testFrom, before, known, fit, ...rest } = query;
+  const flag = (name: string, text: string | undefined): Record<string, unknown> => {
+    if (text === undefined) return {};
+    return { [name]: text === '' || text === 'true' ? true : text === 'false' ? false : text };
+  };
+  const number = (text: string | undefined): unknown =>
+    text === undefined || text.trim() === '' ? text : Number(text);
+  let split: unknown;
+  if (testFrom !== undefined) split = { by: 'time', testFrom };
+  else if (test !== undefined) {
+    split = { by: splitBy ?? 'row', test: number(test), ...(seed === undefined ? {} : { seed: number(seed) }) };
+  }
+  const flags = { ...flag('before', before), ...flag('known', known), ...flag('fit', fit) };
+  return { ...rest, ...flags, ...(split ? { split } : {}) };
+}
+
+async function findJob({ jobs }: RequestServices, id: string): Promise<{ job: Job; request: TrainingSetRequest }> {
+  const job = await jobs.get(id);
+  if (!job) throw new FStoreError('JOB_UNKNOWN', `there is no training set ${id.slice(0, 80)}`, { field: 'id' });
+  return { job, request: trainingSetRequestOf(job) };
+}
+
+/** Registers the addresses of training sets; `folder` is where they lie. */
+export function registerTrainingSets(
+  app: FastifyInstance,
+  services: RequestServices,
+  folder: string,
+  maxBytes: number,
+): void {
+  app.register(async (rest) => {
+    rest.removeAllContentTypeParsers();
+    // The body is read by the handler, as it comes.
+    rest.addContentTypeParser('*', (_, body, done) => done(null, body));
+    rest.post<{ Querystring: Record<string, string> }>(
+      '/api/v1/training-sets',
+      { bodyLimit: maxBytes },
+      async (request, reply) => {
+        const wanted = readTrainingSetRequest(requestFromQuery(request.query), services.snapshot());
+        const own = join(folder, wanted.set);
+        await mkdir(own, { recursive: true });
+        try {
+          await store(request.body as Readable | undefined, join(own, spineFile(wanted)), maxBytes);
+          return reply.code(202).send(await submitTrainingSet(services.jobs, wanted));
+        } catch (error) {
+          await rm(own, { recursive: true, force: true });
+          throw error;
+        }
+      },
+    );
+    rest.get<{ Params: { id: string } }>('/api/v1/training-sets/:id', async (request) => {
+      return (await findJob(services, request.params.id)).job;
+    });
+    rest.get<{ Params: { id: string } }>('/api/v1/training-sets/:id/data', async (request, reply) => {
+      const { job, request: wanted } = await findJob(services, request.params.id);
+      const name = `${wanted.service}-${job.id}.${wanted.format}`;
+      return sendFile(job, join(folder, wanted.set, dataFile(wanted.format)), MEDIA_TYPES[wanted.format], name, reply);
+    });
+    rest.get<{ Params: { id: string } }>('/api/v1/training-sets/:id/manifest', async (request, reply) => {
+      const { job, request: wanted } = await findJob(services, request.params.id);
+      const name = `${wanted.service}-${job.id}.json`;
+      return sendFile(job, join(folder, wanted.set, 'manifest.json'), 'application/json', name, reply);
+    });
+  });
+}
+
+async function store(body: Readable | undefined, path: string, maxBytes: number): Promise<void> {
+  let bytes = 0;
+  const limited = async function* (): AsyncGenerator<Buffer> {
+    for await (const chunk of body ?? []) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > maxBytes) {
+        const message = `the spine is larger than ${maxBytes} bytes, the limit of FSTORE_MAX_SPINE_BYTES`;
+        throw new FStoreError('EVENT_TOO_LARGE', message, { field: 'body' });
+      }
+      yield chunk as Buffer;
+    }
+  };
+  await pipeline(limited(), createWriteStream(path));
+  if (bytes === 0) throw new FStoreError('BAD_REQUEST', 'the body is empty; it is the spine', { field: 'body' });
+}
+
+async function sendFile(
+  job: Job,
+  path: string,
+  type: string,
+  name: string,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  if (job.status !== 'SUCCEEDED') {
+    const message = `training set ${job.id} is ${job.status}`;
+    throw new FStoreError('TRAINING_SET_UNFINISHED', message, { field: 'id' });
+  }
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw new FStoreError('TRAINING_SET_GONE', `the file of training set ${job.id}`, { field: 'id' }, [], {
+      cause: error,
+    });
+  });
+  return reply
+    .type(type)
+    .header('content-length', size)
+    .header('content-disposition', `attachment; filename="${name}"`)
+    .send(createReadStream(path));
+}
