@@ -102,7 +102,10 @@ async function upload(client: GraphqlClient, query: URLSearchParams, spine: stri
     }),
   );
   try {
-    const answer = await client.rest(`/api/v1/training-sets?${query}`, { method: 'POST', body: body as NonNullable<RequestInit['body']> });
+    const answer = await client.rest(`/api/v1/training-sets?${query}`, {
+      method: 'POST',
+      body: body as NonNullable<RequestInit['body']>,
+    });
     return (await answer.json()) as TrainingSetJob;
   } finally {
     bar.clear();

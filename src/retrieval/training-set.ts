@@ -47,6 +47,8 @@ export interface TrainingSetOptions {
   readonly split: TrainingSplit | null;
   /** Fit every transformer of the service on this set, also those that were fitted before. */
   readonly fit: boolean;
+  /** Rows of one part; default: 20,000. */
+  readonly partRows?: number;
 }
 
 /** What a run is given by whoever keeps jobs. */
@@ -123,13 +125,14 @@ async function joinParts(
     ...plan.request,
   ];
   const { spine: path, spineFormat: format } = options;
-  const table = await readTable(path, { format, schema: declared, extra: true, batchSize: PART_ROWS });
+  const size = options.partRows ?? PART_ROWS;
+  const table = await readTable(path, { format, schema: declared, extra: true, batchSize: size });
   try {
     const { schema } = table;
     const features = featureColumns(plan, schema);
     const reader = spineReader(plan, schema, options.timestamp);
     let [part, rows] = [0, 0];
-    for await (const batch of inParts(table.batches())) {
+    for await (const batch of inParts(table.batches(), size)) {
       if (part >= run.finishedParts) {
         const joined = await joinPart(plan, batch.map(reader), rows, options, offline, run.signal);
         const writer = await openTableWriter(`${partFile(folder, part)}.tmp`, 'arrow', [...schema, ...features]);
@@ -147,16 +150,19 @@ async function joinParts(
   }
 }
 
-/** Batches of exactly PART_ROWS rows, but for the last. */
-async function* inParts(batches: AsyncIterable<readonly TableRow[]>): AsyncGenerator<readonly TableRow[]> {
+/** Batches of exactly `size` rows, but for the last. */
+async function* inParts(
+  batches: AsyncIterable<readonly TableRow[]>,
+  size: number,
+): AsyncGenerator<readonly TableRow[]> {
   let part: TableRow[] = [];
   for await (const batch of batches) {
     let taken = 0;
     while (taken < batch.length) {
-      const more = batch.slice(taken, taken + PART_ROWS - part.length);
+      const more = batch.slice(taken, taken + size - part.length);
       part.push(...more);
       taken += more.length;
-      if (part.length === PART_ROWS) {
+      if (part.length === size) {
         yield part;
         part = [];
       }
