@@ -41,7 +41,8 @@ const bad = (reason: string): ReadValue<never> => ({ ok: false, reason });
 const good = <T>(value: T): ReadValue<T> => ({ ok: true, value });
 
 function shown(input: unknown): string {
-  const text = typeof input === 'bigint' ? `${input}` : (JSON.stringify(input) ?? String(input));
+  const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);
+  const text = typeof input === 'bigint' ? `${input}` : (JSON.stringify(input, plain) ?? String(input));
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

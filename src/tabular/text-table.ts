@@ -1,10 +1,10 @@
 /** CSV (RFC 4180) and NDJSON: tables as text, read line by line. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { parse } from 'csv-parse';
 import { isLosslessNumber, parse as parseLossless } from 'lossless-json';
-import { readValue, type ValueType } from '../definition/value-type.js';
+import { readValue, type ScalarType, type ValueType } from '../definition/value-type.js';
 import { type FileColumn, selectColumns, unusable } from './column-selection.js';
+import { type CsvCell, CsvParser } from './csv-parser.js';
 import type { TableReading, TableReadOptions, TableRow } from './table-schema.js';
 
 /** Rows that are looked at to tell what columns hold. */
@@ -12,20 +12,16 @@ const SAMPLE = 1_000;
 /** The first of these that fits every value of a column is its type. */
 const CANDIDATES: readonly ValueType[] = ['BOOL', 'INT64', 'FLOAT64', 'TIMESTAMP', 'STRING'];
 
-interface CsvField {
-  readonly text: string;
-  readonly quoted: boolean;
-}
-
-/** The JSON form of a cell: an empty one is null, unless it is quoted and its column is text. */
-function cellValue({ text, quoted }: CsvField, type: ValueType): unknown {
-  if (text === '' && !(quoted && type === 'STRING')) return null;
-  if (type === 'STRING') return text;
-  if (type === 'BOOL') return /^true$/i.test(text) ? true : /^false$/i.test(text) ? false : text;
-  if (type === 'INT64') return text;
-  if (type === 'TIMESTAMP') return /^-?\d+$/.test(text) ? Number(text) : text;
-  if (type.endsWith('[]')) return parseJson(text);
-  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+/** The JSON form of a cell; an empty text is null for every type but text. */
+function cellValue(cell: CsvCell, type: ValueType): unknown {
+  if (cell === null || type === 'STRING') return cell;
+  if (cell === '') return null;
+  if (type === 'BOOL') return /^true$/i.test(cell) ? true : /^false$/i.test(cell) ? false : cell;
+  if (type === 'INT64') return cell;
+  if (type === 'TIMESTAMP') return /^-?\d+$/.test(cell) ? Number(cell) : cell;
+  if (type.endsWith('[]')) return parseJson(cell);
+  const number = Number(cell);
+  return Number.isFinite(number) && cell.trim() !== '' ? number : cell;
 }
 
 function parseJson(text: string): unknown {
@@ -41,48 +37,57 @@ function reviveNumber(text: string): number | bigint {
   return /^-?\d+$/.test(text) && !Number.isSafeInteger(number) ? BigInt(text) : number;
 }
 
-function inferType(values: readonly unknown[], read: (value: unknown, type: ValueType) => unknown): ValueType {
+type CellReader = (value: unknown, type: ValueType) => unknown;
+
+function inferType(values: readonly unknown[], read: CellReader): ValueType {
   const present = values.filter((value) => read(value, 'FLOAT64') !== null);
   if (present.length === 0) return 'STRING';
+  if (present.every((value) => Array.isArray(value))) {
+    const items = (present as unknown[][]).flat();
+    return `${inferType(items, (item) => item) as ScalarType}[]`;
+  }
   return CANDIDATES.find((type) => present.every((value) => readValue(type, read(value, type)).ok)) ?? 'STRING';
 }
 
-/** Opens a CSV file with a header. Throws BAD_REQUEST. */
-export async function readCsv(path: string, name: string, options: TableReadOptions): Promise<TableReading> {
-  const stream = createReadStream(path);
-  const parser = stream.pipe(
-    parse({
-      bom: true,
-      relax_column_count: true,
-      skip_empty_lines: true,
-      cast: (text, { quoting }) => ({ text, quoted: quoting }),
-    }),
-  );
-  stream.on('error', (error) => parser.destroy(error));
-  const records = parser[Symbol.asyncIterator]() as AsyncIterator<CsvField[]>;
-  const next = async (): Promise<CsvField[] | null> => {
+/** The records of a CSV file, in the lists in which they come. */
+async function* csvRecords(path: string, name: string): AsyncGenerator<CsvCell[][]> {
+  const parser = new CsvParser();
+  const stream = createReadStream(path, { encoding: 'utf8', highWaterMark: 1 << 18 });
+  let first = true;
+  const read = (text: string, last: boolean): CsvCell[][] => {
+    parser.push(first ? text.replace(/^\uFEFF/, '') : text, last);
+    first = false;
     try {
-      const { done, value } = await records.next();
-      return done ? null : value;
+      return [...parser.records()];
     } catch (error) {
       throw unusable(`${name} is no CSV: ${(error as Error).message}`, 'spine', error);
     }
   };
-  const header = await next();
+  for await (const chunk of stream) yield read(chunk as string, false);
+  yield read('', true);
+}
+
+/** Opens a CSV file with a header. Throws BAD_REQUEST. */
+export async function readCsv(path: string, name: string, options: TableReadOptions): Promise<TableReading> {
+  const lists = csvRecords(path, name);
+  const sample: CsvCell[][] = [];
+  let ended = false;
+  while (!ended && sample.length <= SAMPLE) {
+    const { done, value } = await lists.next();
+    ended = done === true;
+    for (const record of value ?? []) sample.push(record);
+  }
+  const header = sample.shift();
   if (!header) throw unusable(`${name} is empty; its first line names the columns`, 'spine');
-  const sample: CsvField[][] = [];
-  for (let record = await next(); record; record = sample.length < SAMPLE ? await next() : null) sample.push(record);
   const declared = new Map(options.schema?.map(({ name: column, type }) => [column, type]));
-  const columns = header.map(({ text }, index): FileColumn => {
-    const values = sample.map((record) => record[index] ?? { text: '', quoted: false });
-    return {
-      name: text,
-      inferred: declared.get(text) ?? inferType(values, (cell, type) => cellValue(cell as CsvField, type)),
-    };
+  const columns = header.map((cell, index): FileColumn => {
+    const column = cell ?? '';
+    const values = sample.slice(0, SAMPLE).map((record) => record[index] ?? null);
+    return { name: column, inferred: declared.get(column) ?? inferType(values, cellValue as CellReader) };
   });
   const selection = selectColumns(name, columns, options);
   let row = 0;
-  const read = (record: readonly CsvField[]): TableRow => {
+  const read = (record: readonly CsvCell[]): TableRow => {
     row += 1;
     if (record.length !== header.length) {
       const message = `${name}, row ${row} has ${record.length} cells, the header has ${header.length}`;
@@ -93,14 +98,15 @@ export async function readCsv(path: string, name: string, options: TableReadOpti
       row,
     );
   };
+  async function* records(): AsyncGenerator<CsvCell[][]> {
+    yield sample;
+    if (!ended) yield* lists;
+  }
   return {
     schema: selection.schema,
     rowCount: null,
-    batches: () => inBatches(sample, next, read, options.batchSize),
-    close: async () => {
-      stream.destroy();
-      parser.destroy();
-    },
+    batches: () => inBatches(records(), read, options.batchSize),
+    close: async () => void (await lists.return(undefined)),
   };
 }
 
@@ -140,30 +146,27 @@ export async function readNdjson(path: string, name: string, options: TableReadO
       row,
     );
   };
+  async function* records(): AsyncGenerator<Record<string, unknown>[]> {
+    yield sample;
+    if (sample.length < SAMPLE) return;
+    for (let record = await next(); record; record = await next()) yield [record];
+  }
   return {
     schema: selection.schema,
     rowCount: null,
-    batches: () => inBatches(sample, next, read, options.batchSize),
+    batches: () => inBatches(records(), read, options.batchSize),
     close: async () => void stream.destroy(),
   };
 }
 
 async function* inBatches<T>(
-  sample: readonly T[],
-  next: () => Promise<T | null>,
+  lists: AsyncIterable<readonly T[]>,
   read: (record: T) => TableRow,
   size = 1_000,
 ): AsyncGenerator<readonly TableRow[]> {
   let batch: TableRow[] = [];
-  for (const record of sample) {
-    batch.push(read(record));
-    if (batch.length >= size) {
-      yield batch;
-      batch = [];
-    }
-  }
-  if (sample.length >= SAMPLE) {
-    for (let record = await next(); record; record = await next()) {
+  for await (const list of lists) {
+    for (const record of list) {
       batch.push(read(record));
       if (batch.length >= size) {
         yield batch;

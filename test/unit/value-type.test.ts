@@ -106,3 +106,7 @@ describe('an entity key', () => {
     expect([long(4) === null, long(5) === null]).toEqual([false, true]);
   });
 });
+
+test('a list of long integers in the wrong place is refused in words', () => {
+  expect(readValue('BOOL', [2n ** 60n])).toMatchObject({ ok: false, reason: expect.stringContaining(`${2n ** 60n}`) });
+});
