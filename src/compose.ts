@@ -34,6 +34,9 @@ import type { OnlineStore } from './store/online-store.js';
 import { MemoryOnlineStore } from './store/online-store-memory.js';
 import { connectRedisOnlineStore } from './store/online-store-redis.js';
 
+/** How long a job waits for its worker after the last sign of life, milliseconds. */
+const JOB_LEASE = 10_000;
+
 /** What a process does: answer requests, process events, or both. */
 export type Role = 'serve' | 'worker';
 
@@ -145,10 +148,11 @@ async function open(
     const runner = new JobRunner({
       jobs,
       owner: `${hostname()}.${process.pid}`,
+      leaseMs: JOB_LEASE,
       handlers: {
         [TRAINING_SET_JOB]: createTrainingSetHandler({
           offline,
-          folder: config.trainingFolder,
+          folder: config.trainingSets.folder,
           snapshot: () => follower.refresh(),
         }),
       },
@@ -188,13 +192,13 @@ async function open(
       registry,
       jobs,
       apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
+      trainingSets: config.trainingSets,
       snapshot: () => live.current.snapshot,
       now,
       maxKeys: config.limits.maxKeys,
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
     limits: config.limits,
-    trainingFolder: config.trainingFolder,
     log,
     probes: {
       online: () => online.ping(),

@@ -41,6 +41,10 @@ const environmentSchema = z.object({
     .optional()
     .describe('Folder of training sets, which all processes see; default: training-sets in the data folder.'),
   FSTORE_MAX_SPINE_BYTES: count(1_000_000_000, 100_000_000_000).describe('Largest spine of a training set.'),
+  FSTORE_SQL_SPINES: z
+    .enum(['true', 'false'])
+    .default('false')
+    .describe('Whether a spine may be a SELECT; whoever may ask for one can then read all of the database.'),
   FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('Offline store; without it, an embedded PostgreSQL is started.'),
@@ -80,7 +84,7 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly dataFolder: string;
-  readonly trainingFolder: string;
+  readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number; readonly allowSql: boolean };
   readonly postgresUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
@@ -96,7 +100,6 @@ export interface Config {
     readonly maxDepth: number;
     readonly maxAliases: number;
     readonly maxTokens: number;
-    readonly maxSpineBytes: number;
   };
   readonly pollInterval: number;
   readonly logLevel: Environment['FSTORE_LOG_LEVEL'];
@@ -156,7 +159,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     host: env.FSTORE_HOST,
     port: env.FSTORE_PORT,
     dataFolder: env.FSTORE_DATA_DIR,
-    trainingFolder: env.FSTORE_TRAINING_FOLDER ?? join(env.FSTORE_DATA_DIR, 'training-sets'),
+    trainingSets: {
+      folder: env.FSTORE_TRAINING_FOLDER ?? join(env.FSTORE_DATA_DIR, 'training-sets'),
+      maxSpineBytes: env.FSTORE_MAX_SPINE_BYTES,
+      allowSql: env.FSTORE_SQL_SPINES === 'true',
+    },
     postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,
@@ -171,7 +178,6 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxDepth: env.FSTORE_MAX_DEPTH,
       maxAliases: env.FSTORE_MAX_ALIASES,
       maxTokens: env.FSTORE_MAX_TOKENS,
-      maxSpineBytes: env.FSTORE_MAX_SPINE_BYTES,
     },
     pollInterval: env.FSTORE_POLL_INTERVAL,
     logLevel: env.FSTORE_LOG_LEVEL,

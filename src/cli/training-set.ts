@@ -23,11 +23,14 @@ and whatever else belongs to it, such as a label. Rows come back in their order,
 
 Examples:
   fstore training-set fraud_detection labels.csv -o training.parquet
+  fstore training-set fraud_detection --source chargebacks -o set.parquet
   fstore training-set fraud_detection labels.parquet -o set.parquet --test 0.2 --split-by entity --fit --publish
 `;
 
 interface TrainingSetCommand extends ConnectionOptions {
   readonly output?: string;
+  readonly source?: string;
+  readonly sql?: string;
   readonly format?: string;
   readonly spineFormat?: string;
   readonly timestamp: string;
@@ -65,13 +68,15 @@ function formatOf(path: string | undefined, given: string | undefined): string |
   return FORMATS.includes(extension) ? extension : undefined;
 }
 
-function queryOf(service: string, spine: string, options: TrainingSetCommand): URLSearchParams {
+function queryOf(service: string, spine: string | undefined, options: TrainingSetCommand): URLSearchParams {
   const spineFormat = formatOf(spine, options.spineFormat);
-  if (!spineFormat)
+  if (spine && !spineFormat)
     throw new UsageError(`${spine} does not say its format`, `Give --spine-format ${FORMATS.join('|')}.`);
-  const { timestamp, test, testFrom, seed } = options;
+  const { source, sql, timestamp, test, testFrom, seed } = options;
   const entries = {
     service,
+    source,
+    sql,
     spineFormat,
     timestamp,
     format: formatOf(options.output, options.format),
@@ -86,7 +91,14 @@ function queryOf(service: string, spine: string, options: TrainingSetCommand): U
   return new URLSearchParams(given);
 }
 
-async function upload(client: GraphqlClient, query: URLSearchParams, spine: string): Promise<TrainingSetJob> {
+async function submit(
+  client: GraphqlClient,
+  query: URLSearchParams,
+  spine: string | undefined,
+): Promise<TrainingSetJob> {
+  if (spine === undefined) {
+    return (await (await client.rest(`/api/v1/training-sets?${query}`, { method: 'POST' })).json()) as TrainingSetJob;
+  }
   const size = await stat(spine).then(
     (found) => found.size,
     () => {
@@ -147,10 +159,13 @@ function summary(job: TrainingSetJob, output: string | undefined): string[] {
   ];
 }
 
-async function build(service: string, spine: string, options: TrainingSetCommand): Promise<void> {
+async function build(service: string, spine: string | undefined, options: TrainingSetCommand): Promise<void> {
   const client = connect(options);
   if (options.publish && !options.wait) throw new UsageError('--publish waits for the set', 'Leave out --no-wait.');
-  const submitted = await upload(client, queryOf(service, spine, options), spine);
+  if ([spine, options.source, options.sql].filter((one) => one !== undefined).length !== 1) {
+    throw new UsageError('the examples come from one place', 'Name a file, or give --source or --sql.');
+  }
+  const submitted = await submit(client, queryOf(service, spine, options), spine);
   if (!options.wait) {
     if (options.json) printJson(submitted);
     else printLines([`Training set ${submitted.id} is queued; fstore jobs show ${submitted.id} tells how far it is.`]);
@@ -176,7 +191,9 @@ export function registerTrainingSet(program: Command): void {
   const command = program
     .command('training-set')
     .argument('<service>', 'feature service whose features are joined')
-    .argument('<spine>', 'file of examples: CSV, NDJSON, Parquet or Arrow')
+    .argument('[spine]', 'file of examples: CSV, NDJSON, Parquet or Arrow')
+    .option('--source <source>', 'the examples are the events of this source')
+    .option('--sql <select>', 'the examples are the rows of this SELECT, where the server allows it')
     .option('-o, --output <file>', 'where to write the set; its extension chooses the format')
     .addOption(new Option('--format <format>', 'format of the set').choices(FORMATS))
     .addOption(new Option('--spine-format <format>', 'format of the spine, if its name does not tell').choices(FORMATS))

@@ -5,7 +5,7 @@
  * must see the same folder.
  */
 import { randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { FeatureService } from '../definition/definition.js';
@@ -18,6 +18,7 @@ import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobProgress, JobStore, Json } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { TABLE_FORMATS } from '../tabular/table-schema.js';
+import { openTableWriter } from '../tabular/table-writer.js';
 import { buildTrainingSet } from './training-set.js';
 import { createVectorPlan, type VectorPlan } from './vector-plan.js';
 
@@ -40,8 +41,11 @@ const splitSchema = z.union([
 ]);
 
 /** What whoever wants a training set says about it. */
-export const trainingSetRequestSchema = z.strictObject({
+const trainingSetRequestSchema = z.strictObject({
   service: z.string(),
+  /** A SELECT of the offline store, or a source whose events are the examples; without either, a file comes along. */
+  sql: z.string().min(1).max(100_000).optional(),
+  source: z.string().optional(),
   spineFormat: format.default('csv'),
   timestamp: z.string().default('event_time'),
   format: format.default('parquet'),
@@ -66,7 +70,7 @@ export function spineFile({ spineFormat }: Pick<TrainingSetRequest, 'spineFormat
 }
 
 /** Checks a request against the definitions. Throws BAD_REQUEST naming the field, or VIEW_UNKNOWN for the service. */
-export function readTrainingSetRequest(input: unknown, snapshot: Snapshot): TrainingSetRequest {
+export function readTrainingSetRequest(input: unknown, snapshot: Snapshot, allowSql: boolean): TrainingSetRequest {
   const parsed = trainingSetRequestSchema.safeParse(input);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -79,12 +83,48 @@ export function readTrainingSetRequest(input: unknown, snapshot: Snapshot): Trai
     const message = `there is no feature service ${parsed.data.service.slice(0, 80)} (there are: ${known})`;
     throw new FStoreError('VIEW_UNKNOWN', message, { field: 'service' });
   }
-  return { ...parsed.data, set: randomUUID(), serviceVersion: record.version, revision: snapshot.revision };
+  const { sql, source } = parsed.data;
+  if (sql !== undefined && !allowSql) {
+    const message = 'spines by SQL are switched off here: the query could read whatever the server can';
+    throw new FStoreError('BAD_REQUEST', `${message}; FSTORE_SQL_SPINES=true switches them on`, { field: 'sql' });
+  }
+  if (source !== undefined && (sql !== undefined || !snapshot.sources.has(source))) {
+    const known = [...snapshot.sources.keys()].join(', ') || 'none yet';
+    const message =
+      sql === undefined
+        ? `there is no source ${source.slice(0, 80)} (there are: ${known})`
+        : 'a spine is either sql or source';
+    throw new FStoreError(sql === undefined ? 'SOURCE_UNKNOWN' : 'BAD_REQUEST', message, { field: 'source' });
+  }
+  const spineFormat = needsFile(parsed.data) ? parsed.data.spineFormat : 'arrow';
+  return {
+    ...parsed.data,
+    spineFormat,
+    set: randomUUID(),
+    serviceVersion: record.version,
+    revision: snapshot.revision,
+  };
+}
+
+/** True for a request whose spine comes along as a file. */
+export function needsFile({ sql, source }: { sql?: string | undefined; source?: string | undefined }): boolean {
+  return sql === undefined && source === undefined;
 }
 
 /** Puts a request, whose spine lies in its folder, into the queue. */
 export function submitTrainingSet(jobs: JobStore, request: TrainingSetRequest): Promise<Job> {
   return jobs.submit({ kind: TRAINING_SET_JOB, request: request as unknown as Json });
+}
+
+/** Writes examples that came with a request, JSON objects, into the spine's file. */
+export async function writeSpineRows(
+  folder: string,
+  request: TrainingSetRequest,
+  rows: readonly unknown[],
+): Promise<void> {
+  const own = join(folder, request.set);
+  await mkdir(own, { recursive: true });
+  await writeFile(join(own, spineFile(request)), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 }
 
 /** The request of a job. Throws BAD_REQUEST for a job of another kind. */
@@ -96,7 +136,7 @@ export function trainingSetRequestOf(job: Job): TrainingSetRequest {
 }
 
 /** The plan of a version of a service, which need not be active any more. Throws SCHEMA_INVALID. */
-export function planOfService(snapshot: Snapshot, name: string, version: number): VectorPlan {
+function planOfService(snapshot: Snapshot, name: string, version: number): VectorPlan {
   const record = snapshot.records.find(
     (one) => one.kind === 'featureService' && one.name === name && one.version === version,
   );
@@ -132,6 +172,7 @@ export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, cont
     const plan = planOfService(snapshot, request.service, request.serviceVersion);
     const folder = join(work.folder, request.set);
     const { finishedParts = 0 } = (checkpoint ?? {}) as { finishedParts?: number };
+    if (!needsFile(request)) await writeSpine(request, snapshot, folder, work.offline);
     const options = { ...request, spine: join(folder, spineFile(request)) };
     const built = await buildTrainingSet(plan, options, folder, work.offline, {
       signal,
@@ -142,4 +183,25 @@ export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, cont
     await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     return manifest as unknown as Json;
   };
+}
+
+/** Writes what a query or a source has into the spine's file, unless an earlier run has. */
+async function writeSpine(
+  request: TrainingSetRequest,
+  snapshot: Snapshot,
+  folder: string,
+  offline: OfflineStore,
+): Promise<void> {
+  const path = join(folder, spineFile(request));
+  if (await stat(path).catch(() => null)) return;
+  await mkdir(folder, { recursive: true });
+  const { sql, source = '' } = request;
+  const record = snapshot.sources.get(source);
+  if (sql === undefined && !record) throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`);
+  await offline.readSpine(sql === undefined ? { source, meaning: record!.meaning } : { sql }, async (table) => {
+    const writer = await openTableWriter(`${path}.tmp`, request.spineFormat, table.schema);
+    for await (const rows of table.batches) await writer.write(rows);
+    await writer.close();
+  });
+  await rename(`${path}.tmp`, path);
 }

@@ -11,6 +11,13 @@ import type { JobStore } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { ApplyDefinitions } from './plan-report.js';
 
+/** Where training sets lie, and what may be asked of them. */
+export interface TrainingSetRules {
+  readonly folder: string;
+  readonly maxSpineBytes: number;
+  readonly allowSql: boolean;
+}
+
 /** What one process gives to every request. */
 export interface RequestServices {
   readonly query: OnlineQuery;
@@ -20,6 +27,7 @@ export interface RequestServices {
   readonly registry: Registry;
   readonly jobs: JobStore;
   readonly apply: ApplyDefinitions;
+  readonly trainingSets: TrainingSetRules;
   readonly snapshot: () => Snapshot;
   readonly now: () => number;
   /** How many entities one field may ask for. */

@@ -33,9 +33,7 @@ export interface HttpServerOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
-  /** Folder of training sets. */
-  readonly trainingFolder: string;
-  readonly limits: OperationLimits & { readonly maxBodyBytes: number; readonly maxSpineBytes: number };
+  readonly limits: OperationLimits & { readonly maxBodyBytes: number };
   readonly log: Logger;
   /** One entry for each thing that must answer for this process to be ready. */
   readonly probes: Readonly<Record<string, () => Promise<void>>>;
@@ -118,7 +116,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const door = { live, services, authenticate, limits, rules, report };
   app.route({ url: `${GRAPHQL_PATH}/stream`, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(door) });
   registerRest(app, services, actorOf);
-  registerTrainingSets(app, services, options.trainingFolder, limits.maxSpineBytes);
+  registerTrainingSets(app, services);
   registerHealth(app, options);
   const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, door);
   const url = await app.listen({ host: options.host, port: options.port });

@@ -14,6 +14,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { FStoreError } from '../errors.js';
 import { dataFile } from '../retrieval/training-set.js';
 import {
+  needsFile,
   readTrainingSetRequest,
   spineFile,
   submitTrainingSet,
@@ -54,26 +55,28 @@ async function findJob({ jobs }: RequestServices, id: string): Promise<{ job: Jo
   return { job, request: trainingSetRequestOf(job) };
 }
 
-/** Registers the addresses of training sets; `folder` is where they lie. */
-export function registerTrainingSets(
-  app: FastifyInstance,
-  services: RequestServices,
-  folder: string,
-  maxBytes: number,
-): void {
+/** Registers the addresses of training sets. */
+export function registerTrainingSets(app: FastifyInstance, services: RequestServices): void {
+  const { folder, maxSpineBytes } = services.trainingSets;
   app.register(async (rest) => {
     rest.removeAllContentTypeParsers();
     // The body is read by the handler, as it comes.
     rest.addContentTypeParser('*', (_, body, done) => done(null, body));
     rest.post<{ Querystring: Record<string, string> }>(
       '/api/v1/training-sets',
-      { bodyLimit: maxBytes },
+      { bodyLimit: maxSpineBytes },
       async (request, reply) => {
-        const wanted = readTrainingSetRequest(requestFromQuery(request.query), services.snapshot());
+        const wanted = readTrainingSetRequest(
+          requestFromQuery(request.query),
+          services.snapshot(),
+          services.trainingSets.allowSql,
+        );
         const own = join(folder, wanted.set);
         await mkdir(own, { recursive: true });
         try {
-          await store(request.body as Readable | undefined, join(own, spineFile(wanted)), maxBytes);
+          if (needsFile(wanted)) {
+            await store(request.body as Readable | undefined, join(own, spineFile(wanted)), maxSpineBytes);
+          }
           return reply.code(202).send(await submitTrainingSet(services.jobs, wanted));
         } catch (error) {
           await rm(own, { recursive: true, force: true });

@@ -31,10 +31,13 @@ import type {
   NewRow,
   OfflineStore,
   PointInTimeOptions,
+  SpineOrigin,
+  SpineTable,
   StoredRow,
   TouchedEntity,
   ViewFill,
 } from './offline-store.js';
+import { eventsQuery, readSpine } from './spine-query-postgres.js';
 import { addFilled, filledTables } from './view-fill-postgres.js';
 import {
   describeTable,
@@ -214,6 +217,11 @@ class PostgresOfflineStore implements OfflineStore {
       sum += taken;
       if (taken < DUE_BATCH) return sum;
     }
+  }
+
+  readSpine(origin: SpineOrigin, take: (table: SpineTable) => Promise<void>): Promise<void> {
+    const query = 'sql' in origin ? origin.sql : eventsQuery(this.#schema, origin.source, origin.meaning);
+    return inTransaction(this.#pool, (client) => readSpine(client, query, take));
   }
 
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]> {

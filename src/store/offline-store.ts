@@ -12,8 +12,9 @@
  * 6. A tile holds each event of its stretch that is visible exactly once; a version of an entity's tiles is never given twice.
  */
 import type { TileSet } from '../aggregation/tile-set.js';
+import type { SourceMeaning } from '../definition/definition-record.js';
 import type { EntityKey } from '../definition/entity-key.js';
-import type { FeatureValue } from '../definition/value-type.js';
+import type { FeatureValue, ValueType } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 
 /** One row of a view's history. `sequence` is the order of arrival, unique in the store. */
@@ -111,6 +112,15 @@ export interface CommitResult {
   readonly touched: readonly TouchedEntity[];
 }
 
+/** Rows that a spine is made of. */
+export interface SpineTable {
+  readonly schema: readonly { readonly name: string; readonly type: ValueType }[];
+  readonly batches: AsyncIterable<readonly (readonly FeatureValue[])[]>;
+}
+
+/** Where a spine comes from: a SELECT, or all events of a source. */
+export type SpineOrigin = { readonly sql: string } | { readonly source: string; readonly meaning: SourceMeaning };
+
 export interface OfflineStore {
   /** Creates what the history of these views needs; does nothing for views that have it. */
   prepare(views: readonly ViewVersion[]): Promise<void>;
@@ -142,6 +152,8 @@ export interface OfflineStore {
     now: number,
     publish: (touched: readonly TouchedEntity[]) => Promise<void>,
   ): Promise<number>;
+  /** Hands the rows of a spine to `take`; nothing is written. Throws BAD_REQUEST for a query that the store refuses. */
+  readSpine(origin: SpineOrigin, take: (table: SpineTable) => Promise<void>): Promise<void>;
   /** Dead letters of a source, newest first; `source` null: of all sources. */
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]>;
   /** Marks dead letters as replayed and returns those that had not been; `publish` runs inside the same transaction. */

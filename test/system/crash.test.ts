@@ -24,6 +24,21 @@ function createRandom(start: number): () => number {
   };
 }
 
+const WINDOWS = ['1h', '6h', '2d'];
+const HOPS = [300_000, 3_600_000];
+const userWindows = {
+  kind: 'featureView',
+  name: 'user_windows',
+  entity: 'user',
+  source: 'transactions',
+  aggregations: [
+    { name: 'total', function: 'sum', column: 'amount', windows: WINDOWS },
+    { name: 'events', function: 'count', windows: WINDOWS },
+    { name: 'largest', function: 'max', column: 'amount', windows: WINDOWS },
+    { name: 'recent', function: 'lastN', n: 3, column: 'amount', windows: WINDOWS },
+  ],
+};
+
 describe(`after ${KILLS} kills during ${EVENTS} events (seed ${seed})`, () => {
   let platform: Platform;
   let fstore: FStoreProcess;
@@ -41,7 +56,7 @@ describe(`after ${KILLS} kills during ${EVENTS} events (seed ${seed})`, () => {
   beforeAll(async () => {
     platform = await createPlatform('servers');
     fstore = await platform.start();
-    await apply(fstore.url, [user, transactions, userStats]);
+    await apply(fstore.url, [user, transactions, userStats, userWindows]);
   });
   afterAll(() => platform.drop());
 
@@ -110,6 +125,71 @@ describe(`after ${KILLS} kills during ${EVENTS} events (seed ${seed})`, () => {
         )
       ).users;
     await eventually(async () => expect(await read()).toEqual(expected), { timeoutMs: 20_000, everyMs: 200 });
+
+    // Amounts are whole numbers, so their sums are exact in any order.
+    const table = await database.query<{ name: string }>(
+      `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = $1 AND table_name LIKE 'view_user_windows%tiles'`,
+      [`fstore_${platform.project}`],
+    );
+    const tiles = await database.query<{ tile: string; total: number; count: number; most: number }>(
+      `SELECT concat_ws(' ', user_id, _hop, _start) AS tile, a0_0 AS total, a1_0 AS count, a2_0 AS most
+       FROM fstore_${platform.project}."${table.rows[0]?.name}"`,
+    );
+    const wanted = new Map<string, { total: number; count: number; most: number }>();
+    for (const { user_id, event_time, amount } of events) {
+      for (const hop of HOPS) {
+        const tile = `${user_id} ${hop} ${Math.floor(Date.parse(event_time) / hop) * hop}`;
+        const sum = wanted.get(tile) ?? { total: 0, count: 0, most: 0 };
+        wanted.set(tile, { total: sum.total + amount, count: sum.count + 1, most: Math.max(sum.most, amount) });
+      }
+    }
+    expect(new Map(tiles.rows.map(({ tile, ...sums }) => [tile, sums]))).toEqual(wanted);
+
+    const fields = ['total', 'events', 'largest', 'recent'].flatMap((name) =>
+      WINDOWS.map((window) => `${name}${window}`),
+    );
+    const windowsAt = async (asOf: string | null) =>
+      (
+        await ask<{ users: { id: string; windows: Record<string, unknown> }[] }>(
+          fstore.url,
+          `query ($ids: [ID!]!, $asOf: DateTime) { users(ids: $ids) { id windows(asOf: $asOf) { ${fields.join(' ')} } } }`,
+          { ids, asOf },
+        )
+      ).users;
+    const ofUser = new Map<string, { at: number; index: number; amount: number }[]>(ids.map((id) => [id, []]));
+    for (const [index, event] of events.entries()) {
+      ofUser.get(event.user_id)?.push({ at: Date.parse(event.event_time), index, amount: event.amount });
+    }
+    const oracle = (id: string, at: number): Record<string, unknown> => {
+      const own = ofUser.get(id) ?? [];
+      const values: Record<string, unknown> = {};
+      for (const [position, window] of WINDOWS.entries()) {
+        const length = [3_600_000, 21_600_000, 172_800_000][position]!;
+        const hop = position === 2 ? 3_600_000 : 300_000;
+        const from = Math.floor((at - length) / hop) * hop;
+        const covered = own
+          .filter((event) => event.at >= from && event.at <= at)
+          .sort((a, b) => b.at - a.at || b.index - a.index);
+        const amounts = covered.map((event) => event.amount);
+        values[`total${window}`] = amounts.length > 0 ? amounts.reduce((sum, amount) => sum + amount, 0) : null;
+        values[`events${window}`] = `${amounts.length}`;
+        values[`largest${window}`] = amounts.length > 0 ? Math.max(...amounts) : null;
+        values[`recent${window}`] = amounts.length > 0 ? amounts.slice(0, 3) : null;
+      }
+      return values;
+    };
+    const middle = start + 30_000_000;
+    const past = await windowsAt(new Date(middle).toISOString());
+    expect(past).toEqual(ids.map((id) => ({ id, windows: oracle(id, middle) })));
+    // All events are hours old: between now and then the windows of an hour are empty, and a minute changes nothing but a tail.
+    await eventually(
+      async () => {
+        const now = Date.now();
+        const online = await windowsAt(null);
+        expect(online).toEqual(ids.map((id) => ({ id, windows: oracle(id, now) })));
+      },
+      { timeoutMs: 20_000, everyMs: 200 },
+    );
     await database.end();
   }, 600_000);
 });

@@ -84,6 +84,7 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
     offline,
     registry,
     jobs: new MemoryJobStore(),
+    trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false },
     apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
     snapshot: () => live.current.snapshot,
     now: time,

@@ -134,6 +134,10 @@ export class NaiveOfflineStore implements OfflineStore {
     return 0;
   }
 
+  async readSpine(): Promise<void> {
+    throw new Error('the naive store reads no spine');
+  }
+
   async deadLetters(): Promise<readonly DeadLetter[]> {
     return this.letters;
   }
