@@ -14,6 +14,8 @@ import type { Config } from './config.js';
 import { FStoreError } from './errors.js';
 import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
+import { MaterializationSchedule } from './materialization/materialization-schedule.js';
+import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/materialize-job.js';
 import { Worker } from './materialization/worker.js';
 import { Writer } from './materialization/writer.js';
 import { RegistryFollower } from './registry/registry-follower.js';
@@ -150,6 +152,19 @@ async function open(
       owner: `${hostname()}.${process.pid}`,
       leaseMs: JOB_LEASE,
       handlers: {
+        [MATERIALIZE_JOB]: createMaterializeHandler({
+          offline,
+          writer,
+          jobs,
+          limits: config.eventLimits,
+          folder: config.batchFolder,
+          now,
+          snapshot: async () => {
+            const snapshot = await follower.refresh();
+            await worker.adopted(snapshot.revision);
+            return snapshot;
+          },
+        }),
         [TRAINING_SET_JOB]: createTrainingSetHandler({
           offline,
           folder: config.trainingSets.folder,
@@ -160,6 +175,14 @@ async function open(
     });
     closers.push(() => runner.stop());
     runner.start();
+    const schedule = new MaterializationSchedule({
+      jobs,
+      snapshot: () => follower.current,
+      now,
+      log: (message, fields) => log.info(fields, message),
+    });
+    closers.push(() => schedule.stop());
+    schedule.start();
     const joined = worker.start();
     // The API answers while the worker still waits for its place in the group; a worker alone has nothing else to do.
     if (!roles.includes('serve')) await joined;

@@ -41,6 +41,7 @@ const environmentSchema = z.object({
     .optional()
     .describe('Folder of training sets, which all processes see; default: training-sets in the data folder.'),
   FSTORE_MAX_SPINE_BYTES: count(1_000_000_000, 100_000_000_000).describe('Largest spine of a training set.'),
+  FSTORE_BATCH_FOLDER: z.string().default('.').describe('Folder of files that sources are read from in batches.'),
   FSTORE_SQL_SPINES: z
     .enum(['true', 'false'])
     .default('false')
@@ -84,6 +85,8 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly dataFolder: string;
+  /** Folder of batch files. */
+  readonly batchFolder: string;
   readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number; readonly allowSql: boolean };
   readonly postgresUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
@@ -159,6 +162,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     host: env.FSTORE_HOST,
     port: env.FSTORE_PORT,
     dataFolder: env.FSTORE_DATA_DIR,
+    batchFolder: env.FSTORE_BATCH_FOLDER,
     trainingSets: {
       folder: env.FSTORE_TRAINING_FOLDER ?? join(env.FSTORE_DATA_DIR, 'training-sets'),
       maxSpineBytes: env.FSTORE_MAX_SPINE_BYTES,

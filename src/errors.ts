@@ -163,6 +163,11 @@ export const ERRORS = {
     cause: 'The subscriber reads more slowly than more entities change than one queue may hold.',
     cure: 'Subscribe to fewer ids, or read faster.',
   },
+  SOURCE_NOT_BATCH: {
+    status: 400,
+    cause: 'The source has no `batch:`, so there is nothing to read it from.',
+    cure: 'Declare `batch:` with a file, table or query, or push its events.',
+  },
   TRANSFORMER_UNFITTED: {
     status: 409,
     cause: 'A transformer of the service has no parameters yet: it was never fitted on a training set.',

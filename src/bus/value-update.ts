@@ -15,22 +15,60 @@ export function updateTopic(project: string): string {
   return `fstore.${project}.updates`;
 }
 
-/** Encodes an update; updates of one entity stay in order. */
-export function encodeUpdate(update: ValueUpdate): BusMessage {
-  return {
-    key: update.key.text,
-    value: update.value,
-    headers: { view: update.view, key: JSON.stringify(update.key.parts) },
-  };
+/** Entities are dealt out to as many lanes; a lane's messages have one key, so they stay in order. */
+const LANES = 16;
+const MAX_MESSAGE_BYTES = 256_000;
+
+/**
+ * Encodes updates in as few messages as there are lanes, because a message costs a writer more than an update; updates of one
+ * entity stay in order. Of each update: length of a JSON header, header (view, parts of the key), length of the value, value.
+ */
+export function encodeUpdates(updates: readonly ValueUpdate[]): BusMessage[] {
+  const lanes = new Map<number, { parts: Buffer[]; bytes: number }[]>();
+  for (const { view, key, value } of updates) {
+    const header = Buffer.from(JSON.stringify([view, ...key.parts]));
+    const lengths = Buffer.allocUnsafe(8);
+    lengths.writeUInt32BE(header.length, 0);
+    lengths.writeUInt32BE(value.length, 4);
+    const bytes = 8 + header.length + value.length;
+    const lane = laneOf(key.text);
+    const messages = lanes.get(lane) ?? [];
+    lanes.set(lane, messages);
+    let last = messages.at(-1);
+    if (!last || last.bytes + bytes > MAX_MESSAGE_BYTES) {
+      last = { parts: [], bytes: 0 };
+      messages.push(last);
+    }
+    last.parts.push(lengths, header, value);
+    last.bytes += bytes;
+  }
+  return [...lanes].flatMap(([lane, messages]) =>
+    messages.map(({ parts }) => ({ key: `lane${lane}`, value: Buffer.concat(parts), headers: { updates: '1' } })),
+  );
 }
 
-/** Decodes an update, or returns null for a message that is none. */
-export function decodeUpdate(message: ReceivedMessage): ValueUpdate | null {
-  const { view, key } = message.headers;
-  if (!view || !key) return null;
+/** FNV-1a. */
+function laneOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return (hash >>> 0) % LANES;
+}
+
+/** Decodes the updates of a message; none for a message that holds something else. */
+export function decodeUpdates({ headers, value: bytes }: ReceivedMessage): ValueUpdate[] {
+  if (headers.updates !== '1') return [];
+  const updates: ValueUpdate[] = [];
   try {
-    return { view, key: entityKey(JSON.parse(key) as string[]), value: message.value };
+    for (let at = 0; at < bytes.length; ) {
+      const [header, size] = [bytes.readUInt32BE(at), bytes.readUInt32BE(at + 4)];
+      const end = at + 8 + header + size;
+      if (end > bytes.length) return [];
+      const [view = '', ...parts] = JSON.parse(bytes.toString('utf8', at + 8, at + 8 + header)) as string[];
+      updates.push({ view, key: entityKey(parts), value: bytes.subarray(end - size, end) });
+      at = end;
+    }
   } catch {
-    return null;
+    return [];
   }
+  return updates;
 }

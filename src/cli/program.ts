@@ -6,6 +6,7 @@ import { registerDefinitionSchema } from './definition-schema.js';
 import { registerDemo } from './demo.js';
 import { EXIT, printFailure } from './failure.js';
 import { registerGet } from './get.js';
+import { registerJobs, registerMaterialize } from './jobs.js';
 import { registerPlan } from './plan.js';
 import { registerPush } from './push.js';
 import { registerTrainingSet } from './training-set.js';
@@ -52,6 +53,8 @@ export function createProgram(): Command {
     registerGet,
     registerWatch,
     registerTrainingSet,
+    registerMaterialize,
+    registerJobs,
     registerDeadLetters,
   ]) {
     register(program);

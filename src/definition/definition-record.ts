@@ -19,7 +19,14 @@ export interface SourceMeaning {
   readonly schema: Readonly<Record<string, ValueType>>;
   readonly timestamp: string;
   readonly topic: string | null;
+  /** Absent if it is not read in batches. */
+  readonly batch?: BatchMeaning;
 }
+
+/** Where rows are read from: a file, or a SELECT of the offline store. */
+export type BatchMeaning =
+  | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow'; readonly path: string }
+  | { readonly query: string };
 
 /** A view with all that its values depend on: a later change of its entity or source does not reach it. */
 export interface ViewMeaning {

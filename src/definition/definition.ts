@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
+import { isCron } from './cron.js';
 import { durationSchema } from './duration.js';
 import { fittedParametersSchema, transformerOptionsSchema } from './transformer-options.js';
 import { keyTypeSchema, valueTypeSchema } from './value-type.js';
@@ -48,6 +49,35 @@ export const entitySchema = z
   })
   .describe('A thing that features describe, such as a user.');
 
+const batchFile = z.string().min(1).max(1000).describe('Path within the folder of batch files (FSTORE_BATCH_FOLDER).');
+const BATCH_ORIGINS = ['csv', 'ndjson', 'parquet', 'arrow', 'table', 'query'] as const;
+
+const batchSchema = z
+  .strictObject({
+    csv: batchFile.optional(),
+    ndjson: batchFile.optional(),
+    parquet: batchFile.optional(),
+    arrow: batchFile.optional(),
+    table: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?$/, 'expected table or schema.table')
+      .optional()
+      .describe("Table of the offline store's PostgreSQL."),
+    query: z.string().min(1).max(20_000).optional().describe("SELECT on the offline store's PostgreSQL."),
+    schedule: z
+      .string()
+      .refine(isCron, 'expected five fields of cron, such as 0 3 * * *')
+      .optional()
+      .describe('When it is read by itself, as cron in UTC; without it, by `fstore materialize`.'),
+  })
+  .superRefine((batch, context) => {
+    const given = BATCH_ORIGINS.filter((key) => batch[key] !== undefined);
+    if (given.length === 1) return;
+    const message = `batch has one of ${BATCH_ORIGINS.join(', ')}; this one has ${given.join(' and ') || 'none'}`;
+    context.addIssue({ code: 'custom', message, path: given[1] ? [given[1]] : [] });
+  })
+  .describe('Where rows of this source are read from in batches.');
+
 export const sourceSchema = z
   .strictObject({
     kind: z.literal('source'),
@@ -68,6 +98,7 @@ export const sourceSchema = z
       })
       .optional()
       .describe('Where events of this source arrive.'),
+    batch: batchSchema.optional(),
     ...documented,
   })
   .describe('Where the raw data of feature views comes from.');

@@ -6,7 +6,13 @@
 import type { Issue } from '../errors.js';
 import { inputTypesOf, resultTypeOf } from './aggregate-function.js';
 import type { Entity, FeatureView, Source } from './definition.js';
-import type { AggregationMeaning, EntityMeaning, SourceMeaning, ViewMeaning } from './definition-record.js';
+import type {
+  AggregationMeaning,
+  BatchMeaning,
+  EntityMeaning,
+  SourceMeaning,
+  ViewMeaning,
+} from './definition-record.js';
 import { readWindow } from './window.js';
 
 /** A finding about the definition that is being resolved; the caller adds which one that is. */
@@ -48,7 +54,25 @@ export function resolveSourceMeaning(source: Source): Resolved<SourceMeaning> {
     return { meaning: null, findings: [{ code, message, path: ['timestamp'] }] };
   }
   const topic = source.stream ? (source.stream.topic ?? source.name) : null;
-  return { meaning: { schema: source.schema, timestamp: source.timestamp, topic }, findings: [] };
+  const batch = batchOf(source);
+  return {
+    meaning: { schema: source.schema, timestamp: source.timestamp, topic, ...(batch ? { batch } : {}) },
+    findings: [],
+  };
+}
+
+function batchOf({ batch }: Source): BatchMeaning | null {
+  if (!batch) return null;
+  if (batch.query) return { query: batch.query };
+  if (batch.table) {
+    const name = batch.table
+      .split('.')
+      .map((part) => `"${part}"`)
+      .join('.');
+    return { query: `SELECT * FROM ${name}` };
+  }
+  const format = (['csv', 'ndjson', 'parquet', 'arrow'] as const).find((one) => batch[one] !== undefined);
+  return format ? { format, path: batch[format]! } : null;
 }
 
 /** The meaning of a view on resolved entities and sources. */

@@ -2,7 +2,7 @@ import type { EventBus } from '../bus/event-bus.js';
 import { updateTopic } from '../bus/value-update.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
-import { busTopic, deadLetterTopic } from './source-contract.js';
+import { batchTopic, busTopic, deadLetterTopic } from './source-contract.js';
 
 /** Creates the tables and topics that a snapshot needs; does nothing for those that exist. */
 export async function prepareSnapshot(
@@ -10,7 +10,8 @@ export async function prepareSnapshot(
   stores: { offline: OfflineStore; bus: EventBus },
 ): Promise<void> {
   const topics = new Set<string>([updateTopic(snapshot.project)]);
-  for (const { meaning } of snapshot.sources.values()) {
+  for (const { name, meaning } of snapshot.sources.values()) {
+    if (meaning.batch) topics.add(deadLetterTopic(batchTopic(snapshot.project, name)));
     if (meaning.topic === null) continue;
     const topic = busTopic(snapshot.project, meaning.topic);
     topics.add(topic).add(deadLetterTopic(topic));

@@ -6,7 +6,8 @@ import type { EventContract, EventLimits } from './event-decoder.js';
 export interface SourceContract extends EventContract {
   /** Revision of the registry that it is of. */
   readonly revision: number;
-  readonly topic: string;
+  /** Null for a source that is read in batches only. */
+  readonly topic: string | null;
   /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
   readonly keyColumns: readonly string[];
 }
@@ -19,16 +20,20 @@ export function busTopic(project: string, topic: string): string {
   return `${project}.${topic}`;
 }
 
+/** Topic under which rows of a source that come in batches are known, in history and among dead letters. */
+export function batchTopic(project: string, source: string): string {
+  return `${project}.${source}.batch`;
+}
+
 /** Topic to which unusable events of a topic go. */
 export function deadLetterTopic(topic: string): string {
   return `${topic}.dead-letters`;
 }
 
-/** The contracts of all sources with a stream, by source name. */
+/** The contracts of all sources, by name. */
 export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<string, SourceContract> {
   const contracts = new Map<string, SourceContract>();
   for (const record of snapshot.sources.values()) {
-    if (record.meaning.topic === null) continue;
     // A version whose columns the source no longer has as they were cannot be computed from it any more.
     const views = (snapshot.viewsOfSource.get(record.name) ?? []).filter((view) =>
       view.columns.every((one) => record.meaning.schema[one.column] === one.type),
@@ -40,18 +45,23 @@ export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<st
       meaning: record.meaning,
       views,
       limits,
-      topic: busTopic(snapshot.project, record.meaning.topic),
+      topic: record.meaning.topic === null ? null : busTopic(snapshot.project, record.meaning.topic),
       keyColumns: first?.keys.map((key) => key.column) ?? [],
     });
   }
   return contracts;
 }
 
-/** The contract of one source. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
-export function contractOf(snapshot: Snapshot, source: string, limits: EventLimits): SourceContract {
+/** A contract of a source that takes events. */
+export type StreamContract = SourceContract & { readonly topic: string };
+
+/** The contract of one source that takes events. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
+export function contractOf(snapshot: Snapshot, source: string, limits: EventLimits): StreamContract {
   if (!snapshot.sources.has(source))
     throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`, { field: 'source' });
   const contract = sourceContracts(snapshot, limits).get(source);
-  if (!contract) throw new FStoreError('SOURCE_NOT_PUSHABLE', `source ${source} has no stream`, { field: 'source' });
-  return contract;
+  if (!contract || contract.topic === null) {
+    throw new FStoreError('SOURCE_NOT_PUSHABLE', `source ${source} has no stream`, { field: 'source' });
+  }
+  return { ...contract, topic: contract.topic };
 }

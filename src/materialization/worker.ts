@@ -58,6 +58,14 @@ export class Worker {
     return this.#following;
   }
 
+  /** Resolves when this process writes with the definitions of `revision` or newer: their tables are there, and filled. */
+  async adopted(revision: number): Promise<void> {
+    while (this.#revision < revision && !this.#stopped) {
+      this.#follow();
+      await this.#following;
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#forget?.();
@@ -94,7 +102,9 @@ export class Worker {
       await running?.stop();
     }
     const fresh = [...contracts.values()].filter(({ source }) => !this.#consumptions.has(source));
-    await Promise.all(fresh.map(({ source, topic }) => this.#join(source, topic, snapshot.project)));
+    await Promise.all(
+      fresh.map(({ source, topic }) => (topic === null ? null : this.#join(source, topic, snapshot.project))),
+    );
     this.#revision = snapshot.revision;
   }
 

@@ -12,7 +12,7 @@
  *    replaces a newer value, even in an online store that lost it.
  */
 import type { EventBus } from '../bus/event-bus.js';
-import { encodeUpdate, updateTopic, type ValueUpdate } from '../bus/value-update.js';
+import { encodeUpdates, updateTopic, type ValueUpdate } from '../bus/value-update.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { finishRow } from '../store/finished-row.js';
 import type { CommitBatch, NewDeadLetter, OfflineStore, TouchedEntity } from '../store/offline-store.js';
@@ -68,7 +68,7 @@ export class Writer {
     }
     if (updates.length === 0) return;
     await online.write(entries);
-    await bus.publish(updateTopic(project), updates.map(encodeUpdate));
+    await bus.publish(updateTopic(project), encodeUpdates(updates));
   }
 
   async #publishDeadLetters(batch: CommitBatch): Promise<void> {

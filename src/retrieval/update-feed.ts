@@ -8,7 +8,7 @@
  * 3. Routing an update costs the subscribers of its entity, not all subscribers.
  */
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
-import { decodeUpdate, updateTopic, type ValueUpdate } from '../bus/value-update.js';
+import { decodeUpdates, updateTopic, type ValueUpdate } from '../bus/value-update.js';
 import { FStoreError } from '../errors.js';
 
 /** What a stream wants: updates of one view, of one entity or of all. `tag` names the queue place; null: the entity. */
@@ -150,9 +150,8 @@ export class UpdateFeed {
   }
 
   #route(batch: ReceivedBatch): void {
-    for (const message of batch.messages) {
-      const update = decodeUpdate(message);
-      if (!update) continue;
+    if (this.#routes.size === 0) return;
+    for (const update of batch.messages.flatMap(decodeUpdates)) {
       for (const route of [routeOf(update.view, update.key.text), routeOf(update.view, null)]) {
         for (const { stream, tag } of this.#routes.get(route) ?? []) stream.push(update, tag);
       }

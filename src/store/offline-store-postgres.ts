@@ -221,7 +221,9 @@ class PostgresOfflineStore implements OfflineStore {
 
   readSpine(origin: SpineOrigin, take: (table: SpineTable) => Promise<void>): Promise<void> {
     const query = 'sql' in origin ? origin.sql : eventsQuery(this.#schema, origin.source, origin.meaning);
-    return inTransaction(this.#pool, (client) => readSpine(client, query, take));
+    return inTransaction(this.#pool, (client) =>
+      readSpine(client, query, take, 'sql' in origin ? origin.types : undefined),
+    );
   }
 
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]> {

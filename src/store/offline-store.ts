@@ -118,8 +118,10 @@ export interface SpineTable {
   readonly batches: AsyncIterable<readonly (readonly FeatureValue[])[]>;
 }
 
-/** Where a spine comes from: a SELECT, or all events of a source. */
-export type SpineOrigin = { readonly sql: string } | { readonly source: string; readonly meaning: SourceMeaning };
+/** Where a spine comes from: a SELECT (with the types that its columns must have), or all events of a source. */
+export type SpineOrigin =
+  | { readonly sql: string; readonly types?: readonly ValueType[] }
+  | { readonly source: string; readonly meaning: SourceMeaning };
 
 export interface OfflineStore {
   /** Creates what the history of these views needs; does nothing for views that have it. */

@@ -1,7 +1,14 @@
 /** Spines out of PostgreSQL: the rows of a SELECT, or the events of a source, read through a cursor. */
 import type pg from 'pg';
 import type { SourceMeaning } from '../definition/definition-record.js';
-import { elementType, type FeatureValue, type ScalarType, type ValueType } from '../definition/value-type.js';
+import {
+  elementType,
+  type FeatureValue,
+  readValue,
+  type ScalarType,
+  type ValueType,
+  valueToJson,
+} from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import { BARE_TYPES, parseValue, RAW_TEXT } from './column-postgres.js';
 import type { SpineTable } from './offline-store.js';
@@ -49,6 +56,7 @@ export async function readSpine(
   client: pg.PoolClient,
   query: string,
   take: (table: SpineTable) => Promise<void>,
+  declared?: readonly ValueType[],
 ): Promise<void> {
   await client.query('SET TRANSACTION READ ONLY');
   await asked(() => client.query(`DECLARE spine NO SCROLL CURSOR FOR ${query}`));
@@ -66,8 +74,21 @@ export async function readSpine(
   const first = value as pg.QueryArrayResult<(string | null)[]> | undefined;
   const fields: readonly pg.FieldDef[] = first?.fields ?? [];
   const types = fields.map(({ dataTypeID }): ValueType => TYPES[dataTypeID] ?? 'STRING');
-  const read = (row: (string | null)[]): FeatureValue[] =>
-    row.map((text, index) => parseValue(types[index]!, instantText(types[index]!, text)));
+  let count = 0;
+  const read = (row: (string | null)[]): FeatureValue[] => {
+    count += 1;
+    return row.map((text, index) => {
+      const value = parseValue(types[index]!, instantText(types[index]!, text));
+      const type = declared?.[index] ?? types[index]!;
+      if (type === types[index]) return value;
+      const checked = readValue(type, valueToJson(types[index]!, value));
+      if (checked.ok) return checked.value;
+      const { name } = fields[index]!;
+      throw new FStoreError('BAD_REQUEST', `row ${count}, column ${name} is ${type}: ${checked.reason}`, {
+        field: name,
+      });
+    });
+  };
   async function* batches(): AsyncGenerator<FeatureValue[][]> {
     if (first) yield first.rows.map(read);
     for await (const page of all) yield page.rows.map(read);

@@ -11,7 +11,9 @@
  *
  * Bytes that no encoder wrote decode to null, as in `value-codec.ts`.
  */
+import type { State } from '../aggregation/aggregator.js';
 import { aggregationPlan, type Tile, type TileSet } from '../aggregation/tile-set.js';
+import type { FeatureValue } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { DamagedValue, ValuePacker } from './packed-values.js';
 import { stampOf } from './value-codec.js';
@@ -36,7 +38,7 @@ export class TileCodec {
   }
 
   encode({ version, eventTime, tiles }: TileSet): Buffer {
-    const flat = tiles.map(({ states }) => states.flat());
+    const flat = tiles.map(({ states }) => partsOf(states));
     const size = flat.reduce((sum, values) => sum + TILE_HEADER + this.#packer.size(values), HEADER);
     const bytes = Buffer.allocUnsafe(size);
     bytes.writeDoubleBE(version, 0);
@@ -80,4 +82,11 @@ export class TileCodec {
     }
     return tiles.length === bytes.readUInt32BE(29) ? { version, eventTime, tiles } : null;
   }
+}
+
+/** The parts of all states in one list; `flat` takes several times as long. */
+function partsOf(states: readonly State[]): FeatureValue[] {
+  const parts: FeatureValue[] = [];
+  for (const state of states) for (const part of state) parts.push(part);
+  return parts;
 }

@@ -30,6 +30,14 @@ export type DefinitionsInput = {
   retire?: Array<string>;
 };
 
+/** How far a job is. */
+export type JobStatus =
+  | 'CANCELLED'
+  | 'FAILED'
+  | 'QUEUED'
+  | 'RUNNING'
+  | 'SUCCEEDED';
+
 /** An enum describing what kind of type a given `__Type` is. */
 export type __TypeKind =
   /** Indicates this type is a scalar. */
@@ -108,6 +116,37 @@ export type PublishTransformersMutationVariables = Exact<{
 
 export type PublishTransformersMutation = { publishTransformers: { revision: number, changes: Array<{ action: ChangeAction, kind: string, name: string, version: number }>, schemaChanges: Array<{ criticality: Criticality, message: string, path: string | null }> } };
 
+export type JobReportFragment = { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null };
+
+export type FindJobQueryVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type FindJobQuery = { job: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } | null };
+
+export type ListJobsQueryVariables = Exact<{
+  kind?: string | null | undefined;
+  first: number;
+}>;
+
+
+export type ListJobsQuery = { jobs: Array<{ id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null }> };
+
+export type MaterializeMutationVariables = Exact<{
+  source: string;
+}>;
+
+
+export type MaterializeMutation = { materialize: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } };
+
+export type CancelJobMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type CancelJobMutation = { cancelJob: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } };
+
 export type TypeReferenceFragment = { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null };
 
 export type ServedFieldsQueryVariables = Exact<{
@@ -151,6 +190,28 @@ export const PlanReportFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"PlanReport"}) as unknown as TypedDocumentString<PlanReportFragment, unknown>;
+export const JobReportFragmentDoc = new TypedDocumentString(`
+    fragment JobReport on Job {
+  id
+  kind
+  status
+  progress {
+    done
+    total
+    note
+  }
+  request
+  result
+  error {
+    code
+    message
+  }
+  attempts
+  createdAt
+  startedAt
+  finishedAt
+}
+    `, {"fragmentName":"JobReport"}) as unknown as TypedDocumentString<JobReportFragment, unknown>;
 export const TypeReferenceFragmentDoc = new TypedDocumentString(`
     fragment TypeReference on __Type {
   kind
@@ -324,6 +385,110 @@ export const PublishTransformersDocument = new TypedDocumentString(`
     path
   }
 }`) as unknown as TypedDocumentString<PublishTransformersMutation, PublishTransformersMutationVariables>;
+export const FindJobDocument = new TypedDocumentString(`
+    query FindJob($id: ID!) {
+  job(id: $id) {
+    ...JobReport
+  }
+}
+    fragment JobReport on Job {
+  id
+  kind
+  status
+  progress {
+    done
+    total
+    note
+  }
+  request
+  result
+  error {
+    code
+    message
+  }
+  attempts
+  createdAt
+  startedAt
+  finishedAt
+}`) as unknown as TypedDocumentString<FindJobQuery, FindJobQueryVariables>;
+export const ListJobsDocument = new TypedDocumentString(`
+    query ListJobs($kind: String, $first: Int!) {
+  jobs(kind: $kind, first: $first) {
+    ...JobReport
+  }
+}
+    fragment JobReport on Job {
+  id
+  kind
+  status
+  progress {
+    done
+    total
+    note
+  }
+  request
+  result
+  error {
+    code
+    message
+  }
+  attempts
+  createdAt
+  startedAt
+  finishedAt
+}`) as unknown as TypedDocumentString<ListJobsQuery, ListJobsQueryVariables>;
+export const MaterializeDocument = new TypedDocumentString(`
+    mutation Materialize($source: String!) {
+  materialize(source: $source) {
+    ...JobReport
+  }
+}
+    fragment JobReport on Job {
+  id
+  kind
+  status
+  progress {
+    done
+    total
+    note
+  }
+  request
+  result
+  error {
+    code
+    message
+  }
+  attempts
+  createdAt
+  startedAt
+  finishedAt
+}`) as unknown as TypedDocumentString<MaterializeMutation, MaterializeMutationVariables>;
+export const CancelJobDocument = new TypedDocumentString(`
+    mutation CancelJob($id: ID!) {
+  cancelJob(id: $id) {
+    ...JobReport
+  }
+}
+    fragment JobReport on Job {
+  id
+  kind
+  status
+  progress {
+    done
+    total
+    note
+  }
+  request
+  result
+  error {
+    code
+    message
+  }
+  attempts
+  createdAt
+  startedAt
+  finishedAt
+}`) as unknown as TypedDocumentString<CancelJobMutation, CancelJobMutationVariables>;
 export const ServedFieldsDocument = new TypedDocumentString(`
     query ServedFields($type: String!) {
   __type(name: $type) {

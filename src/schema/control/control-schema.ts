@@ -6,13 +6,14 @@ import type { ReservedNames } from '../../definition/schema-names.js';
 import { FeatureStatusEntry } from '../feature/service-schema.js';
 import { BigIntScalar, DateTime, JsonScalar } from '../scalars.js';
 import { CatalogResolver } from './catalog-resolver.js';
+import { JobResolver } from './job-resolver.js';
 import { ManagementResolver } from './management-resolver.js';
 import { TrainingResolver } from './training-resolver.js';
 
 /** Builds the catalog and management part of the schema. */
 export function buildControlSchema(): GraphQLSchema {
   return buildSchemaSync({
-    resolvers: [CatalogResolver, ManagementResolver, TrainingResolver],
+    resolvers: [CatalogResolver, ManagementResolver, JobResolver, TrainingResolver],
     validate: false,
   });
 }

@@ -136,7 +136,7 @@ describe('a fitted transformer', () => {
   });
 
   test('label and oneHot agree with sorting by UTF-8 bytes', () => {
-    const text = fc.string({ unit: 'binary', maxLength: 4 });
+    const text = fc.string({ unit: 'binary', maxLength: 4 }).map((one) => one.replaceAll('\u0000', ''));
     fc.assert(
       fc.property(fc.array(text), text, (train, other) => {
         const sorted = [...new Set(train)].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));

@@ -1,0 +1,57 @@
+import { describe, expect, test } from '@jest/globals';
+import { isCron } from '../../src/definition/cron.js';
+import { lastDue, MaterializationSchedule } from '../../src/materialization/materialization-schedule.js';
+import { MATERIALIZE_JOB } from '../../src/materialization/materialize-job.js';
+import type { Snapshot } from '../../src/registry/snapshot.js';
+import { MemoryJobStore } from './fakes/memory-job-store.js';
+
+const START = Date.UTC(2026, 0, 31, 12, 30);
+
+function snapshotOf(schedule: string | undefined): Snapshot {
+  const definition = { kind: 'source', name: 'payments', batch: { csv: 'a.csv', ...(schedule ? { schedule } : {}) } };
+  const record = { name: 'payments', definition, meaning: { batch: { format: 'csv', path: 'a.csv' } } };
+  return { sources: new Map([['payments', record]]) } as unknown as Snapshot;
+}
+
+describe('a schedule', () => {
+  test('submits one job for each time that comes, whichever worker looks', async () => {
+    const clock = { now: START };
+    const jobs = new MemoryJobStore(() => clock.now);
+    const options = { jobs, snapshot: () => snapshotOf('0 * * * *'), now: () => clock.now };
+    const [one, other] = [new MaterializationSchedule(options), new MaterializationSchedule(options)];
+    expect(await one.look()).toEqual([]);
+    clock.now = START + 30 * 60_000;
+    await Promise.all([one.look(), other.look(), one.look()]);
+    expect(await jobs.list({ kind: MATERIALIZE_JOB, limit: 10 })).toHaveLength(1);
+    const job = (await jobs.lease([MATERIALIZE_JOB], 'w', 1_000))!;
+    expect(job.request).toEqual({ source: 'payments', due: '2026-01-31T13:00:00.000Z' });
+    await jobs.finish(job.id, job.owner, { watermark: null });
+    expect([await one.look(), await other.look()]).toEqual([[], []]);
+    clock.now += 3_600_000;
+    expect(await other.look()).toEqual(['payments']);
+    expect(await jobs.list({ kind: MATERIALIZE_JOB, limit: 10 })).toHaveLength(2);
+  });
+
+  test('submits nothing for a source without one', async () => {
+    const jobs = new MemoryJobStore(() => START);
+    const schedule = new MaterializationSchedule({ jobs, snapshot: () => snapshotOf(undefined), now: () => START });
+    expect(await schedule.look()).toEqual([]);
+  });
+
+  test('is in UTC, through changes of clocks and ends of years', () => {
+    const cases = [
+      ['0 3 * * *', '2026-03-29T03:00:00Z', '2026-03-29T03:00:00.000Z'],
+      ['0 3 * * *', '2026-03-29T02:59:59Z', '2026-03-28T03:00:00.000Z'],
+      ['*/15 * * * *', '2026-01-01T00:07:00Z', '2026-01-01T00:00:00.000Z'],
+      ['0 0 1 1 *', '2026-06-01T00:00:00Z', '2026-01-01T00:00:00.000Z'],
+    ] as const;
+    for (const [cron, now, due] of cases) expect(lastDue(cron, Date.parse(now))?.toISOString()).toBe(due);
+  });
+
+  test('is five fields of cron', () => {
+    for (const good of ['* * * * *', '0 3 * * 1-5', '*/15 0,12 1 1 7', '0 0 29 2 *']) expect(isCron(good)).toBe(true);
+    for (const bad of ['', '0 3 * *', '60 * * * *', '* * * * MON', '*/0 * * * *', '5-1 * * * *', '* * * * * *']) {
+      expect(isCron(bad)).toBe(false);
+    }
+  });
+});
