@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { entityKey } from '../../src/definition/entity-key.js';
 import { resolveViewMeaning } from '../../src/definition/meaning.js';
 import type { ServiceType } from '../../src/definition/service-type.js';
@@ -162,6 +163,10 @@ try {
     const [, , , , , rowsLimit = '1e12', eventsLimit = '1e12'] = process.argv;
     await load(store, facts, Number(rowsLimit));
     await load(store, spending, Number(eventsLimit));
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query('VACUUM ANALYZE');
+    await client.end();
   } else await contend(store, verb.includes('windows') ? spending : facts, verb.endsWith('job'));
 } finally {
   await store.close();

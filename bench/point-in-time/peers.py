@@ -134,7 +134,9 @@ def range_join(folder, url):
             "AND e.event_timestamp <= s.event_timestamp AND e.event_timestamp >= s.event_timestamp - interval '30 days') w ON true ORDER BY s.n"
         ).fetchall()
         frame = pd.DataFrame(rows)
-        report(started, len(frame), frame[[1]])
+        # In the order of FStore's features: sums by window, then counts.
+        order = [1 + 2 * at for at in range(len(WINDOWS))] + [2 + 2 * at for at in range(len(WINDOWS))]
+        report(started, len(frame), frame[order])
 
 
 def clock():
