@@ -19,6 +19,7 @@ const HELP = `Options:
   --fraud <share>  share that belongs to a fraud pattern (default 0.02)
   --late <share>   share that arrives late and out of order (default 0)
   --labels <file>  write {transaction_id, label, pattern} there, one a line
+  --spine <file>   write the spine of a training set there, as CSV: keys, time, request data and label of each
 `;
 
 const text = { type: 'string' } as const;
@@ -26,7 +27,7 @@ const { values } = parseArgs({
   options: {
     help: { type: 'boolean' },
     ...{ count: text, seed: text, users: text, merchants: text, end: text, days: text },
-    ...{ fraud: text, late: text, labels: text },
+    ...{ fraud: text, late: text, labels: text, spine: text },
   },
 });
 
@@ -43,6 +44,8 @@ if (values.help) {
 }
 const end = values.end === undefined ? Date.now() - 60_000 : Date.parse(values.end);
 const labels = values.labels === undefined ? null : createWriteStream(values.labels);
+const spine = values.spine === undefined ? null : createWriteStream(values.spine);
+spine?.write('transaction_id,user_id,merchant_id,card_id,event_time,amount,country,label\n');
 // `… | head`: the reader has what it wanted.
 process.stdout.on('error', () => process.exit(0));
 
@@ -59,6 +62,11 @@ const transactions = generateTransactions({
 for (const transaction of transactions) {
   const { event, label } = separateLabel(transaction);
   labels?.write(`${JSON.stringify(label)}\n`);
+  const { transaction_id, user_id, merchant_id, card_id, event_time, amount, country } = event;
+  spine?.write(
+    `${[transaction_id, user_id, merchant_id, card_id, event_time, amount, country, label.label].join(',')}\n`,
+  );
   if (!process.stdout.write(`${JSON.stringify(event)}\n`)) await once(process.stdout, 'drain');
 }
 labels?.end();
+spine?.end();
