@@ -13,12 +13,13 @@ import { amountOf, codec, packed } from './store/online-samples.js';
 
 const stores: [name: string, open: () => Promise<OnlineStore>][] = [
   ['memory', async () => new MemoryOnlineStore()],
-  ['Redis', () => connectRedisOnlineStore({ url: testServers().redisUrl })],
+  ['Redis', () => connectRedisOnlineStore({ url: testServers().redisUrl, commandTimeout: 5_000 })],
   [
     'Redis Cluster',
     () =>
       connectRedisOnlineStore({
         clusterNodes: testServers().redisClusterNodes.map(({ host, port }) => `${host}:${port}`),
+        commandTimeout: 5_000,
       }),
   ],
 ];

@@ -11,7 +11,7 @@ import { type PrivateCluster, startPrivateCluster } from './private-cluster.js';
 
 describe('Redis', () => {
   test('is asked once for any number of keys', async () => {
-    const store = await connectRedisOnlineStore({ url: testServers().redisUrl });
+    const store = await connectRedisOnlineStore({ url: testServers().redisUrl, commandTimeout: 5_000 });
     await store.ping();
     const before = await redisCommandStats(testServers().redisUrl);
     await store.read(Array.from({ length: 1_000 }, (_, index) => `fs:{none|${index}}:v@1`));
