@@ -168,6 +168,11 @@ export const ERRORS = {
     cause: 'The source has no `batch:`, so there is nothing to read it from.',
     cure: 'Declare `batch:` with a file, table or query, or push its events.',
   },
+  BATCH_CHANGED: {
+    status: 409,
+    cause: 'A run of this source wrote some of its rows and did not end; now other rows are at their places.',
+    cure: 'Put back what it had read and run again, then the new rows; where that is gone, give them a source of another name.',
+  },
   TRANSFORMER_UNFITTED: {
     status: 409,
     cause: 'A transformer of the service has no parameters yet: it was never fitted on a training set.',

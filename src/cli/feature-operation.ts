@@ -48,7 +48,7 @@ export function readViewOperation(
 
 /** The vector of a service for one set of join keys. */
 export function readServiceOperation(target: ServiceTarget): Operation<{ vector: Vector }, Record<string, string>> {
-  const variables = target.field.args.map(({ name, type }) => `$${name}: ${type}`).join(', ');
+  const variables = target.keys.map((name) => `$${name}: ID!`).join(', ');
   const args = target.keys.map((name) => `${name}: $${name}`).join(', ');
   return `query ReadService(${variables}) { vector: ${target.field.name}(${args}) ${vectorSelection(target)} }`;
 }

@@ -49,7 +49,8 @@ async function targetOfService(client: GraphqlClient, service: Service): Promise
   const field = (await loadServedFields(client, 'Query')).get(service.graphqlField);
   if (!field) throw internal(`field for the service ${service.name}`);
   const typeName = namedType(field.type);
-  const keys = field.args.map(({ name }) => name);
+  // Request data is an argument too, of a type of its own.
+  const keys = field.args.filter(({ type }) => type === 'ID!').map(({ name }) => name);
   const others = new Set([...keys, 'statuses', 'serviceVersion']);
   const features = [...(await loadServedFields(client, typeName)).keys()].filter((name) => !others.has(name));
   return { kind: 'service', service, typeName, keys, field, features, updatedField: updatedField(typeName) };

@@ -5,7 +5,7 @@ import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { DeadLetter, OfflineStore } from '../store/offline-store.js';
 import { checkEvent, type EventLimits, eventJson } from './event-decoder.js';
-import { contractOf, REVISION_HEADER } from './source-contract.js';
+import { batchTopic, busTopic, contractOf, REVISION_HEADER } from './source-contract.js';
 
 const MAX_EVENTS = 10_000;
 
@@ -63,18 +63,31 @@ export class Ingestion {
     return messages.length;
   }
 
-  /** Sends dead letters to their topic once more, as they came; returns how many. Throws DEAD_LETTER_UNKNOWN. */
-  async replay(ids: readonly string[]): Promise<number> {
+  /**
+   * Sends dead letters to their topic once more, as they came; rows of a batch go to the stream of their source. Returns how many.
+   * Throws DEAD_LETTER_UNKNOWN, or SOURCE_NOT_PUSHABLE for a row whose source has no stream; then none is sent.
+   */
+  async replay(snapshot: Snapshot, ids: readonly string[]): Promise<number> {
     const { bus, offline } = this.#options;
     const count = await offline.replayDeadLetters(ids, async (letters: readonly DeadLetter[]) => {
-      for (const letter of letters) {
+      const topics = letters.map((letter) => this.#replayTopic(snapshot, letter));
+      for (const [index, letter] of letters.entries()) {
         const headers = { 'fstore-replay-of': `${letter.topic}/${letter.partition}/${letter.offset}` };
-        await bus.publish(letter.topic, [{ key: null, value: letter.payload, headers }]);
+        await bus.publish(topics[index]!, [{ key: null, value: letter.payload, headers }]);
       }
     });
     if (count === 0 && ids.length > 0) {
       throw new FStoreError('DEAD_LETTER_UNKNOWN', `no dead letter has the id ${ids[0]}`, { field: 'ids' });
     }
     return count;
+  }
+
+  /** Nobody reads the topic under which rows of a batch are known. */
+  #replayTopic(snapshot: Snapshot, { source, topic, id }: DeadLetter): string {
+    if (topic !== batchTopic(snapshot.project, source)) return topic;
+    const meaning = snapshot.sources.get(source)?.meaning;
+    if (typeof meaning?.topic === 'string') return busTopic(snapshot.project, meaning.topic);
+    const message = `dead letter ${id} is a row of source ${source}, which has no stream to replay it to`;
+    throw new FStoreError('SOURCE_NOT_PUSHABLE', message, { field: 'ids' });
   }
 }

@@ -1,14 +1,17 @@
 /**
  * Submits materializations when their time has come.
  *
- * Every worker looks; one due time of a source makes one job, whoever looks first: the job of a source is unique while it is unfinished, and
- * a finished one tells for which time it was.
+ * Every worker looks; one due time of a source makes one job, whoever looks first, how soon it ends and whether it fails: the store of jobs
+ * takes one for each due time. While a person's run of the source is unfinished, its due time waits.
  */
 import { Cron } from 'croner';
 import type { Source } from '../definition/definition.js';
 import type { Snapshot } from '../registry/snapshot.js';
-import type { JobStore } from '../store/job-store.js';
-import { lastMaterializations, type MaterializeRequest, submitMaterialization } from './materialize-job.js';
+import type { Job, JobStore } from '../store/job-store.js';
+import { MATERIALIZE_JOB, type MaterializeRequest, submitMaterialization } from './materialize-job.js';
+
+/** How many jobs of a source are looked through for the last one that its schedule asked for. */
+const RECENT_JOBS = 50;
 
 export interface MaterializationScheduleOptions {
   readonly jobs: JobStore;
@@ -26,11 +29,17 @@ export function lastDue(cron: string, now: number): Date | null {
   return previous ?? null;
 }
 
+function dueOf({ request }: Job): string | null {
+  return (request as unknown as MaterializeRequest).due;
+}
+
 export class MaterializationSchedule {
   readonly #options: Required<MaterializationScheduleOptions>;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<unknown> = Promise.resolve();
-  #startedAt: number;
+  readonly #startedAt: number;
+  /** Up to when each source needs no look: the last due time that this process knows to be submitted. */
+  readonly #submitted = new Map<string, number>();
   #stopped = false;
 
   constructor(options: MaterializationScheduleOptions) {
@@ -62,16 +71,18 @@ export class MaterializationSchedule {
       const { schedule } = (definition as Source).batch ?? {};
       return schedule ? [{ name, schedule }] : [];
     });
-    if (scheduled.length === 0) return [];
-    const last = await lastMaterializations(jobs);
     const submitted: string[] = [];
     for (const { name, schedule } of scheduled) {
       const due = lastDue(schedule, now());
-      if (!due) continue;
-      const before = (last.get(name)?.request as unknown as MaterializeRequest | undefined)?.due ?? null;
-      const since = before === null ? this.#startedAt : Date.parse(before);
+      if (!due || due.getTime() <= (this.#submitted.get(name) ?? Number.NEGATIVE_INFINITY)) continue;
+      const recent = await jobs.list({ kind: MATERIALIZE_JOB, key: name, limit: RECENT_JOBS });
+      const before = recent.map(dueOf).find((time) => time !== null);
+      const since = before ? Date.parse(before) : this.#startedAt;
+      this.#submitted.set(name, since);
       if (due.getTime() <= since) continue;
       const job = await submitMaterialization(jobs, current, name, due.toISOString());
+      if (dueOf(job) !== due.toISOString()) continue;
+      this.#submitted.set(name, due.getTime());
       submitted.push(name);
       log('materialization is due', { source: name, due: due.toISOString(), job: job.id });
     }

@@ -3,7 +3,8 @@
  *
  * Invariants
  * 1. A row has its place (source, run, position in what is read). A job that is taken over, or begun again after one that failed, reads
- *    again under the same number and writes nothing twice.
+ *    again under the same number and writes nothing twice. What is read keeps its order: a query is read by event time, so what is added
+ *    to a table meanwhile comes last; something else at the places that were written is refused with BATCH_CHANGED.
  * 2. Runs of one source follow each other by event time: a row at or before the watermark of the runs before is passed over, so a file that
  *    has grown, or the same file once more, adds what is new and no more.
  * 3. Rows go into the event log like events: a view that begins later has them.
@@ -25,7 +26,7 @@ import type { Writer } from './writer.js';
 export const MATERIALIZE_JOB = 'materialize';
 /** Rows of one commit. */
 const BATCH_ROWS = 2_000;
-/** How many finished jobs are looked through for the last of a source. */
+/** How many jobs of a source are looked through for what failed since it last succeeded; the newest of them that wrote tells the rest. */
 const RECENT_JOBS = 1_000;
 
 export interface MaterializeRequest {
@@ -54,7 +55,10 @@ export interface MaterializeWork {
   snapshot(): Promise<Snapshot>;
 }
 
-/** Queues a materialization; one of a source at a time. Throws SOURCE_UNKNOWN or SOURCE_NOT_BATCH. */
+/**
+ * Queues a materialization; one of a source at a time, and one for each due time, whatever became of it.
+ * Throws SOURCE_UNKNOWN or SOURCE_NOT_BATCH.
+ */
 export async function submitMaterialization(
   jobs: JobStore,
   snapshot: Snapshot,
@@ -67,17 +71,8 @@ export async function submitMaterialization(
   if (!record.meaning.batch) {
     throw new FStoreError('SOURCE_NOT_BATCH', `source ${source} is not read in batches`, { field: 'source' });
   }
-  return jobs.submit({ kind: MATERIALIZE_JOB, request: { source, due }, key: source });
-}
-
-/** The newest materialization of each source that has come to its end, by source. */
-export async function lastMaterializations(jobs: JobStore): Promise<Map<string, Job>> {
-  const last = new Map<string, Job>();
-  for (const job of await jobs.list({ kind: MATERIALIZE_JOB, status: 'SUCCEEDED', limit: RECENT_JOBS })) {
-    const { source } = job.request as unknown as MaterializeRequest;
-    if (!last.has(source)) last.set(source, job);
-  }
-  return last;
+  const once = due === null ? undefined : `${source}@${due}`;
+  return jobs.submit({ kind: MATERIALIZE_JOB, request: { source, due }, key: source, once });
 }
 
 /** Where a job goes on: rows after `since` (milliseconds), at the places of `run`. */
@@ -91,16 +86,20 @@ interface StartingPoint {
  * same places and is not written again.
  */
 async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<StartingPoint> {
+  const ofSource = { kind: MATERIALIZE_JOB, key: source };
+  const [last] = await jobs.list({ ...ofSource, status: 'SUCCEEDED', limit: 1 });
+  const watermark = (last?.result as unknown as MaterializeResult | undefined)?.watermark ?? null;
+  const since = watermark === null ? Number.NEGATIVE_INFINITY : Date.parse(watermark);
   let run = Number(own.id);
-  for (const job of await jobs.list({ kind: MATERIALIZE_JOB, limit: RECENT_JOBS })) {
-    if (job.id === own.id || (job.request as unknown as MaterializeRequest).source !== source) continue;
-    if (job.status === 'SUCCEEDED') {
-      const { watermark } = job.result as unknown as MaterializeResult;
-      return { run, since: watermark === null ? Number.NEGATIVE_INFINITY : Date.parse(watermark) };
-    }
-    run = (job.checkpoint as { run?: number } | null)?.run ?? run;
+  for (const job of await jobs.list({ ...ofSource, limit: RECENT_JOBS })) {
+    if (job.id === last?.id) break;
+    if (job.id === own.id) continue;
+    const told = (job.checkpoint as { run?: number } | null)?.run;
+    if (told !== undefined) return { run: told, since };
+    // It may have died before its checkpoint was stored, after it had written: then under its own number, or an older one's.
+    run = Number(job.id);
   }
-  return { run, since: Number.NEGATIVE_INFINITY };
+  return { run, since };
 }
 
 /** Makes the handler of materialization jobs. */
@@ -120,6 +119,7 @@ export function createMaterializeHandler(work: MaterializeWork): (job: Job, cont
       ...start,
       run: known?.run ?? start.run,
     });
+    run.begin();
     await readRows(contract.meaning, work, (rows) => run.take(rows));
     return (await run.finish()) as unknown as Json;
   };
@@ -158,6 +158,11 @@ class MaterializeRun {
     this.#time = this.#columns.findIndex(([name]) => name === contract.meaning.timestamp);
   }
 
+  /** Says under which number it writes, before it writes. */
+  begin(): void {
+    this.#context.report({ done: 0, total: null }, { run: this.#run });
+  }
+
   async take(rows: readonly (readonly FeatureValue[])[]): Promise<void> {
     this.#context.signal.throwIfAborted();
     const { writer, now } = this.#work;
@@ -171,7 +176,7 @@ class MaterializeRun {
     if (messages.length > 0) {
       const batch = { topic: this.#topic, partition: this.#run, messages };
       const commit = processBatch(batch, this.#contract, `batch.${this.#contract.source}`, now());
-      this.#written += await writer.write(commit);
+      this.#written += await writer.write(commit).catch(explain);
       this.#deadLetters += commit.deadLetters.length;
       for (const { eventTime } of commit.events) this.#watermark = Math.max(this.#watermark, eventTime);
     }
@@ -193,16 +198,17 @@ class MaterializeRun {
 }
 
 async function readRows(
-  { schema, batch }: SourceMeaning,
+  { schema, timestamp, batch }: SourceMeaning,
   { offline, folder }: MaterializeWork,
   take: (rows: readonly (readonly FeatureValue[])[]) => Promise<void>,
 ): Promise<void> {
   const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
   if (!batch) return;
   if ('query' in batch) {
-    // Read in one order whenever it is read: places count.
+    // Read in one order whenever it is read, because places count; by time first, so that what is new comes last.
     const names = columns.map(({ name }) => `"${name}"`).join(', ');
-    const sql = `SELECT ${names} FROM (${batch.query}) AS rows ORDER BY ${columns.map((_, index) => index + 1).join(', ')}`;
+    const others = columns.filter(({ name }) => name !== timestamp).map(({ name }) => `"${name}"`);
+    const sql = `SELECT ${names} FROM (${batch.query}) AS rows ORDER BY ${[`"${timestamp}"`, ...others].join(', ')}`;
     await offline.readSpine({ sql, types: columns.map(({ type }) => type) }, async ({ batches }) => {
       for await (const rows of batches) await take(rows);
     });
@@ -220,6 +226,13 @@ async function readRows(
   } finally {
     await table.close();
   }
+}
+
+/** History has other rows at places that a run before, which failed, has written. */
+function explain(error: unknown): never {
+  if (!(error instanceof FStoreError) || error.code !== 'TOPIC_RECREATED') throw error;
+  const message = 'the rows that are read are not those that a run before, which did not end, has begun to write';
+  throw new FStoreError('BATCH_CHANGED', message, { field: 'batch' }, [], { cause: error });
 }
 
 /** A path that stays in its folder. Throws BAD_REQUEST. */

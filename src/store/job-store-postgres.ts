@@ -96,20 +96,29 @@ export class PostgresJobStore implements JobStore {
     this.#table = table;
   }
 
-  async submit({ kind, request, key }: Parameters<JobStore['submit']>[0]): Promise<Job> {
-    if (key !== undefined && (key.length > MAX_KEY_LENGTH || key.includes('\u0000'))) {
-      throw new FStoreError('BAD_REQUEST', `The key of a job has at most ${MAX_KEY_LENGTH} characters, and no U+0000`, {
-        field: 'key',
-      });
+  async submit({ kind, request, key, once }: Parameters<JobStore['submit']>[0]): Promise<Job> {
+    for (const [field, value] of Object.entries({ key, once })) {
+      if (value === undefined || (value.length <= MAX_KEY_LENGTH && !value.includes('\u0000'))) continue;
+      const message = `The ${field} of a job has at most ${MAX_KEY_LENGTH} characters, and no U+0000`;
+      throw new FStoreError('BAD_REQUEST', message, { field });
     }
-    // An update without effect, unlike DO NOTHING, returns the row that was there, even one that is not in the snapshot yet.
-    const [record] = await this.#query<JobRecord>(
-      `INSERT INTO ${this.#table} AS jobs (kind, request, key) VALUES ($1, $2, $3)
-       ON CONFLICT (kind, key) WHERE ${UNFINISHED} DO UPDATE SET key = jobs.key
-       RETURNING ${COLUMNS}`,
-      [kind, JSON.stringify(request), key ?? null],
-    );
-    return toJob(record!);
+    for (;;) {
+      // No target: a conflict with either index counts.
+      const [added] = await this.#query<JobRecord>(
+        `INSERT INTO ${this.#table} (kind, request, key, once) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
+        [kind, JSON.stringify(request), key ?? null, once ?? null],
+      );
+      const [record] = added
+        ? [added]
+        : await this.#query<JobRecord>(
+            `SELECT ${COLUMNS} FROM ${this.#table}
+             WHERE kind = $1 AND ((key = $2 AND ${UNFINISHED}) OR once = $3) ORDER BY ${UNFINISHED} DESC LIMIT 1`,
+            [kind, key ?? null, once ?? null],
+          );
+      if (record) return toJob(record);
+      // The job that was in the way has ended in between.
+    }
   }
 
   async get(id: string): Promise<Job | null> {
@@ -118,11 +127,12 @@ export class PostgresJobStore implements JobStore {
     return record ? toJob(record) : null;
   }
 
-  async list({ kind, status, limit }: Parameters<JobStore['list']>[0]): Promise<readonly Job[]> {
+  async list({ kind, key, status, limit }: Parameters<JobStore['list']>[0]): Promise<readonly Job[]> {
     const records = await this.#query<JobRecord>(
       `SELECT ${COLUMNS} FROM ${this.#table}
-       WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR status = $2) ORDER BY id DESC LIMIT $3`,
-      [kind ?? null, status ?? null, limit],
+       WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR status = $2) AND ($4::text IS NULL OR key = $4)
+       ORDER BY id DESC LIMIT $3`,
+      [kind ?? null, status ?? null, limit, key ?? null],
     );
     return records.map(toJob);
   }

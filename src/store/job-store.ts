@@ -6,6 +6,7 @@
  * 2. A job whose lease ran out is taken over with its last checkpoint; after `MAX_ATTEMPTS` lost leases it fails with JOB_LOST.
  * 3. Of one (kind, key) at most one job is unfinished. A finished job never changes again.
  * 4. A job that somebody asked to cancel is never leased again.
+ * 5. Of one (kind, once) there is at most one job, finished or not.
  */
 
 export const MAX_ATTEMPTS = 5;
@@ -50,11 +51,24 @@ export interface LeasedJob extends Job {
 }
 
 export interface JobStore {
-  /** Queues a job; returns the unfinished job of the same kind and `key` instead, if there is one. Throws BAD_REQUEST. */
-  submit(job: { readonly kind: string; readonly request: Json; readonly key?: string | undefined }): Promise<Job>;
+  /**
+   * Queues a job; returns the unfinished job of the same kind and `key` instead, or else the one of the same kind and `once`, if
+   * there is one. Throws BAD_REQUEST.
+   */
+  submit(job: {
+    readonly kind: string;
+    readonly request: Json;
+    readonly key?: string | undefined;
+    readonly once?: string | undefined;
+  }): Promise<Job>;
   get(id: string): Promise<Job | null>;
   /** Newest first. */
-  list(filter: { kind?: string | undefined; status?: JobStatus | undefined; limit: number }): Promise<readonly Job[]>;
+  list(filter: {
+    kind?: string | undefined;
+    key?: string | undefined;
+    status?: JobStatus | undefined;
+    limit: number;
+  }): Promise<readonly Job[]>;
   /** Ends a job that nobody holds at once; a held one is told at its next heartbeat. Throws JOB_UNKNOWN. */
   cancel(id: string): Promise<Job>;
   /** The oldest job of these kinds that is queued or whose lease ran out; null: there is none. */

@@ -123,9 +123,50 @@ describe.each([
       expect(await store.list({ kind, limit: 10 })).toHaveLength(2);
     });
 
+    test('comes before what is to be done once: while its job is unfinished, nothing is taken for done', async () => {
+      const kind = freshKind();
+      const manual = await store.submit({ kind, request: 'manual', key: 'k' });
+      const due = { kind, request: 'due', key: 'k', once: 'k@1' };
+      expect((await other.submit(due)).id).toBe(manual.id);
+      await store.lease([kind], 'a', LEASE);
+      await store.finish(manual.id, 'a', null);
+      expect(await other.submit(due)).toMatchObject({ request: 'due', status: 'QUEUED' });
+    });
+
     test.each([['x'.repeat(513)], ['a\u0000b']])('that cannot be stored is refused', async (key) => {
       await expect(store.submit({ kind: freshKind(), request: 1, key })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+      await expect(store.submit({ kind: freshKind(), request: 1, once: key })).rejects.toMatchObject({
+        code: 'BAD_REQUEST',
+      });
       await store.submit({ kind: freshKind(), request: 1, key: '💾'.repeat(256) });
+    });
+  });
+
+  describe('what is to be done once', () => {
+    test('is one job of its kind, however many ask and however soon it has ended', async () => {
+      const kind = freshKind();
+      const due = (request: number) => ({ kind, request, key: 'k', once: 'k@1' });
+      const ended = Array.from({ length: 20 }, async (_one, index) => {
+        const { id } = await (index % 2 ? store : other).submit(due(index));
+        // Whoever comes later finds it ended.
+        const job = await store.lease([kind], `owner ${index}`, LEASE);
+        if (job) await store.finish(job.id, job.owner, null);
+        return id;
+      });
+      const ids = new Set(await Promise.all(ended));
+      expect(ids.size).toBe(1);
+      expect(await other.submit(due(99))).toMatchObject({ id: [...ids][0], status: 'SUCCEEDED' });
+      expect(await store.list({ kind, limit: 30 })).toHaveLength(1);
+      expect((await store.submit({ ...due(1), once: 'k@2' })).id).not.toBe([...ids][0]);
+      expect((await store.submit({ ...due(1), kind: freshKind() })).id).not.toBe([...ids][0]);
+    });
+
+    test('is done once also if it has failed', async () => {
+      const kind = freshKind();
+      const { id } = await store.submit({ kind, request: 1, once: 'a' });
+      await store.lease([kind], 'a', LEASE);
+      await store.fail(id, 'a', { code: 'INTERNAL', message: 'no' });
+      expect(await other.submit({ kind, request: 2, once: 'a' })).toMatchObject({ id, status: 'FAILED' });
     });
   });
 
@@ -315,6 +356,9 @@ describe.each([
       expect(idsOf(await other.list({ kind, limit: 2 }))).toEqual(ids.slice(0, 2));
       expect(idsOf(await other.list({ kind, status: 'RUNNING', limit: 10 }))).toEqual(ids.slice(2));
       expect(idsOf(await other.list({ kind, status: 'FAILED', limit: 10 }))).toEqual([]);
+      const { id } = await store.submit({ kind, request: 4, key: 'k' });
+      expect(idsOf(await other.list({ kind, key: 'k', limit: 10 }))).toEqual([id]);
+      expect(idsOf(await other.list({ kind, key: 'other', limit: 10 }))).toEqual([]);
       expect((await other.list({ limit: 1000 })).length).toBeGreaterThanOrEqual(3);
     });
   });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { isCron } from '../../src/definition/cron.js';
 import { lastDue, MaterializationSchedule } from '../../src/materialization/materialization-schedule.js';
-import { MATERIALIZE_JOB } from '../../src/materialization/materialize-job.js';
+import { MATERIALIZE_JOB, submitMaterialization } from '../../src/materialization/materialize-job.js';
 import type { Snapshot } from '../../src/registry/snapshot.js';
 import { MemoryJobStore } from './fakes/memory-job-store.js';
 
@@ -30,6 +30,83 @@ describe('a schedule', () => {
     clock.now += 3_600_000;
     expect(await other.look()).toEqual(['payments']);
     expect(await jobs.list({ kind: MATERIALIZE_JOB, limit: 10 })).toHaveLength(2);
+  });
+
+  test('submits one job for a time also if it fails, and the next at the next time', async () => {
+    const clock = { now: START };
+    const jobs = new MemoryJobStore(() => clock.now);
+    const options = { jobs, snapshot: () => snapshotOf('0 * * * *'), now: () => clock.now };
+    const [one, other] = [new MaterializationSchedule(options), new MaterializationSchedule(options)];
+    clock.now = START + 30 * 60_000;
+    await one.look();
+    const job = (await jobs.lease([MATERIALIZE_JOB], 'w', 1_000))!;
+    await jobs.fail(job.id, job.owner, { code: 'BAD_REQUEST', message: 'there is no file a.csv' });
+    for (let look = 0; look < 3; look += 1) expect([await one.look(), await other.look()]).toEqual([[], []]);
+    clock.now += 3_600_000;
+    expect(await other.look()).toEqual(['payments']);
+    expect(await jobs.list({ kind: MATERIALIZE_JOB, limit: 10 })).toHaveLength(2);
+  });
+
+  test('submits one job for a time over two workers that look at once, though it ends before the other submits', async () => {
+    const clock = { now: START };
+    const jobs = new MemoryJobStore(() => clock.now);
+    const snapshot = () => snapshotOf('0 * * * *');
+    const one = new MaterializationSchedule({ jobs, snapshot, now: () => clock.now });
+    // Has looked at the list before the other submits, and submits after that job has ended.
+    const late = Object.assign(Object.create(jobs) as MemoryJobStore, {
+      list: async (filter: Parameters<MemoryJobStore['list']>[0]) => {
+        const found = await jobs.list(filter);
+        await one.look();
+        const job = await jobs.lease([MATERIALIZE_JOB], 'w', 1_000);
+        if (job) await jobs.finish(job.id, job.owner, { watermark: null });
+        return found;
+      },
+      submit: jobs.submit.bind(jobs),
+    });
+    const other = new MaterializationSchedule({ jobs: late, snapshot, now: () => clock.now });
+    clock.now = START + 30 * 60_000;
+    await other.look();
+    expect(await jobs.list({ kind: MATERIALIZE_JOB, limit: 10 })).toMatchObject([{ status: 'SUCCEEDED' }]);
+  });
+
+  test('waits for a run that a person has begun, and does not count it as its own', async () => {
+    const clock = { now: START };
+    const jobs = new MemoryJobStore(() => clock.now);
+    const snapshot = () => snapshotOf('0 * * * *');
+    const schedule = new MaterializationSchedule({ jobs, snapshot, now: () => clock.now });
+    const runManually = async () => {
+      await submitMaterialization(jobs, snapshot(), 'payments');
+      return (await jobs.lease([MATERIALIZE_JOB], 'w', 1_000))!;
+    };
+    const manual = await runManually();
+    clock.now = START + 30 * 60_000;
+    expect(await schedule.look()).toEqual([]);
+    await jobs.finish(manual.id, manual.owner, { watermark: null });
+    expect(await schedule.look()).toEqual(['payments']);
+    const due = (await jobs.lease([MATERIALIZE_JOB], 'w', 1_000))!;
+    await jobs.finish(due.id, due.owner, { watermark: null });
+    const later = await runManually();
+    await jobs.finish(later.id, later.owner, { watermark: null });
+    const restarted = new MaterializationSchedule({ jobs, snapshot, now: () => clock.now });
+    expect([await schedule.look(), await restarted.look()]).toEqual([[], []]);
+    expect(await jobs.list({ kind: MATERIALIZE_JOB, limit: 10 })).toHaveLength(3);
+  });
+
+  test('makes up for the last time that came while no worker ran, once', async () => {
+    const clock = { now: START };
+    const jobs = new MemoryJobStore(() => clock.now);
+    const options = { jobs, snapshot: () => snapshotOf('0 * * * *'), now: () => clock.now };
+    const before = new MaterializationSchedule(options);
+    clock.now += 3_600_000;
+    await before.look();
+    const job = (await jobs.lease([MATERIALIZE_JOB], 'w', 1_000))!;
+    await jobs.finish(job.id, job.owner, { watermark: null });
+    clock.now += 5 * 3_600_000;
+    const after = new MaterializationSchedule(options);
+    expect([await after.look(), await after.look()]).toEqual([['payments'], []]);
+    expect((await jobs.list({ kind: MATERIALIZE_JOB, limit: 1 }))[0]?.request).toMatchObject({
+      due: '2026-01-31T18:00:00.000Z',
+    });
   });
 
   test('submits nothing for a source without one', async () => {

@@ -39,6 +39,7 @@ export class ManagementResolver {
     @Ctx() context: RequestContext,
     @Arg('ids', () => [ID]) ids: string[],
   ): Promise<ReplayReport> {
-    return { replayed: await context.services.ingestion.replay(ids) };
+    const { ingestion, snapshot } = context.services;
+    return { replayed: await ingestion.replay(snapshot(), ids) };
   }
 }

@@ -12,6 +12,7 @@ import {
 
 type Entry = { -readonly [Field in keyof Job]: Job[Field] } & {
   key: string | undefined;
+  once: string | undefined;
   owner: string | null;
   leaseUntil: number;
   cancelRequested: boolean;
@@ -32,31 +33,35 @@ export class MemoryJobStore implements JobStore {
     this.#now = now;
   }
 
-  async submit({ kind, request, key }: Parameters<JobStore['submit']>[0]): Promise<Job> {
-    if (key !== undefined && (key.length > 512 || key.includes('\u0000'))) throw new FStoreError('BAD_REQUEST', 'key');
+  async submit({ kind, request, key, once }: Parameters<JobStore['submit']>[0]): Promise<Job> {
+    const bad = [key, once].some((one) => one !== undefined && (one.length > 512 || one.includes('\u0000')));
+    if (bad) throw new FStoreError('BAD_REQUEST', 'key');
     const same = (one: Entry): boolean =>
       key !== undefined &&
       one.kind === kind &&
       one.key === key &&
       (one.status === 'QUEUED' || one.status === 'RUNNING');
-    const entry: Entry = this.#entries.find(same) ?? {
-      id: `${this.#entries.length + 1}`,
-      kind,
-      key,
-      status: 'QUEUED',
-      request: copy(request),
-      progress: { done: 0, total: null },
-      checkpoint: null,
-      result: null,
-      error: null,
-      attempts: 0,
-      createdAt: new Date(this.#now()),
-      startedAt: null,
-      finishedAt: null,
-      owner: null,
-      leaseUntil: 0,
-      cancelRequested: false,
-    };
+    const done = (one: Entry): boolean => once !== undefined && one.kind === kind && one.once === once;
+    const entry: Entry = this.#entries.find(same) ??
+      this.#entries.find(done) ?? {
+        id: `${this.#entries.length + 1}`,
+        kind,
+        key,
+        once,
+        status: 'QUEUED',
+        request: copy(request),
+        progress: { done: 0, total: null },
+        checkpoint: null,
+        result: null,
+        error: null,
+        attempts: 0,
+        createdAt: new Date(this.#now()),
+        startedAt: null,
+        finishedAt: null,
+        owner: null,
+        leaseUntil: 0,
+        cancelRequested: false,
+      };
     if (!this.#entries.includes(entry)) this.#entries.push(entry);
     return this.#job(entry);
   }
@@ -66,9 +71,10 @@ export class MemoryJobStore implements JobStore {
     return entry ? this.#job(entry) : null;
   }
 
-  async list({ kind, status, limit }: Parameters<JobStore['list']>[0]): Promise<readonly Job[]> {
+  async list({ kind, key, status, limit }: Parameters<JobStore['list']>[0]): Promise<readonly Job[]> {
     return this.#entries
       .filter((one) => (kind === undefined || one.kind === kind) && (status === undefined || one.status === status))
+      .filter((one) => key === undefined || one.key === key)
       .reverse()
       .slice(0, limit)
       .map((one) => this.#job(one));
@@ -162,7 +168,7 @@ export class MemoryJobStore implements JobStore {
     Object.assign(entry, { status, owner, finishedAt: new Date(this.#now()) });
   }
 
-  #job({ key: _, owner: __, leaseUntil: ___, cancelRequested: ____, ...job }: Entry): Job {
+  #job({ key: _, once: __, owner: ___, leaseUntil: ____, cancelRequested: _____, ...job }: Entry): Job {
     return job;
   }
 }
