@@ -1,7 +1,7 @@
 /** Which rows of a training set are for training and which for testing: by a hash, or by time. */
 import { createHash } from 'node:crypto';
 
-/** A share of the rows (or of the entities, so that no entity is in both) for testing, or all rows from an instant on. */
+/** A share of the rows (or of the combinations of join keys, so that none is in both) for testing, or all rows from an instant on. */
 export type TrainingSplit =
   | { readonly by: 'row' | 'entity'; readonly test: number; readonly seed: number }
   | { readonly by: 'time'; readonly testFrom: number };
