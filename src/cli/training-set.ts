@@ -202,7 +202,9 @@ export function registerTrainingSet(program: Command): void {
     .option('--known', 'only what had arrived by then')
     .option('--test <share>', 'share of the rows for testing, such as 0.2')
     .addOption(
-      new Option('--split-by <what>', 'split rows, or combinations of all join keys').choices(['row', 'entity']).default('row'),
+      new Option('--split-by <what>', 'split rows, or combinations of all join keys')
+        .choices(['row', 'entity'])
+        .default('row'),
     )
     .option('--seed <number>', 'another split of the same shares')
     .option('--test-from <time>', 'test on examples from this time on, instead of a share')
