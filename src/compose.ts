@@ -6,21 +6,28 @@
  * 2. Without configuration everything is embedded; each store is replaced by naming its server.
  */
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import pino, { type Logger } from 'pino';
 import type { EventBus } from './bus/event-bus.js';
 import { connectKafkaBus } from './bus/event-bus-kafka.js';
 import { connectPostgresBus } from './bus/event-bus-postgres.js';
 import type { Config } from './config.js';
 import { FStoreError } from './errors.js';
+import { createBuiltinBatchEngine } from './materialization/batch-engine-postgres.js';
+import { createSparkBatchEngine } from './materialization/batch-engine-spark.js';
+import { createSparkDriver } from './materialization/engine-driver-spark.js';
 import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
 import { MaterializationSchedule } from './materialization/materialization-schedule.js';
 import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/materialize-job.js';
+import { StagedMerger } from './materialization/staged-merger.js';
+import { createStreamHandler, STREAM_JOB, submitStreams } from './materialization/stream-job.js';
 import { Worker } from './materialization/worker.js';
 import { Writer } from './materialization/writer.js';
 import { RegistryFollower } from './registry/registry-follower.js';
 import { connectMongoRegistry } from './registry/registry-mongo.js';
 import { connectPostgresRegistry } from './registry/registry-postgres.js';
+import type { Snapshot } from './registry/snapshot.js';
 import { OnlineQuery } from './retrieval/online-query.js';
 import { createTrainingSetHandler, TRAINING_SET_JOB } from './retrieval/training-set-job.js';
 import { UpdateFeed } from './retrieval/update-feed.js';
@@ -35,9 +42,13 @@ import { connectPostgresOfflineStore } from './store/offline-store-postgres.js';
 import type { OnlineStore } from './store/online-store.js';
 import { MemoryOnlineStore } from './store/online-store-memory.js';
 import { connectRedisOnlineStore } from './store/online-store-redis.js';
+import { connectPostgresStagedBatches } from './store/staged-batches-postgres.js';
 
 /** How long a job waits for its worker after the last sign of life, milliseconds. */
 const JOB_LEASE = 10_000;
+
+/** Streams that one worker drives at the same time. */
+const STREAMS = 4;
 
 /** What a process does: answer requests, process events, or both. */
 export type Role = 'serve' | 'worker';
@@ -137,33 +148,46 @@ async function open(
 
   if (roles.includes('worker')) {
     const writer = new Writer({ project, online, offline, bus, now });
+    const staged = connectPostgresStagedBatches({ url: postgresUrl, project, log: note });
+    closers.push(() => staged.close());
+    const merger = new StagedMerger({ staged, offline, writer, now });
+    const debug = (message: string, fields: Record<string, unknown>): void => log.debug(fields, message);
+    const { spark, eventLimits: limits } = config;
+    const driver = spark && createSparkDriver({ ...spark, sinkUrl: spark.sinkUrl ?? postgresUrl });
     const worker = new Worker({
       follower,
       bus,
       offline,
       writer,
-      limits: config.eventLimits,
+      limits,
       now,
-      log: (message, fields) => log.debug(fields, message),
+      settle: async (stream, views) => {
+        await staged.fence(stream);
+        await merger.drain(stream, views, null);
+      },
+      onAdopted: (snapshot) => submitStreams(jobs, snapshot, limits),
+      log: debug,
     });
     closers.push(() => worker.stop());
+    const adopted = async (): Promise<Snapshot> => {
+      const snapshot = await follower.refresh();
+      await worker.adopted(snapshot.revision);
+      return snapshot;
+    };
+    const batches = { offline, writer, folder: config.batchFolder, now };
     const runner = new JobRunner({
       jobs,
       owner: `${hostname()}.${process.pid}`,
       leaseMs: JOB_LEASE,
       handlers: {
         [MATERIALIZE_JOB]: createMaterializeHandler({
-          offline,
-          writer,
           jobs,
-          limits: config.eventLimits,
-          folder: config.batchFolder,
-          now,
-          snapshot: async () => {
-            const snapshot = await follower.refresh();
-            await worker.adopted(snapshot.revision);
-            return snapshot;
+          limits,
+          engines: {
+            builtin: createBuiltinBatchEngine(batches),
+            spark: driver && createSparkBatchEngine({ driver, staged, merger, folder: resolve(config.batchFolder) }),
           },
+          snapshot: adopted,
         }),
         [TRAINING_SET_JOB]: createTrainingSetHandler({
           offline,
@@ -171,10 +195,34 @@ async function open(
           snapshot: () => follower.refresh(),
         }),
       },
-      log: (message, fields) => log.debug(fields, message),
+      log: debug,
     });
     closers.push(() => runner.stop());
     runner.start();
+    if (driver && spark && config.kafkaBrokers) {
+      const stream = createStreamHandler({
+        driver,
+        staged,
+        merger,
+        brokers: config.kafkaBrokers,
+        maxEvents: spark.maxEvents,
+        limits,
+        snapshot: adopted,
+        current: () => follower.current,
+        log: (message, fields) => log.warn(fields, message),
+      });
+      // Streams run for as long as there are views for them, so other jobs must not wait for them.
+      const streams = new JobRunner({
+        jobs,
+        owner: `${hostname()}.${process.pid}.streams`,
+        leaseMs: JOB_LEASE,
+        concurrency: STREAMS,
+        handlers: { [STREAM_JOB]: stream },
+        log: debug,
+      });
+      closers.push(() => streams.stop());
+      streams.start();
+    }
     const schedule = new MaterializationSchedule({
       jobs,
       snapshot: () => follower.current,
@@ -214,7 +262,15 @@ async function open(
       offline,
       registry,
       jobs,
-      apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
+      apply: new DefinitionApply({
+        registry,
+        follower,
+        offline,
+        bus,
+        live,
+        reserved: reservedNames(control),
+        engines: { stream: config.spark !== null && config.kafkaBrokers !== null, batch: config.spark !== null },
+      }),
       trainingSets: config.trainingSets,
       snapshot: () => live.current.snapshot,
       now,

@@ -63,6 +63,30 @@ const environmentSchema = z.object({
     'After what silence a worker is taken for dead; the broker sets the least that it allows.',
   ),
   FSTORE_TOPIC_PARTITIONS: count(4, 1_000).describe('Partitions of topics that FStore creates.'),
+  FSTORE_SPARK_HOME: z
+    .string()
+    .optional()
+    .describe('Folder of Spark 4, which has bin/spark-submit; without it, nothing can have `engine: spark`.'),
+  FSTORE_SPARK_PYTHON: z
+    .string()
+    .optional()
+    .describe('The Python of driver and executors, which has what spark/ needs.'),
+  FSTORE_SPARK_MASTER: z.string().default('local[*]').describe('Where Spark runs: local[*], spark://…, yarn, k8s://….'),
+  FSTORE_SPARK_JARS: list
+    .optional()
+    .describe("Jars of Spark's Kafka connector and of JDBC drivers, separated by commas."),
+  FSTORE_SPARK_SETTINGS: list
+    .refine((items) => items.every((item) => /^[A-Za-z0-9_.-]+=/.test(item)), 'expected key=value, separated by commas')
+    .optional()
+    .describe('Settings of Spark, as key=value,key=value.'),
+  FSTORE_SPARK_FOLDER: z
+    .string()
+    .optional()
+    .describe('Folder of plans and logs of runs; default: spark in the data folder.'),
+  FSTORE_SPARK_SINK_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
+    .optional()
+    .describe('The offline store as executors of Spark reach it; default: FSTORE_POSTGRES_URL.'),
+  FSTORE_SPARK_MAX_EVENTS: count(50_000, 10_000_000).describe('Events of one micro-batch of a stream at most.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
@@ -95,6 +119,17 @@ export interface Config {
   /** Milliseconds. */
   readonly kafkaSessionTimeout: number;
   readonly topicPartitions: number;
+  /** Null: there is no Spark. */
+  readonly spark: {
+    readonly home: string;
+    readonly python: string | null;
+    readonly master: string;
+    readonly jars: readonly string[];
+    readonly settings: Readonly<Record<string, string>>;
+    readonly folder: string;
+    readonly sinkUrl: string | null;
+    readonly maxEvents: number;
+  } | null;
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
   readonly limits: {
@@ -174,6 +209,23 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     kafkaBrokers: env.FSTORE_KAFKA_BROKERS ?? null,
     kafkaSessionTimeout: env.FSTORE_KAFKA_SESSION_TIMEOUT,
     topicPartitions: env.FSTORE_TOPIC_PARTITIONS,
+    spark: env.FSTORE_SPARK_HOME
+      ? {
+          home: env.FSTORE_SPARK_HOME,
+          python: env.FSTORE_SPARK_PYTHON ?? null,
+          master: env.FSTORE_SPARK_MASTER,
+          jars: env.FSTORE_SPARK_JARS ?? [],
+          settings: Object.fromEntries(
+            (env.FSTORE_SPARK_SETTINGS ?? []).map((item) => {
+              const at = item.indexOf('=');
+              return [item.slice(0, at), item.slice(at + 1)];
+            }),
+          ),
+          folder: env.FSTORE_SPARK_FOLDER ?? join(env.FSTORE_DATA_DIR, 'spark'),
+          sinkUrl: env.FSTORE_SPARK_SINK_URL ?? null,
+          maxEvents: env.FSTORE_SPARK_MAX_EVENTS,
+        }
+      : null,
     apiKeyHashes,
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
     limits: {

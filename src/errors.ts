@@ -208,6 +208,21 @@ export const ERRORS = {
     cause: 'A batch was processed with definitions that are older than a view which takes its events.',
     cure: 'Nothing to do: the worker reads the definitions again and repeats the batch.',
   },
+  ENGINE_BUSY: {
+    status: 503,
+    cause: 'A view comes back from another engine, and what that engine has computed is not merged yet.',
+    cure: 'Nothing to do: the worker merges it and tries again.',
+  },
+  ENGINE_UNAVAILABLE: {
+    status: 400,
+    cause: 'A definition asks for an engine that this installation has not been given.',
+    cure: 'Set FSTORE_SPARK_HOME, for streams also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
+  },
+  ENGINE_FAILED: {
+    status: 502,
+    cause: 'The engine ended without a result.',
+    cure: 'Read the message, then the log of the run, whose path the job names; correct the source or the settings of Spark and run again.',
+  },
   REGISTRY_UNAVAILABLE: {
     status: 503,
     cause: 'The registry cannot be reached.',

@@ -1,7 +1,7 @@
 /** A version of a feature view, resolved: all that reading, writing and showing its values needs to know. */
 import { isSumming } from './aggregate-function.js';
 import { fingerprint } from './canonical-json.js';
-import type { FeatureView } from './definition.js';
+import type { Engine, FeatureView } from './definition.js';
 import type { AggregationMeaning, DefinitionRecord, ViewMeaning } from './definition-record.js';
 import { parseDuration } from './duration.js';
 import { camelCase, pascalCase, viewFieldName } from './graphql-name.js';
@@ -53,6 +53,8 @@ export interface ViewVersion {
   readonly columns: readonly StoredColumn[];
   /** How features come from columns; null: they are the columns. */
   readonly aggregation: AggregationMeaning | null;
+  /** What computes it from its source's stream; no part of its meaning. */
+  readonly engine: Engine;
   /** Milliseconds; null: values never grow too old. */
   readonly ttl: number | null;
   /** Name of the history table; differs for every version and meaning, so that a half-finished apply can never be mistaken. */
@@ -108,6 +110,7 @@ function resolve(record: DefinitionRecord, current: boolean): ViewVersion {
     }),
     columns: storedColumns(meaning),
     aggregation: meaning.aggregation ?? null,
+    engine: definition.engine ?? 'builtin',
     ttl: definition.ttl === undefined ? null : parseDuration(definition.ttl),
     table: `view_${record.name.slice(0, 32)}_${fingerprint([record.name, record.version, record.fingerprint])}`,
     typeName: `${definition.graphql?.type ?? pascalCase(record.name)}${suffix}`,

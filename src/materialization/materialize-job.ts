@@ -9,23 +9,15 @@
  *    has grown, or the same file once more, adds what is new and no more.
  * 3. Rows go into the event log like events: a view that begins later has them.
  */
-import { isAbsolute, join, normalize, sep } from 'node:path';
-import type { SourceMeaning } from '../definition/definition-record.js';
-import { type FeatureValue, type ValueType, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobStore, Json } from '../store/job-store.js';
-import type { OfflineStore } from '../store/offline-store.js';
-import { readTable } from '../tabular/table-reader.js';
+import type { BatchEngine } from './batch-engine.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
-import { processBatch } from './processor.js';
-import { batchTopic, type SourceContract, sourceContracts } from './source-contract.js';
-import type { Writer } from './writer.js';
+import { sourceContracts } from './source-contract.js';
 
 export const MATERIALIZE_JOB = 'materialize';
-/** Rows of one commit. */
-const BATCH_ROWS = 2_000;
 /** How many jobs of a source are looked through for what failed since it last succeeded; the newest of them that wrote tells the rest. */
 const RECENT_JOBS = 1_000;
 
@@ -45,13 +37,9 @@ export interface MaterializeResult {
 }
 
 export interface MaterializeWork {
-  readonly offline: OfflineStore;
-  readonly writer: Writer;
   readonly jobs: JobStore;
   readonly limits: EventLimits;
-  /** Folder of batch files. */
-  readonly folder: string;
-  readonly now: () => number;
+  readonly engines: { readonly builtin: BatchEngine; readonly spark: BatchEngine | null };
   snapshot(): Promise<Snapshot>;
 }
 
@@ -78,7 +66,7 @@ export async function submitMaterialization(
 /** Where a job goes on: rows after `since` (milliseconds), at the places of `run`. */
 interface StartingPoint {
   readonly run: number;
-  readonly since: number;
+  readonly since: number | null;
 }
 
 /**
@@ -89,7 +77,7 @@ async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<
   const ofSource = { kind: MATERIALIZE_JOB, key: source };
   const [last] = await jobs.list({ ...ofSource, status: 'SUCCEEDED', limit: 1 });
   const watermark = (last?.result as unknown as MaterializeResult | undefined)?.watermark ?? null;
-  const since = watermark === null ? Number.NEGATIVE_INFINITY : Date.parse(watermark);
+  const since = watermark === null ? null : Date.parse(watermark);
   let run = Number(own.id);
   for (const job of await jobs.list({ ...ofSource, limit: RECENT_JOBS })) {
     if (job.id === last?.id) break;
@@ -113,133 +101,29 @@ export function createMaterializeHandler(work: MaterializeWork): (job: Job, cont
         field: 'source',
       });
     }
+    const { engine = 'builtin' } = contract.meaning.batch;
+    const reader = work.engines[engine];
+    if (!reader)
+      throw new FStoreError('ENGINE_UNAVAILABLE', `source ${source} is read by ${engine}`, { field: 'batch.engine' });
     const known = context.checkpoint as { run?: number } | null;
     const start = await startingPoint(work.jobs, job, source);
-    const run = new MaterializeRun(work, contract, snapshot.project, context, {
-      ...start,
-      run: known?.run ?? start.run,
+    const run = known?.run ?? start.run;
+    // It says under which number it writes before it writes.
+    context.report({ done: 0, total: null }, { run });
+    const { newest, ...counts } = await reader.materialize({
+      project: snapshot.project,
+      contract,
+      views: [...snapshot.views.values()],
+      run,
+      since: start.since,
+      signal: context.signal,
+      report: (progress) => context.report(progress, { run }),
     });
-    run.begin();
-    await readRows(contract.meaning, work, (rows) => run.take(rows));
-    return (await run.finish()) as unknown as Json;
+    const watermark = Math.max(start.since ?? Number.NEGATIVE_INFINITY, newest ?? Number.NEGATIVE_INFINITY);
+    const result: MaterializeResult = {
+      ...counts,
+      watermark: Number.isFinite(watermark) ? new Date(watermark).toISOString() : null,
+    };
+    return result as unknown as Json;
   };
-}
-
-/** One pass over a source's rows. */
-class MaterializeRun {
-  readonly #work: MaterializeWork;
-  readonly #contract: SourceContract;
-  readonly #topic: string;
-  readonly #run: number;
-  readonly #context: JobContext;
-  readonly #since: number;
-  readonly #columns: readonly (readonly [string, ValueType])[];
-  readonly #time: number;
-  #position = 0;
-  #written = 0;
-  #deadLetters = 0;
-  #watermark: number;
-
-  constructor(
-    work: MaterializeWork,
-    contract: SourceContract,
-    project: string,
-    context: JobContext,
-    { run, since }: StartingPoint,
-  ) {
-    this.#work = work;
-    this.#contract = contract;
-    this.#topic = batchTopic(project, contract.source);
-    this.#run = run;
-    this.#context = context;
-    this.#since = since;
-    this.#watermark = since;
-    this.#columns = Object.entries(contract.meaning.schema);
-    this.#time = this.#columns.findIndex(([name]) => name === contract.meaning.timestamp);
-  }
-
-  /** Says under which number it writes, before it writes. */
-  begin(): void {
-    this.#context.report({ done: 0, total: null }, { run: this.#run });
-  }
-
-  async take(rows: readonly (readonly FeatureValue[])[]): Promise<void> {
-    this.#context.signal.throwIfAborted();
-    const { writer, now } = this.#work;
-    const first = this.#position;
-    this.#position += rows.length;
-    const messages = rows.flatMap((row, index) => {
-      const time = row[this.#time];
-      if (typeof time === 'number' && time <= this.#since) return [];
-      return [{ offset: BigInt(first + index), key: null, value: this.#eventOf(row), headers: {} }];
-    });
-    if (messages.length > 0) {
-      const batch = { topic: this.#topic, partition: this.#run, messages };
-      const commit = processBatch(batch, this.#contract, `batch.${this.#contract.source}`, now());
-      this.#written += await writer.write(commit).catch(explain);
-      this.#deadLetters += commit.deadLetters.length;
-      for (const { eventTime } of commit.events) this.#watermark = Math.max(this.#watermark, eventTime);
-    }
-    const progress = { done: this.#position, total: null, note: `${this.#written} rows written` };
-    this.#context.report(progress, { run: this.#run });
-  }
-
-  async finish(): Promise<MaterializeResult> {
-    const watermark = Number.isFinite(this.#watermark) ? new Date(this.#watermark).toISOString() : null;
-    return { read: this.#position, written: this.#written, deadLetters: this.#deadLetters, watermark };
-  }
-
-  /** A row as the event that it is; integers beyond 2^53 as text, which is read exactly. */
-  #eventOf(row: readonly FeatureValue[]): Buffer {
-    const event: Record<string, unknown> = {};
-    for (const [index, [name, type]] of this.#columns.entries()) event[name] = valueToJson(type, row[index] ?? null);
-    return Buffer.from(JSON.stringify(event));
-  }
-}
-
-async function readRows(
-  { schema, timestamp, batch }: SourceMeaning,
-  { offline, folder }: MaterializeWork,
-  take: (rows: readonly (readonly FeatureValue[])[]) => Promise<void>,
-): Promise<void> {
-  const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
-  if (!batch) return;
-  if ('query' in batch) {
-    // Read in one order whenever it is read, because places count; by time first, so that what is new comes last.
-    const names = columns.map(({ name }) => `"${name}"`).join(', ');
-    const others = columns.filter(({ name }) => name !== timestamp).map(({ name }) => `"${name}"`);
-    const sql = `SELECT ${names} FROM (${batch.query}) AS rows ORDER BY ${[`"${timestamp}"`, ...others].join(', ')}`;
-    await offline.readSpine({ sql, types: columns.map(({ type }) => type) }, async ({ batches }) => {
-      for await (const rows of batches) await take(rows);
-    });
-    return;
-  }
-  const table = await readTable(pathWithin(folder, batch.path), {
-    format: batch.format,
-    schema: columns,
-    batchSize: BATCH_ROWS,
-  });
-  // The file's order of columns is its own.
-  const order = columns.map(({ name }) => table.schema.findIndex((column) => column.name === name));
-  try {
-    for await (const rows of table.batches()) await take(rows.map((row) => order.map((index) => row[index] ?? null)));
-  } finally {
-    await table.close();
-  }
-}
-
-/** History has other rows at places that a run before, which failed, has written. */
-function explain(error: unknown): never {
-  if (!(error instanceof FStoreError) || error.code !== 'TOPIC_RECREATED') throw error;
-  const message = 'the rows that are read are not those that a run before, which did not end, has begun to write';
-  throw new FStoreError('BATCH_CHANGED', message, { field: 'batch' }, [], { cause: error });
-}
-
-/** A path that stays in its folder. Throws BAD_REQUEST. */
-function pathWithin(folder: string, path: string): string {
-  const clean = normalize(path);
-  if (isAbsolute(clean) || clean.split(sep).includes('..')) {
-    throw new FStoreError('BAD_REQUEST', `${path} leads out of the folder of batch files`, { field: 'batch' });
-  }
-  return join(folder, clean);
 }

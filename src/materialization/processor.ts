@@ -5,16 +5,20 @@ import type { CommitBatch, LoggedEvent, NewDeadLetter, NewRow } from '../store/o
 import { decodeEvent, eventJson, rowOf } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
-/** Turns a batch into events, rows for each view of the source, and dead letters. `now`: milliseconds since 1970. */
+/**
+ * Turns a batch into events, rows for each of `views`, and dead letters; an event is checked against all views of the source.
+ * `now`: milliseconds since 1970.
+ */
 export function processBatch(
   batch: ReceivedBatch,
   contract: SourceContract,
   consumer: string,
   now: number,
+  views: readonly ViewVersion[] = contract.views,
 ): CommitBatch {
   const events: LoggedEvent[] = [];
   const deadLetters: NewDeadLetter[] = [];
-  const rows = new Map<ViewVersion, NewRow[]>(contract.views.map((view) => [view, []]));
+  const rows = new Map<ViewVersion, NewRow[]>(views.map((view) => [view, []]));
   for (const { offset, value } of batch.messages) {
     const decoded = decodeEvent(value, contract, now);
     if (!decoded.ok) {

@@ -20,6 +20,11 @@ export function busTopic(project: string, topic: string): string {
   return `${project}.${topic}`;
 }
 
+/** Name of a source's stream among the runs of other engines; the consumer group of its topic has the same. */
+export function streamName(project: string, source: string): string {
+  return `fstore.${project}.${source}`;
+}
+
 /** Topic under which rows of a source that come in batches are known, in history and among dead letters. */
 export function batchTopic(project: string, source: string): string {
   return `${project}.${source}.batch`;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
+import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
 import type { Snapshot } from '../registry/snapshot.js';
@@ -7,7 +8,7 @@ import type { CommitBatch, OfflineStore } from '../store/offline-store.js';
 import type { EventLimits } from './event-decoder.js';
 import { prepareSnapshot } from './preparation.js';
 import { processBatch } from './processor.js';
-import { REVISION_HEADER, type SourceContract, sourceContracts } from './source-contract.js';
+import { REVISION_HEADER, type SourceContract, sourceContracts, streamName } from './source-contract.js';
 import { viewFill } from './view-fill.js';
 import type { Writer } from './writer.js';
 
@@ -20,6 +21,10 @@ export interface WorkerOptions {
   readonly now: () => number;
   /** Milliseconds between two sweeps for rows whose time has come. */
   readonly sweepInterval?: number;
+  /** Takes in whatever another engine has computed of a stream, and lets it compute no more. */
+  readonly settle?: (stream: string, views: readonly ViewVersion[]) => Promise<void>;
+  /** Called when this process writes with a new revision. */
+  readonly onAdopted?: (snapshot: Snapshot) => Promise<void>;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -30,6 +35,9 @@ interface Consumption {
   /** Null while the group is being joined. */
   running: Subscription | null;
 }
+
+const builtinViews = ({ views }: SourceContract): readonly ViewVersion[] =>
+  views.filter((view) => view.engine === 'builtin');
 
 export class Worker {
   readonly #options: Required<WorkerOptions>;
@@ -44,7 +52,13 @@ export class Worker {
   #stopped = false;
 
   constructor(options: WorkerOptions) {
-    this.#options = { sweepInterval: 250, log: () => {}, ...options };
+    this.#options = {
+      sweepInterval: 250,
+      settle: async () => {},
+      onAdopted: async () => {},
+      log: () => {},
+      ...options,
+    };
   }
 
   /**
@@ -94,7 +108,7 @@ export class Worker {
     const { bus, limits, offline } = this.#options;
     const contracts = sourceContracts(snapshot, limits);
     await prepareSnapshot(snapshot, { offline, bus });
-    await this.#fill(contracts);
+    await this.#fill(contracts, snapshot);
     this.#contracts = contracts;
     for (const [source, { topic, running }] of this.#consumptions) {
       if (contracts.get(source)?.topic === topic) continue;
@@ -106,12 +120,13 @@ export class Worker {
       fresh.map(({ source, topic }) => (topic === null ? null : this.#join(source, topic, snapshot.project))),
     );
     this.#revision = snapshot.revision;
+    await this.#options.onAdopted(snapshot);
   }
 
   async #join(source: string, topic: string, project: string): Promise<void> {
     const consumption: Consumption = { topic, running: null };
     this.#consumptions.set(source, consumption);
-    const group = `fstore.${project}.${source}`;
+    const group = streamName(project, source);
     try {
       consumption.running = await this.#options.bus.consume(group, topic, (batch) => this.#take(source, group, batch));
     } catch (error) {
@@ -129,11 +144,11 @@ export class Worker {
     );
     if (seen > follower.current.revision) await this.#catchUp();
     let contract = this.#contractOf(source);
-    let commit = processBatch(batch, contract, group, now());
+    let commit = processBatch(batch, contract, group, now(), builtinViews(contract));
     if (commit.deadLetters.length > 0) {
       await this.#catchUp();
       contract = this.#contractOf(source);
-      commit = processBatch(batch, contract, group, now());
+      commit = processBatch(batch, contract, group, now(), builtinViews(contract));
     }
     const written = await this.#write(commit, source, group, batch);
     log('batch written', {
@@ -153,7 +168,8 @@ export class Worker {
     } catch (error) {
       if (!(error instanceof FStoreError) || error.code !== 'DEFINITIONS_STALE') throw error;
       await this.#catchUp();
-      return writer.write(processBatch(batch, this.#contractOf(source), group, now()));
+      const contract = this.#contractOf(source);
+      return writer.write(processBatch(batch, contract, group, now(), builtinViews(contract)));
     }
   }
 
@@ -164,20 +180,35 @@ export class Worker {
     if (snapshot.revision <= this.#revision) return;
     await prepareSnapshot(snapshot, { offline, bus });
     const contracts = sourceContracts(snapshot, limits);
-    await this.#fill(contracts);
+    await this.#fill(contracts, snapshot);
     this.#contracts = contracts;
   }
 
-  /** Gives views that are new to this process what their source has had until now, before any batch is written to them. */
-  async #fill(contracts: ReadonlyMap<string, SourceContract>): Promise<void> {
-    const { offline, now, log } = this.#options;
+  /**
+   * Gives views that are new to this process what their source has had until now, and to their engine those that have changed hands,
+   * before any batch is written to them.
+   */
+  async #fill(contracts: ReadonlyMap<string, SourceContract>, { project, views: active }: Snapshot): Promise<void> {
+    const { offline, settle, now, log } = this.#options;
+    const handOf = (view: ViewVersion): string => `${view.table} ${view.engine}`;
     for (const contract of contracts.values()) {
-      const fresh = contract.views.filter((view) => !this.#filled.has(view.table));
+      const { source, topic, revision } = contract;
+      const fresh = contract.views.filter((view) => !this.#filled.has(handOf(view)));
       if (fresh.length === 0) continue;
+      const name = streamName(project, source);
+      const stream = topic === null ? null : { name, topic, consumer: name };
       const fills = fresh.map((view) => viewFill(contract, view));
-      const events = await offline.fill(contract.source, contract.revision, fills, now());
-      for (const view of fresh) this.#filled.add(view.table);
-      log('views filled from the event log', { source: contract.source, views: fresh.map((view) => view.id), events });
+      const events = await offline.fill({ source, stream, revision }, fills, now()).catch(async (error: unknown) => {
+        if (!(error instanceof FStoreError) || error.code !== 'ENGINE_BUSY') throw error;
+        // What the other engine has computed goes before what comes now; then it is tried again.
+        await settle(name, [...active.values()]);
+        return offline.fill({ source, stream, revision }, fills, now());
+      });
+      for (const view of fresh) {
+        this.#filled.delete(`${view.table} ${view.engine === 'builtin' ? 'spark' : 'builtin'}`);
+        this.#filled.add(handOf(view));
+      }
+      log('views filled from the event log', { source, views: fresh.map((view) => view.id), events });
     }
   }
 

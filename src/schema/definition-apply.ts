@@ -10,6 +10,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
 import type { GraphQLSchema } from 'graphql';
 import type { EventBus } from '../bus/event-bus.js';
+import type { Definition } from '../definition/definition.js';
 import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../definition/plan.js';
 import type { ReservedNames } from '../definition/schema-names.js';
 import { FStoreError } from '../errors.js';
@@ -29,6 +30,8 @@ export interface DefinitionApplyOptions {
   readonly bus: EventBus;
   readonly live: LiveSchema;
   readonly reserved: ReservedNames;
+  /** Where this installation has Spark: for streams, for reading in batches. */
+  readonly engines?: { readonly stream: boolean; readonly batch: boolean };
 }
 
 export class DefinitionApply implements ApplyDefinitions {
@@ -77,9 +80,25 @@ export class DefinitionApply implements ApplyDefinitions {
     return { ...report, revision };
   }
 
+  /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
+  #checkEngines(definitions: readonly Definition[]): void {
+    const { stream, batch } = this.#options.engines ?? { stream: false, batch: false };
+    for (const [index, one] of definitions.entries()) {
+      const needs = (what: string, path: string): never => {
+        const message = `${one.kind} ${one.name} asks for Spark, and this FStore has ${what}`;
+        throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `definitions[${index}].${path}` });
+      };
+      if (one.kind === 'featureView' && one.engine === 'spark' && !stream) needs('no Spark with Kafka', 'engine');
+      if (one.kind !== 'source' || !one.batch || batch) continue;
+      const isSpark = one.batch.engine === 'spark' || one.batch.jdbc !== undefined || one.batch.orc !== undefined;
+      if (isSpark) needs('none', 'batch');
+    }
+  }
+
   async #prepare(request: ApplyRequest): Promise<{ plan: DefinitionPlan; report: PlanReport }> {
     const { follower, live, reserved } = this.#options;
     const definitions = parseDefinitions(request.definitions);
+    this.#checkEngines(definitions);
     const snapshot = await follower.refresh();
     const { prune, retire } = request;
     // Each of these steps takes milliseconds for a thousand views: requests are let in between.

@@ -18,6 +18,12 @@ export async function lockSource(
   await client.query(`SELECT ${lock}(hashtextextended($1, 0))`, [`${schema} ${source}`]);
 }
 
+/** Where a batch's consumer stands, and, by their tables, views that are ahead of it: another engine has computed them further. */
+export interface Standing {
+  readonly from: bigint;
+  readonly ahead: ReadonlyMap<string, bigint>;
+}
+
 /**
  * Locks the position of a batch's consumer until the transaction ends, and returns it: whoever commits for the same
  * partition waits here, and sees what was committed before. Throws DEFINITIONS_STALE.
@@ -26,7 +32,7 @@ export async function lockOffset(
   client: pg.PoolClient,
   schema: string,
   { consumer, topic, partition, source, revision }: CommitBatch,
-): Promise<bigint> {
+): Promise<Standing> {
   const place = [consumer, topic, partition];
   await lockSource(client, schema, source, 'shared');
   await client.query(
@@ -34,17 +40,22 @@ export async function lockOffset(
     place,
   );
   // While the position is waited for, it may move, and then the new one is returned; no view is filled meanwhile.
-  const { rows } = await client.query<{ next_offset: string; filled: number }>(
-    `SELECT next_offset, (SELECT coalesce(max(revision), 0) FROM ${schema}.fills WHERE source = $4) AS filled
-     FROM ${schema}.consumed_offsets WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE`,
+  const { rows } = await client.query<{ next_offset: string; filled: number; ahead: Record<string, string> | null }>(
+    `SELECT c.next_offset,
+       greatest((SELECT coalesce(max(revision), 0) FROM ${schema}.fills WHERE source = $4),
+                (SELECT coalesce(max(revision), 0) FROM ${schema}.engines WHERE source = $4)) AS filled,
+       (SELECT json_object_agg(p.view_table, p.next_offset::text) FROM ${schema}.view_positions AS p
+        WHERE p.topic = $2 AND p.partition = $3 AND p.next_offset > c.next_offset) AS ahead
+     FROM ${schema}.consumed_offsets AS c WHERE consumer = $1 AND c.topic = $2 AND c.partition = $3 FOR UPDATE OF c`,
     [...place, source],
   );
-  const { next_offset, filled } = rows[0]!;
+  const { next_offset, filled, ahead } = rows[0]!;
   if (filled > revision) {
     const message = `the batch is of revision ${revision}, source ${source} is at ${filled}`;
     throw new FStoreError('DEFINITIONS_STALE', message);
   }
-  return BigInt(next_offset);
+  const places = Object.entries(ahead ?? {}).map(([view, offset]): [string, bigint] => [view, BigInt(offset)]);
+  return { from: BigInt(next_offset), ahead: new Map(places) };
 }
 
 /** Moves the position of a batch's consumer to the end of the batch. */
@@ -112,19 +123,32 @@ export async function checkSameTopic(
   }
 }
 
-/** All logged events of a source, page by page, in the order of their places. */
+/** Offsets of one partition, from the first to before the second. */
+export interface LogStretch {
+  readonly topic: string;
+  readonly partition: number;
+  readonly from: bigint;
+  readonly to: bigint;
+}
+
+/** All logged events of a source, or those of one stretch, page by page, in the order of their places. */
 export async function* loggedEvents(
   client: pg.PoolClient,
   schema: string,
   source: string,
+  stretch?: LogStretch,
 ): AsyncGenerator<{ offset: string; payload: string }[]> {
-  let after: [topic: string, partition: number, offset: string] = ['', -1, '-1'];
+  const within = stretch ? ' AND topic = $5 AND partition = $6 AND "offset" < $7' : '';
+  const bounds = stretch ? [stretch.topic, stretch.partition, `${stretch.to}`] : [];
+  let after: [topic: string, partition: number, offset: string] = stretch
+    ? [stretch.topic, stretch.partition, `${stretch.from - 1n}`]
+    : ['', -1, '-1'];
   for (;;) {
     const { rows } = await client.query<{ topic: string; partition: number; offset: string; payload: string }>(
       `SELECT topic, partition, "offset", payload::text AS payload FROM ${schema}.event_log
-       WHERE source = $1 AND (topic, partition, "offset") > ($2, $3::integer, $4::bigint)
+       WHERE source = $1 AND (topic, partition, "offset") > ($2, $3::integer, $4::bigint)${within}
        ORDER BY topic, partition, "offset" LIMIT ${PAGE}`,
-      [source, ...after],
+      [source, ...after, ...bounds],
     );
     const last = rows.at(-1);
     if (!last) return;

@@ -28,6 +28,7 @@ import type {
   CommitBatch,
   CommitResult,
   DeadLetter,
+  FillRequest,
   NewRow,
   OfflineStore,
   PointInTimeOptions,
@@ -38,7 +39,7 @@ import type {
   ViewFill,
 } from './offline-store.js';
 import { eventsQuery, readSpine } from './spine-query-postgres.js';
-import { addFilled, filledTables } from './view-fill-postgres.js';
+import { addFilled, handOver, noteChanged, readStandings, takeBack } from './view-fill-postgres.js';
 import {
   describeTable,
   distinctKeys,
@@ -133,7 +134,7 @@ class PostgresOfflineStore implements OfflineStore {
 
   async commit(batch: CommitBatch): Promise<CommitResult> {
     return inTransaction(this.#pool, async (client) => {
-      const from = await lockOffset(client, this.#schema, batch);
+      const { from, ahead } = await lockOffset(client, this.#schema, batch);
       const isNew = (one: { readonly offset: bigint }): boolean => one.offset >= from;
       const events = batch.events.filter(isNew);
       await checkSameTopic(
@@ -146,7 +147,9 @@ class PostgresOfflineStore implements OfflineStore {
       await writeDeadLetters(client, this.#schema, batch, batch.deadLetters.filter(isNew));
       const touched: TouchedEntity[] = [];
       for (const { view, rows } of batch.rows) {
-        await this.#insert(client, view, rows.filter(isNew), batch.now);
+        const first = ahead.get(view.table) ?? from;
+        const fresh = rows.filter(({ offset }) => offset >= first && offset >= from);
+        await this.#insert(client, view, fresh, batch.now);
         touched.push(...(await this.#newest(client, view, distinctKeys(rows), batch.now)));
       }
       if (batch.nextOffset > from) await advanceOffset(client, this.#schema, batch);
@@ -154,30 +157,46 @@ class PostgresOfflineStore implements OfflineStore {
     });
   }
 
-  async fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number> {
+  async fill({ source, stream, revision }: FillRequest, fills: readonly ViewFill[], now: number): Promise<number> {
     return inTransaction(this.#pool, async (client) => {
       // Commits of the source share this lock: what is logged so far is all that the views have to take over.
       await lockSource(client, this.#schema, source, 'exclusive');
-      const filled = await filledTables(
-        client,
-        this.#schema,
-        fills.map(({ view }) => view),
-      );
-      const fresh = fills.filter(({ view }) => !filled.has(view.table));
-      if (fresh.length === 0) return 0;
+      const views = fills.map(({ view }) => view);
+      const standings = await readStandings(client, this.#schema, views);
+      const fresh = fills.filter(({ view }) => !standings.get(view.table)!.filled);
       let count = 0;
-      for await (const events of loggedEvents(client, this.#schema, source)) {
-        count += events.length;
-        for (const { view, read } of fresh) {
-          const rows = events.flatMap(({ offset, payload }): NewRow[] => {
-            const row = read(payload);
-            return row ? [{ offset: BigInt(offset), ...row }] : [];
-          });
-          await this.#insert(client, view, rows, now);
+      if (fresh.length > 0) {
+        for await (const events of loggedEvents(client, this.#schema, source)) {
+          count += events.length;
+          for (const fill of fresh) await this.#insertLogged(client, fill, events, now);
+        }
+        await addFilled(
+          client,
+          this.#schema,
+          source,
+          revision,
+          fresh.map(({ view }) => view),
+        );
+      }
+      if (!stream) return count;
+      const place = { source, stream, revision };
+      for (const fill of fills) {
+        const { view } = fill;
+        const { engine, revision: since } = standings.get(view.table)!;
+        // Another process, which has newer definitions, has been here before.
+        if (view.engine === (engine ?? 'builtin') || since >= revision) continue;
+        if (view.engine !== 'builtin') {
+          await handOver(client, this.#schema, place, view);
+          continue;
+        }
+        for (const stretch of await takeBack(client, this.#schema, place, view)) {
+          for await (const events of loggedEvents(client, this.#schema, source, stretch)) {
+            count += events.length;
+            const rows = await this.#insertLogged(client, fill, events, now);
+            await noteChanged(client, this.#schema, view, distinctKeys(rows), now);
+          }
         }
       }
-      const views = fresh.map(({ view }) => view);
-      await addFilled(client, this.#schema, source, revision, views);
       return count;
     });
   }
@@ -271,6 +290,20 @@ class PostgresOfflineStore implements OfflineStore {
     await client.query(insert, [rowsJson(view, rows)]);
     const later = rows.filter((row) => row.eventTime > now);
     await writeDueRows(client, this.#schema, view, later);
+  }
+
+  async #insertLogged(
+    client: pg.PoolClient,
+    { view, read }: ViewFill,
+    events: readonly { readonly offset: string; readonly payload: string }[],
+    now: number,
+  ): Promise<NewRow[]> {
+    const rows = events.flatMap(({ offset, payload }): NewRow[] => {
+      const row = read(payload);
+      return row ? [{ offset: BigInt(offset), ...row }] : [];
+    });
+    await this.#insert(client, view, rows, now);
+    return rows;
   }
 
   async #mergeDue(client: pg.PoolClient, view: ViewVersion, rows: readonly DueRow[]): Promise<void> {

@@ -68,6 +68,20 @@ export interface ViewFill {
   readonly read: (payload: string) => Pick<NewRow, 'key' | 'eventTime' | 'values'> | null;
 }
 
+/** The stream of a source: who takes it in, and under which name other engines do. */
+export interface SourceStream {
+  readonly name: string;
+  readonly topic: string;
+  readonly consumer: string;
+}
+
+export interface FillRequest {
+  readonly source: string;
+  /** Null for a source without a stream. */
+  readonly stream: SourceStream | null;
+  readonly revision: number;
+}
+
 /** What one batch of a topic's partition becomes. */
 export interface CommitBatch {
   /** Revision of the definitions that the batch was processed with. */
@@ -130,9 +144,10 @@ export interface OfflineStore {
   commit(batch: CommitBatch): Promise<CommitResult>;
   /**
    * Fills views of one source, which begin at `revision`, with what the event log has; views that were filled before are
-   * left alone. Commits of the source wait meanwhile. Returns how many events were read.
+   * left alone. Views that change hands between engines do it here. Commits of the source wait meanwhile. Returns how many events were
+   * read. Throws ENGINE_BUSY while what another engine has computed of a view that comes back is not merged.
    */
-  fill(source: string, revision: number, fills: readonly ViewFill[], now: number): Promise<number>;
+  fill(request: FillRequest, fills: readonly ViewFill[], now: number): Promise<number>;
   /**
    * The point-in-time read: for each key, in order, the values at `asOf` (milliseconds since 1970, one for all keys or one for each
    * key), from history. One statement for all keys. TTLs are the reader's business.

@@ -13,7 +13,7 @@ import type { AggregationMeaning } from '../definition/definition-record.js';
 import type { FeatureValue } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { tailStart } from '../definition/window.js';
-import { type SqlAggregator, sqlAggregator } from './aggregator-postgres.js';
+import { type SqlAggregator, sqlAggregator, stagedState } from './aggregator-postgres.js';
 import { BARE_TYPES, COLUMN_TYPES, parseInstant } from './column-postgres.js';
 import type { PointInTimeOptions, StoredRow } from './offline-store.js';
 import { askedKeys, isSameEntity, isVisible, type KeyColumn } from './point-in-time-postgres.js';
@@ -22,6 +22,10 @@ export interface TileTable {
   readonly ddl: string;
   /** The statement that merges what `insert` writes, an INSERT without RETURNING: as `ViewTable.insert`. */
   mergeAfter(insert: string): string;
+  /**
+   * Merges what another engine has staged: the CTEs that follow `staged` (kind, content) and `places` (at: sequences by order of arrival).
+   */
+  readonly mergeStaged: string;
   /** Merges events that are due: $1…$k arrays of join keys, then arrays of event times and of sequences. */
   readonly mergeDue: string;
   /** $1…$k arrays of join keys, then for each hop the first start that is wanted. */
@@ -68,20 +72,17 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
   const states = aggregates.flatMap(({ names }) => names);
   const columnOf = ({ column }: Aggregate, alias: string): string => (column === null ? 'NULL' : `${alias}.${column}`);
 
-  /** Merges the rows of the relation `visible`, which has the columns of history and `_ms`. */
-  const merge = `
+  /** Merges entities with the event times of their newest events, and tiles; of what `newest` and `partial` select. */
+  const mergeInto = (newest: string, partial: string): string => `
       heads AS (
         INSERT INTO ${heads} AS h (${keyNames}, _version, _event_time)
-        SELECT ${keyNames}, 1, max(_event_time) FROM visible GROUP BY ${keyNames} ORDER BY ${keyNames}
+        ${newest} ORDER BY ${keyNames}
         ON CONFLICT (${keyNames}) DO UPDATE
           SET _version = h._version + 1, _event_time = greatest(h._event_time, excluded._event_time)
         RETURNING 1
       ), tiles AS (
         INSERT INTO ${tiles} AS t (${keyNames}, _hop, _start, ${states.join(', ')})
-        SELECT ${keyNames}, p.hop, ${START('v._ms', 'p.hop')}::bigint AS _start,
-          ${aggregates.flatMap((one) => one.group({ value: columnOf(one, 'v'), time: 'v._ms', sequence: 'v._sequence' })).join(', ')}
-        FROM visible AS v CROSS JOIN (VALUES ${plan.hops.map(({ hop }) => `(${hop}::bigint)`).join(', ')}) AS p(hop)
-        GROUP BY ${keyNames}, p.hop, _start ORDER BY ${keyNames}, p.hop, _start
+        ${partial} ORDER BY ${keyNames}, _hop, _start
         ON CONFLICT (${keyNames}, _hop, _start) DO UPDATE SET ${aggregates
           .flatMap((one) => {
             const merged = one.merge(
@@ -92,6 +93,18 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
           })
           .join(', ')}
       )`;
+  /** Merges the rows of the relation `visible`, which has the columns of history and `_ms`. */
+  const merge = mergeInto(
+    `SELECT ${keyNames}, 1, max(_event_time) FROM visible GROUP BY ${keyNames}`,
+    `SELECT ${keyNames}, p.hop AS _hop, ${START('v._ms', 'p.hop')}::bigint AS _start,
+       ${aggregates.flatMap((one) => one.group({ value: columnOf(one, 'v'), time: 'v._ms', sequence: 'v._sequence' })).join(', ')}
+     FROM visible AS v CROSS JOIN (VALUES ${plan.hops.map(({ hop }) => `(${hop}::bigint)`).join(', ')}) AS p(hop)
+     GROUP BY ${keyNames}, p.hop, _start`,
+  );
+  const keyColumns = keys.map(({ name, type }) => `${name} ${BARE_TYPES[type]}`).join(', ');
+  const staged = aggregates.map(({ columns, names }, index) =>
+    stagedState(aggregation.aggregates[index]!, columns, names),
+  );
 
   return {
     ddl: `
@@ -115,6 +128,14 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
       INSERT INTO ${schema}.due_rows (view_table, key_parts, event_time, sequence)
       SELECT $3, ARRAY[${keys.map(({ name }) => `${name}::text`).join(', ')}], _event_time, _sequence
       FROM incoming WHERE _event_time > $2::timestamptz`,
+    mergeStaged: mergeInto(
+      `SELECT ${keyNames}, 1, to_timestamp(_ms / 1000.0)
+       FROM staged CROSS JOIN LATERAL json_to_recordset(content) AS r(${keyColumns}, _ms bigint) WHERE kind = 'heads'`,
+      `SELECT ${keyNames}, _hop, _start, ${staged.flatMap((one) => one.expressions).join(', ')}
+       FROM staged CROSS JOIN LATERAL json_to_recordset(content)
+         AS r(${keyColumns}, _hop bigint, _start bigint, ${staged.flatMap((one) => one.columns).join(', ')})
+       WHERE kind = 'tiles'`,
+    ),
     mergeDue: `
       WITH visible AS (
         SELECT t.*, ${MILLISECONDS('t._event_time')} AS _ms

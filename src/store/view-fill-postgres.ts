@@ -1,18 +1,39 @@
-/** Which views have taken over what the event log in PostgreSQL had when they began. */
+/**
+ * Which views have taken over what the event log in PostgreSQL had when they began, and who computes them since.
+ *
+ * Invariants
+ * 1. A view is filled once, and changes hands at one instant of its source: no commit runs meanwhile (the caller has the source's lock),
+ *    and none that was processed with older definitions comes after.
+ * 2. A view that is handed to another engine begins there at the offsets that the built-in processor has committed; one that comes back
+ *    gets from the log what that engine has not had, and does not get again what it has had.
+ */
 import type pg from 'pg';
 import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
+import type { LogStretch } from './event-log-postgres.js';
+import type { SourceStream } from './offline-store.js';
 
-/** The tables of those of `views` that were filled. */
-export async function filledTables(
+/** What the store has noted about a view; `engine` null: nothing, the built-in processor computes it. */
+export interface ViewStanding {
+  readonly filled: boolean;
+  readonly engine: string | null;
+  /** Revision at which it last changed hands. */
+  readonly revision: number;
+}
+
+/** The standing of each of `views`, by table. */
+export async function readStandings(
   client: pg.PoolClient,
   schema: string,
   views: readonly ViewVersion[],
-): Promise<Set<string>> {
-  const { rows } = await client.query<{ view_table: string }>(
-    `SELECT view_table FROM ${schema}.fills WHERE view_table = ANY($1)`,
+): Promise<Map<string, ViewStanding>> {
+  const { rows } = await client.query<{ view_table: string; filled: boolean; engine: string | null; revision: number }>(
+    `SELECT v.view_table, f.view_table IS NOT NULL AS filled, e.engine, coalesce(e.revision, 0) AS revision
+     FROM unnest($1::text[]) AS v(view_table)
+     LEFT JOIN ${schema}.fills AS f USING (view_table) LEFT JOIN ${schema}.engines AS e USING (view_table)`,
     [views.map((view) => view.table)],
   );
-  return new Set(rows.map((row) => row.view_table));
+  return new Map(rows.map(({ view_table, ...standing }) => [view_table, standing]));
 }
 
 /** Notes that views of a source, which began at `revision`, are filled. */
@@ -28,4 +49,86 @@ export async function addFilled(
     source,
     revision,
   ]);
+}
+
+/** Notes who computes a view from now on. */
+async function noteEngine(
+  client: pg.PoolClient,
+  schema: string,
+  source: string,
+  revision: number,
+  view: ViewVersion,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO ${schema}.engines (view_table, source, engine, revision) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (view_table) DO UPDATE SET engine = excluded.engine, revision = excluded.revision`,
+    [view.table, source, view.engine, revision],
+  );
+}
+
+/** Hands a view to another engine: it goes on where the built-in processor stands, or where it has been before if that is further. */
+export async function handOver(
+  client: pg.PoolClient,
+  schema: string,
+  { source, stream, revision }: { source: string; stream: SourceStream; revision: number },
+  view: ViewVersion,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO ${schema}.view_positions AS p (view_table, topic, partition, next_offset)
+     SELECT $1, topic, partition, next_offset FROM ${schema}.consumed_offsets WHERE consumer = $2 AND topic = $3
+     ON CONFLICT (view_table, topic, partition) DO UPDATE SET next_offset = greatest(p.next_offset, excluded.next_offset)`,
+    [view.table, stream.consumer, stream.topic],
+  );
+  await noteEngine(client, schema, source, revision, view);
+}
+
+/**
+ * Takes a view back from another engine. Returns the stretches of the log that it has not had. Throws ENGINE_BUSY while something of the
+ * view is not merged yet.
+ */
+export async function takeBack(
+  client: pg.PoolClient,
+  schema: string,
+  { source, stream, revision }: { source: string; stream: SourceStream; revision: number },
+  view: ViewVersion,
+): Promise<LogStretch[]> {
+  // Whoever seals holds this row until it has committed; from here on the old run cannot seal any more.
+  await client.query(`UPDATE ${schema}.engine_runs SET epoch = epoch + 1, question = NULL WHERE stream = $1`, [
+    stream.name,
+  ]);
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL LIMIT 1`,
+    [stream.name],
+  );
+  if (rowCount) throw new FStoreError('ENGINE_BUSY', `what was computed of ${view.id} is not merged yet`);
+  const { rows } = await client.query<{ partition: number; since: string; until: string }>(
+    `SELECT c.partition, coalesce(p.next_offset, 0) AS since, c.next_offset AS until
+     FROM ${schema}.consumed_offsets AS c
+     LEFT JOIN ${schema}.view_positions AS p ON p.view_table = $1 AND p.topic = c.topic AND p.partition = c.partition
+     WHERE c.consumer = $2 AND c.topic = $3 AND coalesce(p.next_offset, 0) < c.next_offset ORDER BY c.partition`,
+    [view.table, stream.consumer, stream.topic],
+  );
+  await noteEngine(client, schema, source, revision, view);
+  return rows.map(({ partition, since, until }) => ({
+    topic: stream.topic,
+    partition,
+    from: BigInt(since),
+    to: BigInt(until),
+  }));
+}
+
+/** Has the newest values of entities published at the next sweep. */
+export async function noteChanged(
+  client: pg.PoolClient,
+  schema: string,
+  view: ViewVersion,
+  keys: readonly { readonly parts: readonly string[] }[],
+  now: number,
+): Promise<void> {
+  if (keys.length === 0) return;
+  await client.query(
+    `INSERT INTO ${schema}.due_rows (view_table, key_parts, event_time)
+     SELECT $1, key_parts, $3 FROM json_to_recordset($2::json) AS t(key_parts text[])`,
+    [view.table, JSON.stringify(keys.map(({ parts }) => ({ key_parts: parts }))), new Date(now).toISOString()],
+  );
 }

@@ -5,12 +5,14 @@
  * a feature has), and three of FStore's: `_event_time`, `_sequence` (order of arrival, unique) and `_arrived_at`.
  */
 import type { EntityKey } from '../definition/entity-key.js';
-import { elementType, type ScalarType, valueToJson } from '../definition/value-type.js';
+import { elementType, type ScalarType, type ValueType, valueToJson } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
+import { instantOf, placeOf } from './aggregator-postgres.js';
 import { BARE_TYPES, COLUMN_TYPES, columnType, parseInstant, parseValue } from './column-postgres.js';
 import type { NewRow, PointInTimeOptions, StoredRow } from './offline-store.js';
 import { askedKeys, isSameEntity, isVisible } from './point-in-time-postgres.js';
+import { storedKeyName } from './stored-key.js';
 import { describeTiles, type TileTable } from './tile-table-postgres.js';
 
 /** PostgreSQL keeps a row in a page of 8 kB; columns of varying length can move out, but up to 24 bytes of each stay. */
@@ -43,20 +45,27 @@ export interface ViewTable {
   readonly ddl: string;
   /** $1: rows as JSON, which arrive in the order of `_n`. Of an aggregation view also $2: now, $3: the table's name. */
   readonly insert: string;
+  /** Merges what another engine has staged. $1: stream, $2: epoch, $3: batch, $4: the table's name, $5: places that its rows take. */
+  readonly mergeStaged: string;
   /** $1…$k: one array for each join key; then one of instants. Answers in the order of the keys. */
   valuesAt(options: PointInTimeOptions): string;
   /** What an aggregation view has besides; null for rows. */
   readonly tiles: TileTable | null;
 }
 
-function keyColumn(view: ViewVersion, key: string): string {
-  return view.columns.some((one) => one.name === key) ? `_key_${key}` : key;
+/** Types of staged values: instants are milliseconds. */
+const STAGED_TYPES: Record<ScalarType, string> = { ...BARE_TYPES, TIMESTAMP: 'bigint' };
+
+function fromStaged(name: string, type: ValueType): string {
+  if (type === 'TIMESTAMP') return instantOf(name);
+  if (type !== 'TIMESTAMP[]') return name;
+  return `CASE WHEN ${name} IS NOT NULL THEN ARRAY(SELECT ${instantOf('v')} FROM unnest(${name}) WITH ORDINALITY AS l(v, o) ORDER BY o) END`;
 }
 
 /** The names and statements of a view's table in `schema` (a quoted identifier). */
 export function describeTable(schema: string, view: ViewVersion): ViewTable {
   const table = `${schema}."${view.table}"`;
-  const keys = view.keys.map((key) => ({ name: `"${keyColumn(view, key.name)}"`, type: key.type }));
+  const keys = view.keys.map((key) => ({ name: `"${storedKeyName(view, key.name)}"`, type: key.type }));
   const stored = view.columns.map((one) => ({ name: `"${one.name}"`, type: one.type }));
   const columns = [...keys, ...stored];
   const keyNames = keys.map((key) => key.name).join(', ');
@@ -81,6 +90,29 @@ export function describeTable(schema: string, view: ViewVersion): ViewTable {
       CREATE INDEX IF NOT EXISTS "${view.table}_latest" ON ${table} (${keyNames}, _event_time DESC, _sequence DESC);
       ${tiles?.ddl ?? ''}`,
     insert: tiles ? tiles.mergeAfter(insert) : insert,
+    mergeStaged: `
+      WITH staged AS MATERIALIZED (
+        SELECT kind, content::json AS content FROM ${schema}.staged_batches
+        WHERE stream = $1 AND epoch = $2 AND batch = $3 AND view_table = $4
+      ),
+      places AS MATERIALIZED (
+        SELECT array_agg(place ORDER BY place) AS at
+        FROM (SELECT nextval(pg_get_serial_sequence('${table}', '_sequence')) AS place FROM generate_series(1, $5::integer)) AS p
+      ),
+      history AS (
+        INSERT INTO ${table} (${names}, _event_time, _sequence, _arrived_at) OVERRIDING SYSTEM VALUE
+        SELECT ${[...keys.map(({ name }) => name), ...stored.map(({ name, type }) => fromStaged(name, type))].join(', ')},
+          ${instantOf('_ms')}, ${placeOf('_n')}, coalesce(${instantOf('_arrived')}, now())
+        FROM staged CROSS JOIN LATERAL json_to_recordset(content) AS r(_n integer, _ms bigint, _arrived bigint, ${columns
+          .map(({ name, type }) => `${name} ${columnType(type, STAGED_TYPES).replace(BARE_TYPES.TIMESTAMP, 'bigint')}`)
+          .join(', ')})
+        WHERE kind = 'rows' ORDER BY _n
+      )${tiles ? `, ${tiles.mergeStaged}` : ''}
+      INSERT INTO ${schema}.due_rows (view_table, key_parts, event_time, sequence)
+      SELECT $4, ARRAY[${keys.map(({ name }) => `${name}::text`).join(', ')}], ${instantOf('_ms')}, ${placeOf('_n')}
+      FROM staged CROSS JOIN LATERAL json_to_recordset(content)
+        AS r(_n integer, _ms bigint, ${keys.map(({ name, type }) => `${name} ${BARE_TYPES[type]}`).join(', ')})
+      WHERE kind = 'due'`,
     valuesAt: (options) => {
       if (tiles) return tiles.valuesAt(options);
       const selected = [...stored.map(({ name }) => `r.${name}`), 'r._event_time', 'r._sequence'].join(', ');
@@ -110,7 +142,7 @@ export function rowsJson(view: ViewVersion, rows: readonly NewRow[]): string {
     rows.map((row, _n) => {
       const record: Record<string, unknown> = { _n, _event_time: new Date(row.eventTime).toISOString() };
       if (row.arrivedAt !== undefined) record._arrived_at = new Date(row.arrivedAt).toISOString();
-      for (const [index, key] of view.keys.entries()) record[keyColumn(view, key.name)] = row.key.parts[index];
+      for (const [index, key] of view.keys.entries()) record[storedKeyName(view, key.name)] = row.key.parts[index];
       for (const [index, feature] of view.columns.entries()) {
         record[feature.name] = valueToJson(feature.type, row.values[index] ?? null);
       }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Ingestion } from '../../src/materialization/ingestion.js';
+import { createBuiltinBatchEngine } from '../../src/materialization/batch-engine-postgres.js';
 import {
   createMaterializeHandler,
   MATERIALIZE_JOB,
@@ -91,12 +92,12 @@ async function work(job: LeasedJob, dies?: number): Promise<Job> {
   };
   writer.left = dies ?? Number.POSITIVE_INFINITY;
   const handle = createMaterializeHandler({
-    offline: platform.store,
-    writer,
     jobs,
     limits,
-    folder,
-    now: () => NOW,
+    engines: {
+      builtin: createBuiltinBatchEngine({ offline: platform.store, writer, folder, now: () => NOW }),
+      spark: null,
+    },
     snapshot: async () => definitions.services.snapshot(),
   });
   try {

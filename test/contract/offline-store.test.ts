@@ -167,7 +167,9 @@ describe.each(offlinePlatforms)('the offline store on %s', (_, open) => {
         ...(read(payload) ?? { key: key('skip'), eventTime: 11, values: [3] }),
       }));
       await store.commit(batchOf(topic, [{ view: first, rows }], { source, events, revision: 1 }));
-      const counts = await Promise.all([store, other].map((one) => one.fill(source, 2, [{ view: later, read }], NOW)));
+      const counts = await Promise.all(
+        [store, other].map((one) => one.fill({ source, stream: null, revision: 2 }, [{ view: later, read }], NOW)),
+      );
       expect(counts.toSorted()).toEqual([0, 4]);
       const values = async () =>
         (await store.valuesAt(later, [key('a'), key('b'), key('skip')], NOW)).map((row) => row?.values);
@@ -219,7 +221,7 @@ describe.each(offlinePlatforms)('the offline store on %s', (_, open) => {
         async () => expect((await store.valuesAt(first, [key('a')], 1_000))[0]?.values[0]).toBeGreaterThan(10),
         { everyMs: 1 },
       );
-      await other.fill(source, 2, [{ view: later, read }], NOW);
+      await other.fill({ source, stream: null, revision: 2 }, [{ view: later, read }], NOW);
       await committing;
       const all = await Promise.all(Array.from({ length: 60 }, (_, at) => store.valuesAt(later, [key('a')], at)));
       expect(all.map((rows) => rows[0]?.values[0])).toEqual(Array.from({ length: 60 }, (_, at) => at));

@@ -1,0 +1,125 @@
+/** Materialization within FStore itself: rows of a file or of PostgreSQL, checked like events, written by the same writer in batches. */
+import type { SourceMeaning } from '../definition/definition-record.js';
+import { type FeatureValue, type ValueType, valueToJson } from '../definition/value-type.js';
+import { FStoreError } from '../errors.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import { readTable } from '../tabular/table-reader.js';
+import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
+import { pathWithin } from './engine-plan.js';
+import { processBatch } from './processor.js';
+import { batchTopic } from './source-contract.js';
+import type { Writer } from './writer.js';
+
+export interface BuiltinBatchOptions {
+  readonly offline: OfflineStore;
+  readonly writer: Writer;
+  /** Folder of batch files. */
+  readonly folder: string;
+  readonly now: () => number;
+}
+
+/** Rows of one commit. */
+const BATCH_ROWS = 2_000;
+
+/** The engine that PostgreSQL and this process are. */
+export function createBuiltinBatchEngine(options: BuiltinBatchOptions): BatchEngine {
+  return {
+    materialize: async (batch) => {
+      const run = new BuiltinRun(options, batch);
+      await readRows(batch.contract.meaning, options, (rows) => run.take(rows));
+      return run.total();
+    },
+  };
+}
+
+/** One pass over a source's rows. */
+class BuiltinRun {
+  readonly #work: BuiltinBatchOptions;
+  readonly #batch: BatchRun;
+  readonly #topic: string;
+  readonly #columns: readonly (readonly [string, ValueType])[];
+  readonly #time: number;
+  #position = 0;
+  #written = 0;
+  #deadLetters = 0;
+  #newest: number | null = null;
+
+  constructor(work: BuiltinBatchOptions, batch: BatchRun) {
+    const { contract, project } = batch;
+    this.#work = work;
+    this.#batch = batch;
+    this.#topic = batchTopic(project, contract.source);
+    this.#columns = Object.entries(contract.meaning.schema);
+    this.#time = this.#columns.findIndex(([name]) => name === contract.meaning.timestamp);
+  }
+
+  async take(rows: readonly (readonly FeatureValue[])[]): Promise<void> {
+    const { contract, run, since, signal, report } = this.#batch;
+    signal.throwIfAborted();
+    const { writer, now } = this.#work;
+    const first = this.#position;
+    this.#position += rows.length;
+    const messages = rows.flatMap((row, index) => {
+      const time = row[this.#time];
+      if (typeof time === 'number' && since !== null && time <= since) return [];
+      return [{ offset: BigInt(first + index), key: null, value: this.#eventOf(row), headers: {} }];
+    });
+    if (messages.length > 0) {
+      const batch = { topic: this.#topic, partition: run, messages };
+      const commit = processBatch(batch, contract, `batch.${contract.source}`, now());
+      this.#written += await writer.write(commit).catch(explain);
+      this.#deadLetters += commit.deadLetters.length;
+      for (const { eventTime } of commit.events) this.#newest = Math.max(this.#newest ?? eventTime, eventTime);
+    }
+    report({ done: this.#position, total: null, note: `${this.#written} rows written` });
+  }
+
+  total(): BatchTotal {
+    return { read: this.#position, written: this.#written, deadLetters: this.#deadLetters, newest: this.#newest };
+  }
+
+  /** A row as the event that it is; integers beyond 2^53 as text, which is read exactly. */
+  #eventOf(row: readonly FeatureValue[]): Buffer {
+    const event: Record<string, unknown> = {};
+    for (const [index, [name, type]] of this.#columns.entries()) event[name] = valueToJson(type, row[index] ?? null);
+    return Buffer.from(JSON.stringify(event));
+  }
+}
+
+async function readRows(
+  { schema, timestamp, batch }: SourceMeaning,
+  { offline, folder }: BuiltinBatchOptions,
+  take: (rows: readonly (readonly FeatureValue[])[]) => Promise<void>,
+): Promise<void> {
+  const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
+  if (!batch || batch.engine) return;
+  if ('query' in batch) {
+    // Read in one order whenever it is read, because places count; by time first, so that what is new comes last.
+    const names = columns.map(({ name }) => `"${name}"`).join(', ');
+    const others = columns.filter(({ name }) => name !== timestamp).map(({ name }) => `"${name}"`);
+    const sql = `SELECT ${names} FROM (${batch.query}) AS rows ORDER BY ${[`"${timestamp}"`, ...others].join(', ')}`;
+    await offline.readSpine({ sql, types: columns.map(({ type }) => type) }, async ({ batches }) => {
+      for await (const rows of batches) await take(rows);
+    });
+    return;
+  }
+  const table = await readTable(pathWithin(folder, batch.path), {
+    format: batch.format,
+    schema: columns,
+    batchSize: BATCH_ROWS,
+  });
+  // The file's order of columns is its own.
+  const order = columns.map(({ name }) => table.schema.findIndex((column) => column.name === name));
+  try {
+    for await (const rows of table.batches()) await take(rows.map((row) => order.map((index) => row[index] ?? null)));
+  } finally {
+    await table.close();
+  }
+}
+
+/** History has other rows at places that a run before, which failed, has written. */
+function explain(error: unknown): never {
+  if (!(error instanceof FStoreError) || error.code !== 'TOPIC_RECREATED') throw error;
+  const message = 'the rows that are read are not those that a run before, which did not end, has begun to write';
+  throw new FStoreError('BATCH_CHANGED', message, { field: 'batch' }, [], { cause: error });
+}

@@ -1,0 +1,199 @@
+/**
+ * Runs the job in `spark/` with spark-submit, one process group for each run.
+ *
+ * The process is a child of this one in every deploy mode: its standard input is a pipe, so that a driver on this machine notices when
+ * FStore is gone. A driver elsewhere notices by its epoch.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { EngineDriver, EngineEnd, EngineReport } from './engine-driver.js';
+import { type EnginePlan, SINK_VARIABLE } from './engine-plan.js';
+
+export interface SparkOptions {
+  /** Folder of Spark, which has bin/spark-submit. */
+  readonly home: string;
+  /** The Python that driver and executors run; null: Spark's own choice. */
+  readonly python: string | null;
+  readonly master: string;
+  /** Jars of the Kafka connector and of JDBC drivers. */
+  readonly jars: readonly string[];
+  /** Settings of Spark, which win over FStore's. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Folder of plans and logs. */
+  readonly folder: string;
+  /** Address of PostgreSQL as executors reach it. */
+  readonly sinkUrl: string;
+}
+
+const JOB = fileURLToPath(new URL('../../spark/fstore_job.py', import.meta.url));
+/** Exit code of a run whose epoch is over. */
+const FENCED = 75;
+/** Milliseconds that a run gets to stop by itself. */
+const GRACE = 10_000;
+const LOG_LINES = 20;
+
+/** Settings that suit one machine; a cluster's come from its own configuration and from `settings`. */
+const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
+  'spark.driver.memory': '768m',
+  'spark.driver.host': '127.0.0.1',
+  'spark.driver.bindAddress': '127.0.0.1',
+  'spark.sql.shuffle.partitions': '2',
+};
+const SETTINGS: Readonly<Record<string, string>> = {
+  'spark.ui.enabled': 'false',
+  'spark.sql.session.timeZone': 'UTC',
+};
+
+/** Makes the driver; nothing is started before a run. */
+export function createSparkDriver(options: SparkOptions): EngineDriver {
+  return { run: (plan, context) => runSubmit(options, plan, context) };
+}
+
+type RunContext = Parameters<EngineDriver['run']>[1];
+
+async function runSubmit(options: SparkOptions, plan: EnginePlan, context: RunContext): Promise<EngineEnd> {
+  const { home, folder, jars } = options;
+  await mkdir(folder, { recursive: true });
+  const name = `${plan.stream.replaceAll(/[^A-Za-z0-9._-]/g, '_')}-${plan.epoch}`;
+  const planFile = join(folder, `${name}.plan.json`);
+  const logFile = join(folder, `${name}.log`);
+  await writeFile(planFile, JSON.stringify(plan), { mode: 0o600 });
+  const settings = {
+    ...SETTINGS,
+    ...(options.master.startsWith('local') ? LOCAL_SETTINGS : {}),
+    ...options.settings,
+  };
+  const child = spawn(
+    join(home, 'bin', 'spark-submit'),
+    [
+      ...['--master', options.master, '--name', `fstore ${plan.sink.schema} ${plan.stream}`],
+      ...(jars.length > 0 ? ['--jars', jars.join(','), '--driver-class-path', jars.join(delimiter)] : []),
+      ...Object.entries(settings).flatMap(([key, value]) => ['--conf', `${key}=${value}`]),
+      ...[JOB, '--plan', planFile, '--watch-stdin'],
+    ],
+    { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: environmentOf(options) },
+  );
+  return new Promise((resolve) => {
+    const run = new SubmittedRun(child, logFile, context, (end) => {
+      void rm(planFile, { force: true }).finally(() => resolve(end));
+    });
+    run.follow();
+  });
+}
+
+function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    SPARK_HOME: home,
+    [SINK_VARIABLE]: sinkUrl,
+    ...(python ? { PYSPARK_PYTHON: python, PYSPARK_DRIVER_PYTHON: python } : {}),
+    ...(master.startsWith('local') ? { SPARK_LOCAL_IP: '127.0.0.1' } : {}),
+  };
+}
+
+/** One line of the job's standard output. */
+interface JobLine {
+  readonly event: 'started' | 'batch' | 'progress' | 'done' | 'fenced' | 'failed';
+  readonly events?: number;
+  readonly unusable?: number;
+  readonly done?: number;
+  readonly total?: number | null;
+  readonly note?: string;
+  readonly code?: string;
+  readonly message?: string;
+}
+
+class SubmittedRun {
+  readonly #child: ChildProcess;
+  readonly #logFile: string;
+  readonly #context: RunContext;
+  readonly #settle: (end: EngineEnd) => void;
+  readonly #tail: string[] = [];
+  #last: JobLine | null = null;
+  #force: NodeJS.Timeout | null = null;
+
+  constructor(child: ChildProcess, logFile: string, context: RunContext, settle: (end: EngineEnd) => void) {
+    this.#child = child;
+    this.#logFile = logFile;
+    this.#context = context;
+    this.#settle = settle;
+  }
+
+  follow(): void {
+    const child = this.#child;
+    const { signal } = this.#context;
+    const log = createWriteStream(this.#logFile);
+    const stop = (): void => this.#stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    child.stdin?.on('error', () => {});
+    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(line));
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      log.write(`${line}\n`);
+      this.#tail.push(line);
+      if (this.#tail.length > LOG_LINES) this.#tail.shift();
+    });
+    child.on('error', (error) => this.#tail.push(error.message));
+    child.on('close', (code) => {
+      signal.removeEventListener('abort', stop);
+      if (this.#force) clearTimeout(this.#force);
+      // What the driver has started may outlive it when it was killed.
+      this.#kill('SIGKILL');
+      log.end();
+      this.#settle(this.#endOf(code));
+    });
+  }
+
+  #read(line: string): void {
+    let told: JobLine;
+    try {
+      told = JSON.parse(line) as JobLine;
+    } catch {
+      return;
+    }
+    this.#last = told;
+    if (told.event !== 'batch' && told.event !== 'progress' && told.event !== 'done') return;
+    const report: EngineReport = {
+      events: told.event === 'batch' ? (told.events ?? 0) : 0,
+      unusable: told.event === 'batch' ? (told.unusable ?? 0) : 0,
+      done: told.done ?? null,
+      total: told.total ?? null,
+      note: told.note ?? null,
+    };
+    this.#context.onReport(report);
+  }
+
+  #stop(): void {
+    // A local driver stops when its input ends; spark-submit passes the signal on.
+    this.#child.stdin?.end();
+    this.#kill('SIGTERM');
+    this.#force ??= setTimeout(() => this.#kill('SIGKILL'), GRACE);
+  }
+
+  #kill(signal: NodeJS.Signals): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // The group has gone.
+    }
+  }
+
+  #endOf(code: number | null): EngineEnd {
+    if (this.#last?.event === 'fenced' || code === FENCED) return { outcome: 'fenced' };
+    if (this.#last?.event === 'done' && code === 0) return { outcome: 'done' };
+    if (this.#context.signal.aborted) return { outcome: 'stopped' };
+    const told = this.#last?.event === 'failed' ? this.#last : null;
+    return {
+      outcome: 'failed',
+      code: told?.code ?? 'SPARK_FAILED',
+      message: told?.message ?? (this.#tail.at(-1) || `spark-submit ended with ${code}`),
+      log: this.#logFile,
+    };
+  }
+}

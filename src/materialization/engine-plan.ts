@@ -1,0 +1,182 @@
+/**
+ * What an engine outside of this process is told: one JSON document, compiled from the registry, checked by both sides against one schema.
+ *
+ * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
+ */
+import { isAbsolute, join, normalize, sep } from 'node:path';
+import { z } from 'zod';
+import { aggregationPlan } from '../aggregation/tile-set.js';
+import { AGGREGATE_FUNCTIONS } from '../definition/aggregate-function.js';
+import type { SparkBatchMeaning } from '../definition/definition-record.js';
+import { keyTypeSchema, valueTypeSchema } from '../definition/value-type.js';
+import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
+import type { BegunRun } from '../store/staged-batches.js';
+import { storedKeyName } from '../store/stored-key.js';
+import type { SourceContract } from './source-contract.js';
+
+/** Environment variable from which a run takes the address of PostgreSQL. */
+export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
+
+const options = z.record(z.string(), z.string());
+const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
+
+const kafkaInput = z.strictObject({
+  kafka: z.strictObject({ brokers: z.string(), topic: z.string(), maxEvents: z.int().positive(), options }),
+});
+const filesInput = z.strictObject({
+  files: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string(), options }),
+});
+const jdbcInput = z.strictObject({
+  jdbc: z.strictObject({
+    url: z.string(),
+    table: z.string().nullable(),
+    query: z.string().nullable(),
+    partition: z.strictObject({ column: z.string(), partitions: z.int().positive() }).nullable(),
+    fetchSize: z.int().positive(),
+    userEnv: z.string().nullable(),
+    passwordEnv: z.string().nullable(),
+    options,
+  }),
+});
+
+const viewPlan = z.strictObject({
+  table: z.string(),
+  keys: z.array(z.strictObject({ column: z.string(), type: keyTypeSchema, stored: z.string() })).min(1),
+  columns: z.array(
+    z.strictObject({ name: z.string(), column: z.string(), type: valueTypeSchema, summed: z.boolean() }),
+  ),
+  positions: offsets,
+  aggregation: z
+    .strictObject({
+      aggregates: z.array(
+        z.strictObject({
+          function: z.enum(AGGREGATE_FUNCTIONS),
+          column: z.string().nullable(),
+          type: valueTypeSchema.nullable(),
+          n: z.int().positive().nullable(),
+        }),
+      ),
+      hops: z.array(z.int().positive()),
+    })
+    .nullable(),
+});
+
+export const enginePlanSchema = z
+  .strictObject({
+    version: z.literal(1),
+    mode: z.enum(['stream', 'batch']),
+    stream: z.string(),
+    epoch: z.int(),
+    revision: z.int(),
+    source: z.strictObject({
+      name: z.string(),
+      schema: z.record(z.string(), valueTypeSchema),
+      timestamp: z.string(),
+    }),
+    limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
+    input: z.union([kafkaInput, filesInput, jdbcInput]),
+    since: z.int().nullable(),
+    views: z.array(viewPlan),
+    sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
+  })
+  .describe('What the job in spark/ is told to do, version 1.');
+export type EnginePlan = z.infer<typeof enginePlanSchema>;
+
+/** What a plan is made of, besides where its events come from. */
+export interface PlanOptions {
+  readonly project: string;
+  readonly contract: SourceContract;
+  readonly views: readonly ViewVersion[];
+  readonly stream: string;
+  readonly begun: BegunRun;
+}
+
+function planOf(
+  mode: EnginePlan['mode'],
+  { project, contract, views, stream, begun }: PlanOptions,
+  input: EnginePlan['input'],
+  since: number | null,
+): EnginePlan {
+  const { source, meaning, limits, revision } = contract;
+  return {
+    version: 1,
+    mode,
+    stream,
+    epoch: begun.epoch,
+    revision,
+    source: { name: source, schema: { ...meaning.schema }, timestamp: meaning.timestamp },
+    limits: { ...limits },
+    input,
+    since,
+    views: views.map((view) => ({
+      table: view.table,
+      keys: view.keys.map((key) => ({ column: key.column, type: key.type, stored: storedKeyName(view, key.name) })),
+      columns: view.columns.map(({ name, column, type, summed = false }) => ({ name, column, type, summed })),
+      positions: { ...begun.positions.get(view.table) },
+      aggregation: view.aggregation && {
+        aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({
+          function: name,
+          column,
+          type,
+          n,
+        })),
+        hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
+      },
+    })),
+    sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
+  };
+}
+
+/** The plan of a stream: events of a topic of Kafka, `maxEvents` at a time. */
+export function streamPlan(
+  plan: PlanOptions,
+  kafka: { readonly brokers: readonly string[]; readonly topic: string; readonly maxEvents: number },
+): EnginePlan {
+  const { topic, maxEvents } = kafka;
+  const input = { kafka: { brokers: kafka.brokers.join(','), topic, maxEvents, options: {} } };
+  return planOf('stream', plan, input, null);
+}
+
+const FETCH_SIZE = 10_000;
+
+/** The plan of a run over a source's rows after `since` (milliseconds; null: all). Throws BAD_REQUEST. */
+export function batchPlan(
+  plan: PlanOptions,
+  batch: SparkBatchMeaning,
+  folder: string,
+  since: number | null,
+): EnginePlan {
+  if ('jdbc' in batch) {
+    const { url, table, query, partition, fetchSize, userEnv, passwordEnv, options: more } = batch.jdbc;
+    const jdbc = {
+      url,
+      table: table ?? null,
+      query: query ?? null,
+      partition: partition ?? null,
+      fetchSize: fetchSize ?? FETCH_SIZE,
+      userEnv: userEnv ?? null,
+      passwordEnv: passwordEnv ?? null,
+      options: { ...more },
+    };
+    return planOf('batch', plan, { jdbc }, since);
+  }
+  const path = /^[a-z][a-z0-9+.-]*:\/\//.test(batch.path) ? batch.path : pathWithin(folder, batch.path);
+  return planOf('batch', plan, { files: { format: batch.format, path, options: {} } }, since);
+}
+
+/** A path that stays in its folder. Throws BAD_REQUEST. */
+export function pathWithin(folder: string, path: string): string {
+  const clean = normalize(path);
+  if (isAbsolute(clean) || clean.split(sep).includes('..')) {
+    throw new FStoreError('BAD_REQUEST', `${path} leads out of the folder of batch files`, { field: 'batch' });
+  }
+  return join(folder, clean);
+}
+
+/** True if two plans compute the same, wherever they begin. */
+export function isSameWork(a: EnginePlan, b: EnginePlan): boolean {
+  const work = ({ epoch, revision, views, ...plan }: EnginePlan): string =>
+    JSON.stringify([plan, views.map(({ positions, ...view }) => view)]);
+  return work(a) === work(b);
+}

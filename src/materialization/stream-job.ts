@@ -1,0 +1,188 @@
+/**
+ * The job of a source's stream on another engine: keeps a run going, merges what it seals, and answers it.
+ *
+ * Invariants
+ * 1. A run computes with the definitions that this process knew when it began; when they change, another run begins with the new ones, and
+ *    the old one can seal no more.
+ * 2. What is sealed is merged whether its run still lives or not; the job ends only when nothing is left to merge.
+ * 3. A run that ends by itself is begun again, after a pause that grows while runs end without having sealed anything.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import type { Job, JobStore, Json } from '../store/job-store.js';
+import type { BegunRun, MergedBatch, StagedBatches } from '../store/staged-batches.js';
+import type { EngineDriver, EngineEnd } from './engine-driver.js';
+import { type EnginePlan, isSameWork, type PlanOptions, streamPlan } from './engine-plan.js';
+import type { EventLimits } from './event-decoder.js';
+import type { JobContext } from './job-runner.js';
+import { type SourceContract, sourceContracts, streamName } from './source-contract.js';
+import type { StagedMerger } from './staged-merger.js';
+
+export const STREAM_JOB = 'stream';
+
+export interface StreamWork {
+  readonly driver: EngineDriver;
+  readonly staged: StagedBatches;
+  readonly merger: StagedMerger;
+  readonly brokers: readonly string[];
+  /** Events of one micro-batch at most. */
+  readonly maxEvents: number;
+  readonly limits: EventLimits;
+  /** The newest definitions, which this process writes with. */
+  snapshot(): Promise<Snapshot>;
+  /** The newest definitions that this process has heard of. */
+  current(): Snapshot;
+  readonly log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+const MERGE_PAUSE = 50;
+const RESTART_PAUSE = 1_000;
+const LONGEST_PAUSE = 60_000;
+/** Runs in a row that may end without having sealed anything, before the job fails. */
+const MAX_FAILURES = 8;
+
+/** Views of a source that another engine computes. */
+function engineViews(contract: SourceContract | undefined): readonly ViewVersion[] {
+  return contract?.topic ? contract.views.filter((view) => view.engine !== 'builtin') : [];
+}
+
+/** Has a job for each source with views on another engine; asks once for each set of views, so that a cancelled one stays cancelled. */
+export async function submitStreams(jobs: JobStore, snapshot: Snapshot, limits: EventLimits): Promise<void> {
+  for (const contract of sourceContracts(snapshot, limits).values()) {
+    const views = engineViews(contract);
+    if (views.length === 0) continue;
+    const { source } = contract;
+    const of = { kind: STREAM_JOB, key: source };
+    const [last] = await jobs.list({ ...of, limit: 1 });
+    const tables = views.map((view) => view.table).sort();
+    const known = (last?.request as { views?: readonly string[] } | undefined)?.views;
+    const isSame = JSON.stringify(known) === JSON.stringify(tables);
+    if (last && (last.finishedAt === null || (last.status === 'CANCELLED' && isSame))) continue;
+    await jobs.submit({ ...of, request: { source, views: tables } });
+  }
+}
+
+/** Makes the handler of stream jobs. */
+export function createStreamHandler(work: StreamWork): (job: Job, context: JobContext) => Promise<Json> {
+  return async (job, context) => {
+    const { source } = job.request as { source: string };
+    const stream = new SourceStreamRun(work, source, context);
+    return stream.keepGoing();
+  };
+}
+
+class SourceStreamRun {
+  readonly #work: StreamWork;
+  readonly #source: string;
+  readonly #context: JobContext;
+  readonly #startedAt = Date.now();
+  #events = 0;
+  #newest: number | null = null;
+  #failures = 0;
+
+  constructor(work: StreamWork, source: string, context: JobContext) {
+    this.#work = work;
+    this.#source = source;
+    this.#context = context;
+  }
+
+  async keepGoing(): Promise<Json> {
+    const { staged, limits, log } = this.#work;
+    const { signal } = this.#context;
+    for (;;) {
+      signal.throwIfAborted();
+      const snapshot = await this.#work.snapshot();
+      const contract = sourceContracts(snapshot, limits).get(this.#source);
+      const views = engineViews(contract);
+      const stream = streamName(snapshot.project, this.#source);
+      if (!contract?.topic || views.length === 0) {
+        await this.#work.merger.drain(stream, [...snapshot.views.values()], null);
+        return { events: this.#events };
+      }
+      const { revision } = snapshot;
+      const run = { stream, source: this.#source, topic: contract.topic, revision, views, run: null };
+      const begun = await staged.begin(run).catch((error: unknown) => {
+        if (error instanceof FStoreError && error.code === 'DEFINITIONS_STALE') return null;
+        throw error;
+      });
+      if (!begun) {
+        await delay(RESTART_PAUSE, undefined, { signal });
+        continue;
+      }
+      const options = { project: snapshot.project, contract, views, stream, begun };
+      const end = await this.#run(options, contract.topic, views);
+      signal.throwIfAborted();
+      if (end.outcome !== 'failed') continue;
+      this.#failures += 1;
+      log('a run of the engine failed; another begins', { source: this.#source, ...end });
+      if (this.#failures >= MAX_FAILURES) {
+        throw new FStoreError('ENGINE_FAILED', `${end.code}: ${end.message} (log: ${end.log})`);
+      }
+      const pause = Math.min(LONGEST_PAUSE, RESTART_PAUSE * 2 ** (this.#failures - 1));
+      this.#report(`the engine failed (${end.message}); it is started again`);
+      await delay(pause, undefined, { signal });
+    }
+  }
+
+  /** One run, from its start to its end, with everything that is to be done beside it. */
+  async #run(
+    options: PlanOptions & { begun: BegunRun },
+    topic: string,
+    views: readonly ViewVersion[],
+  ): Promise<EngineEnd> {
+    const { driver, merger, brokers, maxEvents } = this.#work;
+    const plan = streamPlan(options, { brokers, topic, maxEvents });
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(this.#context.signal.reason);
+    this.#context.signal.addEventListener('abort', onAbort, { once: true });
+    if (this.#context.signal.aborted) onAbort();
+    this.#report(`${views.length} views: the engine starts`);
+    let ended: EngineEnd | null = null;
+    const running = driver.run(plan, { signal: stop.signal, onReport: () => {} }).then((end) => {
+      ended = end;
+    });
+    try {
+      while (!ended) {
+        const merged = await merger.drain(plan.stream, views, null, (batch) => this.#count(batch));
+        await this.#attend(plan, options, topic, stop);
+        if (merged === 0) await Promise.race([running, delay(MERGE_PAUSE)]);
+      }
+      await merger.drain(plan.stream, views, null, (batch) => this.#count(batch));
+    } finally {
+      stop.abort(new Error('the run is over'));
+      await running;
+      this.#context.signal.removeEventListener('abort', onAbort);
+    }
+    return ended;
+  }
+
+  /** Begins anew when definitions have changed, and says so to a run that asks. */
+  async #attend(plan: EnginePlan, options: PlanOptions, topic: string, stop: AbortController): Promise<void> {
+    const { staged, current, snapshot, limits, brokers, maxEvents } = this.#work;
+    const isAsking = await staged.isAsking(plan.stream, plan.epoch);
+    if (!isAsking && current().revision === plan.revision) return;
+    const newest = isAsking ? await snapshot() : current();
+    const contract = sourceContracts(newest, limits).get(this.#source);
+    const views = engineViews(contract);
+    const isStill =
+      contract?.topic === topic &&
+      isSameWork(plan, streamPlan({ ...options, contract, views }, { brokers, topic, maxEvents }));
+    if (!isStill) stop.abort(new Error('the definitions have changed'));
+    else if (isAsking) await staged.confirm(plan.stream, plan.epoch);
+  }
+
+  #count({ events, newest }: MergedBatch): void {
+    this.#failures = 0;
+    this.#events += events;
+    if (newest !== null) this.#newest = Math.max(this.#newest ?? newest, newest);
+    const rate = Math.round((this.#events / Math.max(1, Date.now() - this.#startedAt)) * 1000);
+    const until = this.#newest === null ? '' : `, newest event ${new Date(this.#newest).toISOString()}`;
+    this.#report(`${rate} events/s${until}`);
+  }
+
+  #report(note: string): void {
+    this.#context.report({ done: this.#events, total: null, note });
+  }
+}

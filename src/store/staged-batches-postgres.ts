@@ -1,0 +1,252 @@
+/**
+ * What other engines have computed, staged in PostgreSQL: the tables and functions of migration 005.
+ *
+ * A batch is merged by one statement for each view, inside PostgreSQL: its rows never pass through this process. What remains of a merged
+ * batch are the keys that it has touched, until they have been published.
+ */
+import type pg from 'pg';
+import { entityKey } from '../definition/entity-key.js';
+import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
+import { instantOf } from './aggregator-postgres.js';
+import { createPool, inTransaction, reachable } from './connection-postgres.js';
+import { writeDeadLetters } from './dead-letter-postgres.js';
+import { lockSource } from './event-log-postgres.js';
+import type { BegunRun, MergedBatch, RunPlace, RunRequest, RunTotal, StagedBatches } from './staged-batches.js';
+import { storedKeyName } from './stored-key.js';
+import { describeTable } from './view-table-postgres.js';
+
+export interface PostgresStagedBatchesOptions {
+  readonly url: string;
+  readonly project: string;
+  readonly log?: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
+}
+
+/** A batch may hold hundreds of thousands of rows. */
+const MERGE_TIMEOUT = 600_000;
+const POOL_SIZE = 4;
+
+/** Connects; the project's schema is there, because the offline store has made it. */
+export function connectPostgresStagedBatches({ url, project, log }: PostgresStagedBatchesOptions): StagedBatches {
+  const onError = (error: Error): void =>
+    log?.('warn', 'a connection to PostgreSQL was lost', { error: error.message });
+  const pool = createPool({ url, size: POOL_SIZE, statementTimeout: MERGE_TIMEOUT, onError });
+  return new PostgresStagedBatches(pool, `"fstore_${project}"`);
+}
+
+interface SealedRecord {
+  readonly id: string;
+  readonly epoch: string;
+  readonly batch: string;
+  readonly size: number;
+  readonly events: string;
+  readonly unusable: string;
+  readonly newest: string | null;
+  readonly waited: number;
+}
+
+interface StagedLetter {
+  readonly offset: number;
+  readonly code: string;
+  readonly message: string;
+  readonly field: string | null;
+  readonly payload: string;
+}
+
+class PostgresStagedBatches implements StagedBatches {
+  readonly #pool: pg.Pool;
+  readonly #schema: string;
+  readonly #statements = new WeakMap<ViewVersion, string>();
+
+  constructor(pool: pg.Pool, schema: string) {
+    this.#pool = pool;
+    this.#schema = schema;
+  }
+
+  begin({ stream, source, topic, revision, views, run }: RunRequest): Promise<BegunRun> {
+    const schema = this.#schema;
+    return inTransaction(this.#pool, async (client) => {
+      // No view changes hands meanwhile.
+      await lockSource(client, schema, source, 'shared');
+      const tables = views.map((view) => view.table);
+      if (topic !== null) await this.#checkHands(client, tables, source, revision);
+      const { rows } = await client.query<{ epoch: string }>(
+        `INSERT INTO ${schema}.engine_runs AS r (stream, epoch, topic, run) VALUES ($1, 1, $2, $3)
+         ON CONFLICT (stream) DO UPDATE SET epoch = r.epoch + 1, topic = excluded.topic, run = excluded.run, question = NULL, result = NULL
+         RETURNING epoch`,
+        [stream, topic, run],
+      );
+      const epoch = Number(rows[0]!.epoch);
+      await client.query(
+        `DELETE FROM ${schema}.staged_batches AS s WHERE stream = $1 AND epoch < $2 AND NOT EXISTS (
+           SELECT 1 FROM ${schema}.sealed_batches AS b WHERE b.stream = s.stream AND b.epoch = s.epoch AND b.batch = s.batch)`,
+        [stream, epoch],
+      );
+      const places = await client.query<{ view_table: string; places: Record<string, string> }>(
+        `SELECT view_table, json_object_agg(partition, next_offset::text) AS places
+         FROM ${schema}.view_positions WHERE topic = $1 AND view_table = ANY($2) GROUP BY view_table`,
+        [topic, tables],
+      );
+      return { epoch, positions: new Map(places.rows.map((row) => [row.view_table, row.places])) };
+    });
+  }
+
+  async #checkHands(client: pg.PoolClient, tables: readonly string[], source: string, revision: number): Promise<void> {
+    const { rows } = await client.query<{ held: number }>(
+      `SELECT count(*)::int AS held FROM ${this.#schema}.engines WHERE view_table = ANY($1) AND engine <> 'builtin'`,
+      [tables],
+    );
+    if (rows[0]!.held === tables.length) return;
+    throw new FStoreError('DEFINITIONS_STALE', `views of ${source} have changed hands since revision ${revision}`);
+  }
+
+  async totalOf(stream: string, run: number): Promise<RunTotal | null> {
+    const { rows } = await reachable(() =>
+      this.#pool.query<{ result: RunTotal | null }>(
+        `SELECT result FROM ${this.#schema}.engine_runs WHERE stream = $1 AND run = $2`,
+        [stream, run],
+      ),
+    );
+    return rows[0]?.result ?? null;
+  }
+
+  async fence(stream: string): Promise<void> {
+    await reachable(() =>
+      this.#pool.query(`UPDATE ${this.#schema}.engine_runs SET epoch = epoch + 1, question = NULL WHERE stream = $1`, [
+        stream,
+      ]),
+    );
+  }
+
+  async isAsking(stream: string, epoch: number): Promise<boolean> {
+    const { rowCount } = await reachable(() =>
+      this.#pool.query(
+        `SELECT 1 FROM ${this.#schema}.engine_runs WHERE stream = $1 AND epoch = $2 AND question = 'asked'`,
+        [stream, epoch],
+      ),
+    );
+    return (rowCount ?? 0) > 0;
+  }
+
+  async confirm(stream: string, epoch: number): Promise<void> {
+    await reachable(() =>
+      this.#pool.query(
+        `UPDATE ${this.#schema}.engine_runs SET question = 'answered' WHERE stream = $1 AND epoch = $2 AND question = 'asked'`,
+        [stream, epoch],
+      ),
+    );
+  }
+
+  merge(stream: string, views: readonly ViewVersion[], place: RunPlace | null): Promise<MergedBatch | null> {
+    const schema = this.#schema;
+    return inTransaction(this.#pool, async (client) => {
+      const { rows } = await client.query<SealedRecord>(
+        `SELECT id, epoch, batch, size, events, unusable, newest,
+           extract(epoch FROM clock_timestamp() - sealed_at)::float8 * 1000 AS waited
+         FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE`,
+        [stream],
+      );
+      const sealed = rows[0];
+      if (!sealed) return null;
+      const of = [stream, sealed.epoch, sealed.batch];
+      const staged = await client.query<{ view_table: string }>(
+        `SELECT DISTINCT view_table FROM ${schema}.staged_batches WHERE stream = $1 AND epoch = $2 AND batch = $3 ORDER BY 1`,
+        of,
+      );
+      for (const { view_table } of staged.rows) {
+        const view = views.find((one) => one.table === view_table);
+        if (view) await client.query(this.#mergeOf(view), [...of, view_table, sealed.size]);
+      }
+      if (place) await this.#mergeEvents(client, of, place);
+      await client.query(
+        `DELETE FROM ${schema}.staged_batches WHERE stream = $1 AND epoch = $2 AND batch = $3 AND kind <> 'heads'`,
+        of,
+      );
+      await client.query(`UPDATE ${schema}.sealed_batches SET merged_at = now() WHERE id = $1`, [sealed.id]);
+      return {
+        events: Number(sealed.events),
+        unusable: Number(sealed.unusable),
+        newest: sealed.newest === null ? null : Number(sealed.newest),
+        waited: sealed.waited,
+      };
+    });
+  }
+
+  async publish(
+    stream: string,
+    views: readonly ViewVersion[],
+    take: Parameters<StagedBatches['publish']>[2],
+  ): Promise<number> {
+    const schema = this.#schema;
+    let count = 0;
+    for (;;) {
+      const { rows } = await reachable(() =>
+        this.#pool.query<{ id: string; view_table: string; content: Record<string, unknown>[] }>(
+          `SELECT s.id, s.view_table, s.content::json AS content
+           FROM ${schema}.staged_batches AS s JOIN ${schema}.sealed_batches AS b USING (stream, epoch, batch)
+           WHERE stream = $1 AND b.merged_at IS NOT NULL AND s.kind = 'heads' ORDER BY s.id LIMIT 8`,
+          [stream],
+        ),
+      );
+      if (rows.length === 0) break;
+      for (const { id, view_table, content } of rows) {
+        const view = views.find((one) => one.table === view_table);
+        if (view) {
+          const names = view.keys.map(({ name }) => storedKeyName(view, name));
+          await take(
+            view,
+            content.map((head) => entityKey(names.map((name) => String(head[name])))),
+          );
+        }
+        count += content.length;
+        await reachable(() => this.#pool.query(`DELETE FROM ${schema}.staged_batches WHERE id = $1`, [id]));
+      }
+    }
+    await reachable(() =>
+      this.#pool.query(
+        `DELETE FROM ${schema}.sealed_batches AS b WHERE stream = $1 AND merged_at IS NOT NULL AND NOT EXISTS (
+           SELECT 1 FROM ${schema}.staged_batches AS s WHERE s.stream = b.stream AND s.epoch = b.epoch AND s.batch = b.batch)`,
+        [stream],
+      ),
+    );
+    return count;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  #mergeOf(view: ViewVersion): string {
+    let statement = this.#statements.get(view);
+    if (statement === undefined) {
+      statement = describeTable(this.#schema, view).mergeStaged;
+      this.#statements.set(view, statement);
+    }
+    return statement;
+  }
+
+  /** Events and dead letters of a run, at the places that the run gave them. */
+  async #mergeEvents(
+    client: pg.PoolClient,
+    of: readonly unknown[],
+    { source, topic, partition }: RunPlace,
+  ): Promise<void> {
+    const staged = `FROM ${this.#schema}.staged_batches WHERE stream = $1 AND epoch = $2 AND batch = $3`;
+    await client.query(
+      `INSERT INTO ${this.#schema}.event_log (source, topic, partition, "offset", event_time, payload)
+       SELECT $4, $5, $6, "offset", ${instantOf('_ms')}, payload
+       FROM (SELECT content::json AS content ${staged} AND kind = 'events') AS s
+       CROSS JOIN LATERAL json_to_recordset(content) AS r("offset" bigint, _ms bigint, payload json)
+       ON CONFLICT DO NOTHING`,
+      [...of, source, topic, partition],
+    );
+    const { rows } = await client.query<{ content: StagedLetter[] }>(
+      `SELECT content::json AS content ${staged} AND kind = 'dead'`,
+      [...of],
+    );
+    const letters = rows.flatMap(({ content }) =>
+      content.map((one) => ({ ...one, offset: BigInt(one.offset), payload: Buffer.from(one.payload) })),
+    );
+    await writeDeadLetters(client, this.#schema, { source, topic, partition }, letters);
+  }
+}
