@@ -6,7 +6,6 @@
  * 2. Without configuration everything is embedded; each store is replaced by naming its server.
  */
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import pino, { type Logger } from 'pino';
 import type { EventBus } from './bus/event-bus.js';
 import { connectKafkaBus } from './bus/event-bus-kafka.js';
@@ -14,7 +13,6 @@ import { connectPostgresBus } from './bus/event-bus-postgres.js';
 import type { Config } from './config.js';
 import { FStoreError } from './errors.js';
 import { createBuiltinBatchEngine } from './materialization/batch-engine-postgres.js';
-import { createSparkBatchEngine } from './materialization/batch-engine-spark.js';
 import { createSparkDriver } from './materialization/engine-driver-spark.js';
 import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
@@ -163,7 +161,7 @@ async function open(
       now,
       settle: async (stream, views) => {
         await staged.fence(stream);
-        await merger.drain(stream, views, null);
+        await merger.drain(stream, views);
       },
       onAdopted: (snapshot) => submitStreams(jobs, snapshot, limits),
       log: debug,
@@ -174,7 +172,6 @@ async function open(
       await worker.adopted(snapshot.revision);
       return snapshot;
     };
-    const batches = { offline, writer, folder: config.batchFolder, now };
     const runner = new JobRunner({
       jobs,
       owner: `${hostname()}.${process.pid}`,
@@ -183,10 +180,7 @@ async function open(
         [MATERIALIZE_JOB]: createMaterializeHandler({
           jobs,
           limits,
-          engines: {
-            builtin: createBuiltinBatchEngine(batches),
-            spark: driver && createSparkBatchEngine({ driver, staged, merger, folder: resolve(config.batchFolder) }),
-          },
+          engine: createBuiltinBatchEngine({ offline, writer, folder: config.batchFolder, now }),
           snapshot: adopted,
         }),
         [TRAINING_SET_JOB]: createTrainingSetHandler({
@@ -269,7 +263,7 @@ async function open(
         bus,
         live,
         reserved: reservedNames(control),
-        engines: { stream: config.spark !== null && config.kafkaBrokers !== null, batch: config.spark !== null },
+        hasSpark: config.spark !== null && config.kafkaBrokers !== null,
       }),
       trainingSets: config.trainingSets,
       snapshot: () => live.current.snapshot,

@@ -23,26 +23,10 @@ export interface SourceMeaning {
   readonly batch?: BatchMeaning;
 }
 
-/** Where rows are read from: a file, a SELECT of the offline store, or (`engine` spark) what Spark reads. */
+/** Where rows are read from: a file, or a SELECT of the offline store. */
 export type BatchMeaning =
-  | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow'; readonly path: string; readonly engine?: never }
-  | { readonly query: string; readonly engine?: never }
-  | SparkBatchMeaning;
-
-export type SparkBatchMeaning =
-  | { readonly engine: 'spark'; readonly format: 'csv' | 'ndjson' | 'parquet' | 'orc'; readonly path: string }
-  | { readonly engine: 'spark'; readonly jdbc: JdbcMeaning };
-
-export interface JdbcMeaning {
-  readonly url: string;
-  readonly table?: string | undefined;
-  readonly query?: string | undefined;
-  readonly partition?: { readonly column: string; readonly partitions: number } | undefined;
-  readonly fetchSize?: number | undefined;
-  readonly userEnv?: string | undefined;
-  readonly passwordEnv?: string | undefined;
-  readonly options?: Readonly<Record<string, string>> | undefined;
-}
+  | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow'; readonly path: string }
+  | { readonly query: string };
 
 /** A view with all that its values depend on: a later change of its entity or source does not reach it. */
 export interface ViewMeaning {

@@ -50,38 +50,7 @@ export const entitySchema = z
   .describe('A thing that features describe, such as a user.');
 
 const batchFile = z.string().min(1).max(1000).describe('Path within the folder of batch files (FSTORE_BATCH_FOLDER).');
-const BATCH_ORIGINS = ['csv', 'ndjson', 'parquet', 'arrow', 'orc', 'table', 'query', 'jdbc'] as const;
-/** Origins that one engine alone can read; the others are read by either, unless they lie in the offline store. */
-const ONE_ENGINE = { orc: 'spark', jdbc: 'spark', arrow: 'builtin', table: 'builtin', query: 'builtin' } as const;
-
-/** What computes a view, or reads a source in batches. */
-export const engineSchema = z.enum(['builtin', 'spark']);
-export type Engine = z.infer<typeof engineSchema>;
-
-const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,100}$/, 'expected the name of an environment variable');
-
-const jdbcSchema = z
-  .strictObject({
-    url: z
-      .string()
-      .regex(/^jdbc:\S+$/, 'expected an address such as jdbc:postgresql://host/database')
-      .max(2000),
-    table: z.string().min(1).max(400).optional(),
-    query: z.string().min(1).max(20_000).optional().describe('SELECT in the dialect of that database.'),
-    partition: z
-      .strictObject({ column: z.string().min(1).max(200), partitions: z.int().min(1).max(1000) })
-      .optional()
-      .describe('Reads ranges of a numeric or time column side by side.'),
-    fetchSize: z.int().min(1).max(1_000_000).optional(),
-    userEnv: environmentName.optional().describe('Environment variable of the worker that holds the user.'),
-    passwordEnv: environmentName.optional().describe('Environment variable of the worker that holds the password.'),
-    options: z
-      .record(z.string().max(100), z.string().max(1000))
-      .optional()
-      .describe("Further options of Spark's reader."),
-  })
-  .refine((jdbc) => (jdbc.table === undefined) !== (jdbc.query === undefined), 'jdbc has a table or a query')
-  .refine((jdbc) => !jdbc.partition || jdbc.table !== undefined, 'only a table is read by ranges');
+const BATCH_ORIGINS = ['csv', 'ndjson', 'parquet', 'arrow', 'table', 'query'] as const;
 
 const batchSchema = z
   .strictObject({
@@ -95,11 +64,6 @@ const batchSchema = z
       .optional()
       .describe("Table of the offline store's PostgreSQL."),
     query: z.string().min(1).max(20_000).optional().describe("SELECT on the offline store's PostgreSQL."),
-    orc: batchFile.optional().describe('Path of ORC files; read by Spark.'),
-    jdbc: jdbcSchema.optional().describe('A table or SELECT of any database with a JDBC driver; read by Spark.'),
-    engine: engineSchema
-      .optional()
-      .describe('Who reads: FStore itself, or Spark, for which paths may be folders and addresses such as s3a://…'),
     schedule: z
       .string()
       .refine(isCron, 'expected five fields of cron, such as 0 3 * * *')
@@ -108,17 +72,15 @@ const batchSchema = z
   })
   .superRefine((batch, context) => {
     const given = BATCH_ORIGINS.filter((key) => batch[key] !== undefined);
-    const [origin] = given;
-    if (origin && given.length === 1) {
-      const only = origin in ONE_ENGINE ? ONE_ENGINE[origin as keyof typeof ONE_ENGINE] : null;
-      if (!only || !batch.engine || batch.engine === only) return;
-      const message = `${origin} is read by the engine ${only} alone`;
-      return context.addIssue({ code: 'custom', message, path: ['engine'] });
-    }
+    if (given.length === 1) return;
     const message = `batch has one of ${BATCH_ORIGINS.join(', ')}; this one has ${given.join(' and ') || 'none'}`;
     context.addIssue({ code: 'custom', message, path: given[1] ? [given[1]] : [] });
   })
   .describe('Where rows of this source are read from in batches.');
+
+/** What computes a view from its source's stream. */
+export const engineSchema = z.enum(['builtin', 'spark']);
+export type Engine = z.infer<typeof engineSchema>;
 
 export const sourceSchema = z
   .strictObject({

@@ -71,12 +71,6 @@ function batchOf({ batch }: Source): BatchMeaning | null {
       .join('.');
     return { query: `SELECT * FROM ${name}` };
   }
-  if (batch.jdbc) return { engine: 'spark', jdbc: batch.jdbc };
-  if (batch.orc) return { engine: 'spark', format: 'orc', path: batch.orc };
-  if (batch.engine === 'spark') {
-    const format = (['csv', 'ndjson', 'parquet'] as const).find((one) => batch[one] !== undefined);
-    return format ? { engine: 'spark', format, path: batch[format]! } : null;
-  }
   const format = (['csv', 'ndjson', 'parquet', 'arrow'] as const).find((one) => batch[one] !== undefined);
   return format ? { format, path: batch[format]! } : null;
 }

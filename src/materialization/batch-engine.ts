@@ -1,12 +1,11 @@
 /**
  * Port: reads all rows of a source that are new, and has them written into all stores.
  *
- * Invariants that every adapter holds (test/contract/batch-engine.test.ts)
+ * Invariants that every adapter holds (test/contract/materialize-job.test.ts)
  * 1. The same rows give the same values, whichever engine reads them; a row that cannot be used becomes a dead letter.
  * 2. A run that is begun again under its number, after it died anywhere, writes nothing twice.
  * 3. Rows at or before `since` are passed over.
  */
-import type { ViewVersion } from '../definition/view-version.js';
 import type { JobProgress } from '../store/job-store.js';
 import type { SourceContract } from './source-contract.js';
 
@@ -14,8 +13,6 @@ export interface BatchRun {
   readonly project: string;
   /** Of a source with `batch`. */
   readonly contract: SourceContract;
-  /** Every active view of the project. */
-  readonly views: readonly ViewVersion[];
   /** Under which its rows have their places in history. */
   readonly run: number;
   /** Greatest event time that earlier runs have taken in, milliseconds since 1970; null: none. */
@@ -35,6 +32,6 @@ export interface BatchTotal {
 }
 
 export interface BatchEngine {
-  /** Throws BATCH_CHANGED, BAD_REQUEST, ENGINE_FAILED, and what reading throws. */
+  /** Throws BATCH_CHANGED, BAD_REQUEST, and what reading throws. */
   materialize(run: BatchRun): Promise<BatchTotal>;
 }

@@ -1,8 +1,7 @@
 /**
  * Runs the job in `spark/` with spark-submit, one process group for each run.
  *
- * The process is a child of this one in every deploy mode: its standard input is a pipe, so that a driver on this machine notices when
- * FStore is gone. A driver elsewhere notices by its epoch.
+ * A driver that outlives this process is harmless: it can seal nothing once another run has begun, notices that, and ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -73,9 +72,9 @@ async function runSubmit(options: SparkOptions, plan: EnginePlan, context: RunCo
       ...['--master', options.master, '--name', `fstore ${plan.sink.schema} ${plan.stream}`],
       ...(jars.length > 0 ? ['--jars', jars.join(','), '--driver-class-path', jars.join(delimiter)] : []),
       ...Object.entries(settings).flatMap(([key, value]) => ['--conf', `${key}=${value}`]),
-      ...[JOB, '--plan', planFile, '--watch-stdin'],
+      ...[JOB, '--plan', planFile],
     ],
-    { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: environmentOf(options) },
+    { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environmentOf(options) },
   );
   return new Promise((resolve) => {
     const run = new SubmittedRun(child, logFile, context, (end) => {
@@ -130,7 +129,6 @@ class SubmittedRun {
     const stop = (): void => this.#stop();
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    child.stdin?.on('error', () => {});
     createInterface({ input: child.stdout! }).on('line', (line) => this.#read(line));
     createInterface({ input: child.stderr! }).on('line', (line) => {
       log.write(`${line}\n`);
@@ -168,8 +166,6 @@ class SubmittedRun {
   }
 
   #stop(): void {
-    // A local driver stops when its input ends; spark-submit passes the signal on.
-    this.#child.stdin?.end();
     this.#kill('SIGTERM');
     this.#force ??= setTimeout(() => this.#kill('SIGKILL'), GRACE);
   }

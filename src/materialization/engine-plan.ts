@@ -3,14 +3,11 @@
  *
  * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
  */
-import { isAbsolute, join, normalize, sep } from 'node:path';
 import { z } from 'zod';
 import { aggregationPlan } from '../aggregation/tile-set.js';
 import { AGGREGATE_FUNCTIONS } from '../definition/aggregate-function.js';
-import type { SparkBatchMeaning } from '../definition/definition-record.js';
 import { keyTypeSchema, valueTypeSchema } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
-import { FStoreError } from '../errors.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
 import type { SourceContract } from './source-contract.js';
@@ -24,22 +21,6 @@ const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
 const kafkaInput = z.strictObject({
   kafka: z.strictObject({ brokers: z.string(), topic: z.string(), maxEvents: z.int().positive(), options }),
 });
-const filesInput = z.strictObject({
-  files: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string(), options }),
-});
-const jdbcInput = z.strictObject({
-  jdbc: z.strictObject({
-    url: z.string(),
-    table: z.string().nullable(),
-    query: z.string().nullable(),
-    partition: z.strictObject({ column: z.string(), partitions: z.int().positive() }).nullable(),
-    fetchSize: z.int().positive(),
-    userEnv: z.string().nullable(),
-    passwordEnv: z.string().nullable(),
-    options,
-  }),
-});
-
 const viewPlan = z.strictObject({
   table: z.string(),
   keys: z.array(z.strictObject({ column: z.string(), type: keyTypeSchema, stored: z.string() })).min(1),
@@ -62,10 +43,10 @@ const viewPlan = z.strictObject({
     .nullable(),
 });
 
-export const enginePlanSchema = z
+const enginePlanSchema = z
   .strictObject({
     version: z.literal(1),
-    mode: z.enum(['stream', 'batch']),
+    mode: z.literal('stream'),
     stream: z.string(),
     epoch: z.int(),
     revision: z.int(),
@@ -75,8 +56,7 @@ export const enginePlanSchema = z
       timestamp: z.string(),
     }),
     limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
-    input: z.union([kafkaInput, filesInput, jdbcInput]),
-    since: z.int().nullable(),
+    input: kafkaInput,
     views: z.array(viewPlan),
     sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
   })
@@ -92,23 +72,25 @@ export interface PlanOptions {
   readonly begun: BegunRun;
 }
 
-function planOf(
-  mode: EnginePlan['mode'],
+/**
+ * The plan of a stream: events of a topic of Kafka, `maxEvents` at a time.
+ * Throws ZodError for one that the job would not understand.
+ */
+export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
-  input: EnginePlan['input'],
-  since: number | null,
+  kafka: { readonly brokers: readonly string[]; readonly topic: string; readonly maxEvents: number },
 ): EnginePlan {
   const { source, meaning, limits, revision } = contract;
-  return {
+  const { brokers, topic, maxEvents } = kafka;
+  return enginePlanSchema.parse({
     version: 1,
-    mode,
+    mode: 'stream',
     stream,
     epoch: begun.epoch,
     revision,
     source: { name: source, schema: { ...meaning.schema }, timestamp: meaning.timestamp },
     limits: { ...limits },
-    input,
-    since,
+    input: { kafka: { brokers: brokers.join(','), topic, maxEvents, options: {} } },
     views: views.map((view) => ({
       table: view.table,
       keys: view.keys.map((key) => ({ column: key.column, type: key.type, stored: storedKeyName(view, key.name) })),
@@ -125,53 +107,7 @@ function planOf(
       },
     })),
     sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
-  };
-}
-
-/** The plan of a stream: events of a topic of Kafka, `maxEvents` at a time. */
-export function streamPlan(
-  plan: PlanOptions,
-  kafka: { readonly brokers: readonly string[]; readonly topic: string; readonly maxEvents: number },
-): EnginePlan {
-  const { topic, maxEvents } = kafka;
-  const input = { kafka: { brokers: kafka.brokers.join(','), topic, maxEvents, options: {} } };
-  return planOf('stream', plan, input, null);
-}
-
-const FETCH_SIZE = 10_000;
-
-/** The plan of a run over a source's rows after `since` (milliseconds; null: all). Throws BAD_REQUEST. */
-export function batchPlan(
-  plan: PlanOptions,
-  batch: SparkBatchMeaning,
-  folder: string,
-  since: number | null,
-): EnginePlan {
-  if ('jdbc' in batch) {
-    const { url, table, query, partition, fetchSize, userEnv, passwordEnv, options: more } = batch.jdbc;
-    const jdbc = {
-      url,
-      table: table ?? null,
-      query: query ?? null,
-      partition: partition ?? null,
-      fetchSize: fetchSize ?? FETCH_SIZE,
-      userEnv: userEnv ?? null,
-      passwordEnv: passwordEnv ?? null,
-      options: { ...more },
-    };
-    return planOf('batch', plan, { jdbc }, since);
-  }
-  const path = /^[a-z][a-z0-9+.-]*:\/\//.test(batch.path) ? batch.path : pathWithin(folder, batch.path);
-  return planOf('batch', plan, { files: { format: batch.format, path, options: {} } }, since);
-}
-
-/** A path that stays in its folder. Throws BAD_REQUEST. */
-export function pathWithin(folder: string, path: string): string {
-  const clean = normalize(path);
-  if (isAbsolute(clean) || clean.split(sep).includes('..')) {
-    throw new FStoreError('BAD_REQUEST', `${path} leads out of the folder of batch files`, { field: 'batch' });
-  }
-  return join(folder, clean);
+  } satisfies EnginePlan);
 }
 
 /** True if two plans compute the same, wherever they begin. */

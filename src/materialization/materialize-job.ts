@@ -39,7 +39,7 @@ export interface MaterializeResult {
 export interface MaterializeWork {
   readonly jobs: JobStore;
   readonly limits: EventLimits;
-  readonly engines: { readonly builtin: BatchEngine; readonly spark: BatchEngine | null };
+  readonly engine: BatchEngine;
   snapshot(): Promise<Snapshot>;
 }
 
@@ -101,19 +101,14 @@ export function createMaterializeHandler(work: MaterializeWork): (job: Job, cont
         field: 'source',
       });
     }
-    const { engine = 'builtin' } = contract.meaning.batch;
-    const reader = work.engines[engine];
-    if (!reader)
-      throw new FStoreError('ENGINE_UNAVAILABLE', `source ${source} is read by ${engine}`, { field: 'batch.engine' });
     const known = context.checkpoint as { run?: number } | null;
     const start = await startingPoint(work.jobs, job, source);
     const run = known?.run ?? start.run;
     // It says under which number it writes before it writes.
     context.report({ done: 0, total: null }, { run });
-    const { newest, ...counts } = await reader.materialize({
+    const { newest, ...counts } = await work.engine.materialize({
       project: snapshot.project,
       contract,
-      views: [...snapshot.views.values()],
       run,
       since: start.since,
       signal: context.signal,

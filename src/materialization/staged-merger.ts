@@ -1,7 +1,7 @@
 /** Takes what another engine has sealed into history, and from there into all stores: the writer's road from the second step on. */
 import type { ViewVersion } from '../definition/view-version.js';
 import type { OfflineStore, TouchedEntity } from '../store/offline-store.js';
-import type { MergedBatch, RunPlace, StagedBatches } from '../store/staged-batches.js';
+import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { Writer } from './writer.js';
 
 export interface StagedMergerOptions {
@@ -26,13 +26,12 @@ export class StagedMerger {
   async drain(
     stream: string,
     views: readonly ViewVersion[],
-    place: RunPlace | null,
     onBatch: (batch: MergedBatch) => void = () => {},
   ): Promise<number> {
     const { staged } = this.#options;
     for (let count = 0; ; count += 1) {
       await staged.publish(stream, views, (view, keys) => this.#publish(view, keys));
-      const batch = await staged.merge(stream, views, place);
+      const batch = await staged.merge(stream, views);
       if (!batch) return count;
       onBatch(batch);
     }

@@ -98,11 +98,11 @@ class SourceStreamRun {
       const views = engineViews(contract);
       const stream = streamName(snapshot.project, this.#source);
       if (!contract?.topic || views.length === 0) {
-        await this.#work.merger.drain(stream, [...snapshot.views.values()], null);
+        await this.#work.merger.drain(stream, [...snapshot.views.values()]);
         return { events: this.#events };
       }
       const { revision } = snapshot;
-      const run = { stream, source: this.#source, topic: contract.topic, revision, views, run: null };
+      const run = { stream, source: this.#source, topic: contract.topic, revision, views };
       const begun = await staged.begin(run).catch((error: unknown) => {
         if (error instanceof FStoreError && error.code === 'DEFINITIONS_STALE') return null;
         throw error;
@@ -145,11 +145,11 @@ class SourceStreamRun {
     });
     try {
       while (!ended) {
-        const merged = await merger.drain(plan.stream, views, null, (batch) => this.#count(batch));
+        const merged = await merger.drain(plan.stream, views, (batch) => this.#count(batch));
         await this.#attend(plan, options, topic, stop);
         if (merged === 0) await Promise.race([running, delay(MERGE_PAUSE)]);
       }
-      await merger.drain(plan.stream, views, null, (batch) => this.#count(batch));
+      await merger.drain(plan.stream, views, (batch) => this.#count(batch));
     } finally {
       stop.abort(new Error('the run is over'));
       await running;

@@ -30,8 +30,8 @@ export interface DefinitionApplyOptions {
   readonly bus: EventBus;
   readonly live: LiveSchema;
   readonly reserved: ReservedNames;
-  /** Where this installation has Spark: for streams, for reading in batches. */
-  readonly engines?: { readonly stream: boolean; readonly batch: boolean };
+  /** Whether this installation has Spark, and Kafka for it to read from; default: no. */
+  readonly hasSpark?: boolean;
 }
 
 export class DefinitionApply implements ApplyDefinitions {
@@ -82,17 +82,11 @@ export class DefinitionApply implements ApplyDefinitions {
 
   /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
   #checkEngines(definitions: readonly Definition[]): void {
-    const { stream, batch } = this.#options.engines ?? { stream: false, batch: false };
-    for (const [index, one] of definitions.entries()) {
-      const needs = (what: string, path: string): never => {
-        const message = `${one.kind} ${one.name} asks for Spark, and this FStore has ${what}`;
-        throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `definitions[${index}].${path}` });
-      };
-      if (one.kind === 'featureView' && one.engine === 'spark' && !stream) needs('no Spark with Kafka', 'engine');
-      if (one.kind !== 'source' || !one.batch || batch) continue;
-      const isSpark = one.batch.engine === 'spark' || one.batch.jdbc !== undefined || one.batch.orc !== undefined;
-      if (isSpark) needs('none', 'batch');
-    }
+    if (this.#options.hasSpark) return;
+    const index = definitions.findIndex((one) => one.kind === 'featureView' && one.engine === 'spark');
+    if (index < 0) return;
+    const message = `view ${definitions[index]!.name} asks for Spark, and this FStore has no Spark with Kafka`;
+    throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `definitions[${index}].engine` });
   }
 
   async #prepare(request: ApplyRequest): Promise<{ plan: DefinitionPlan; report: PlanReport }> {

@@ -120,13 +120,17 @@ export function stagedState(
   const isInstant = (type: string | undefined): boolean => type === COLUMN_TYPES.TIMESTAMP;
   const bare = (type: string): string => (type === COLUMN_TYPES.STRING ? BARE_TYPES.STRING : type);
   return {
-    columns: names.map((column, part) => `${column} ${isInstant(types[part]) ? 'bigint' : bare(types[part]!)}`),
+    columns: names.map((column, part) => {
+      if (isInstant(types[part])) return `${column} bigint`;
+      // Spark has no value that is JSON: it comes as a list or as the text of one.
+      return `${column} ${name === 'lastN' ? 'text' : bare(types[part]!)}`;
+    }),
     expressions: names.map((column, part) => {
       if (isInstant(types[part])) return instantOf(column);
       if ((name === 'first' || name === 'last') && part === 2) return `${placeOf(column)}::float8`;
       if (name !== 'lastN') return column;
       return `(SELECT jsonb_agg(jsonb_build_array(e -> 0, ${placeOf('(e ->> 1)')}, e -> 2) ORDER BY o)
-        FROM jsonb_array_elements(${column}) WITH ORDINALITY AS l(e, o))`;
+        FROM jsonb_array_elements(${column}::jsonb) WITH ORDINALITY AS l(e, o))`;
     }),
   };
 }

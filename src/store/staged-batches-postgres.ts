@@ -8,11 +8,9 @@ import type pg from 'pg';
 import { entityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
-import { instantOf } from './aggregator-postgres.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
-import { writeDeadLetters } from './dead-letter-postgres.js';
 import { lockSource } from './event-log-postgres.js';
-import type { BegunRun, MergedBatch, RunPlace, RunRequest, RunTotal, StagedBatches } from './staged-batches.js';
+import type { BegunRun, MergedBatch, RunRequest, StagedBatches } from './staged-batches.js';
 import { storedKeyName } from './stored-key.js';
 import { describeTable } from './view-table-postgres.js';
 
@@ -45,14 +43,6 @@ interface SealedRecord {
   readonly waited: number;
 }
 
-interface StagedLetter {
-  readonly offset: number;
-  readonly code: string;
-  readonly message: string;
-  readonly field: string | null;
-  readonly payload: string;
-}
-
 class PostgresStagedBatches implements StagedBatches {
   readonly #pool: pg.Pool;
   readonly #schema: string;
@@ -63,18 +53,17 @@ class PostgresStagedBatches implements StagedBatches {
     this.#schema = schema;
   }
 
-  begin({ stream, source, topic, revision, views, run }: RunRequest): Promise<BegunRun> {
+  begin({ stream, source, topic, revision, views }: RunRequest): Promise<BegunRun> {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
       // No view changes hands meanwhile.
       await lockSource(client, schema, source, 'shared');
       const tables = views.map((view) => view.table);
-      if (topic !== null) await this.#checkHands(client, tables, source, revision);
+      await this.#checkHands(client, tables, source, revision);
       const { rows } = await client.query<{ epoch: string }>(
-        `INSERT INTO ${schema}.engine_runs AS r (stream, epoch, topic, run) VALUES ($1, 1, $2, $3)
-         ON CONFLICT (stream) DO UPDATE SET epoch = r.epoch + 1, topic = excluded.topic, run = excluded.run, question = NULL, result = NULL
-         RETURNING epoch`,
-        [stream, topic, run],
+        `INSERT INTO ${schema}.engine_runs AS r (stream, epoch, topic) VALUES ($1, 1, $2)
+         ON CONFLICT (stream) DO UPDATE SET epoch = r.epoch + 1, topic = excluded.topic, question = NULL RETURNING epoch`,
+        [stream, topic],
       );
       const epoch = Number(rows[0]!.epoch);
       await client.query(
@@ -98,16 +87,6 @@ class PostgresStagedBatches implements StagedBatches {
     );
     if (rows[0]!.held === tables.length) return;
     throw new FStoreError('DEFINITIONS_STALE', `views of ${source} have changed hands since revision ${revision}`);
-  }
-
-  async totalOf(stream: string, run: number): Promise<RunTotal | null> {
-    const { rows } = await reachable(() =>
-      this.#pool.query<{ result: RunTotal | null }>(
-        `SELECT result FROM ${this.#schema}.engine_runs WHERE stream = $1 AND run = $2`,
-        [stream, run],
-      ),
-    );
-    return rows[0]?.result ?? null;
   }
 
   async fence(stream: string): Promise<void> {
@@ -137,7 +116,7 @@ class PostgresStagedBatches implements StagedBatches {
     );
   }
 
-  merge(stream: string, views: readonly ViewVersion[], place: RunPlace | null): Promise<MergedBatch | null> {
+  merge(stream: string, views: readonly ViewVersion[]): Promise<MergedBatch | null> {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
       const { rows } = await client.query<SealedRecord>(
@@ -157,7 +136,6 @@ class PostgresStagedBatches implements StagedBatches {
         const view = views.find((one) => one.table === view_table);
         if (view) await client.query(this.#mergeOf(view), [...of, view_table, sealed.size]);
       }
-      if (place) await this.#mergeEvents(client, of, place);
       await client.query(
         `DELETE FROM ${schema}.staged_batches WHERE stream = $1 AND epoch = $2 AND batch = $3 AND kind <> 'heads'`,
         of,
@@ -223,30 +201,5 @@ class PostgresStagedBatches implements StagedBatches {
       this.#statements.set(view, statement);
     }
     return statement;
-  }
-
-  /** Events and dead letters of a run, at the places that the run gave them. */
-  async #mergeEvents(
-    client: pg.PoolClient,
-    of: readonly unknown[],
-    { source, topic, partition }: RunPlace,
-  ): Promise<void> {
-    const staged = `FROM ${this.#schema}.staged_batches WHERE stream = $1 AND epoch = $2 AND batch = $3`;
-    await client.query(
-      `INSERT INTO ${this.#schema}.event_log (source, topic, partition, "offset", event_time, payload)
-       SELECT $4, $5, $6, "offset", ${instantOf('_ms')}, payload
-       FROM (SELECT content::json AS content ${staged} AND kind = 'events') AS s
-       CROSS JOIN LATERAL json_to_recordset(content) AS r("offset" bigint, _ms bigint, payload json)
-       ON CONFLICT DO NOTHING`,
-      [...of, source, topic, partition],
-    );
-    const { rows } = await client.query<{ content: StagedLetter[] }>(
-      `SELECT content::json AS content ${staged} AND kind = 'dead'`,
-      [...of],
-    );
-    const letters = rows.flatMap(({ content }) =>
-      content.map((one) => ({ ...one, offset: BigInt(one.offset), payload: Buffer.from(one.payload) })),
-    );
-    await writeDeadLetters(client, this.#schema, { source, topic, partition }, letters);
   }
 }

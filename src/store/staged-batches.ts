@@ -12,34 +12,15 @@ import type { ViewVersion } from '../definition/view-version.js';
 export interface RunRequest {
   readonly stream: string;
   readonly source: string;
-  /** Topic of a stream; null for a run that reads all there is. */
-  readonly topic: string | null;
+  readonly topic: string;
   readonly revision: number;
   readonly views: readonly ViewVersion[];
-  /** Number of a run that reads all there is; null for a stream. */
-  readonly run: number | null;
-}
-
-/** What a run that reads all there is has found. */
-export interface RunTotal {
-  readonly read: number;
-  readonly events: number;
-  readonly unusable: number;
-  /** Greatest event time, milliseconds; null: there is none. */
-  readonly newest: number | null;
 }
 
 export interface BegunRun {
   readonly epoch: number;
   /** For each view, by table: the next offset of each partition. */
   readonly positions: ReadonlyMap<string, Readonly<Record<string, string>>>;
-}
-
-/** Where events and dead letters of a run belong that have no place in a topic. */
-export interface RunPlace {
-  readonly source: string;
-  readonly topic: string;
-  readonly partition: number;
 }
 
 export interface MergedBatch {
@@ -54,8 +35,6 @@ export interface MergedBatch {
 export interface StagedBatches {
   /** Begins a run; runs before it can seal no more. Throws DEFINITIONS_STALE if a view of a stream is not another engine's. */
   begin(request: RunRequest): Promise<BegunRun>;
-  /** What the run of this number has found, if all of it was sealed and no other began since; else null. */
-  totalOf(stream: string, run: number): Promise<RunTotal | null>;
   /** Ends the right to seal of every run of a stream. */
   fence(stream: string): Promise<void>;
   /** Whether the run wants to know if its definitions are the newest. */
@@ -63,7 +42,7 @@ export interface StagedBatches {
   /** Says that they are. */
   confirm(stream: string, epoch: number): Promise<void>;
   /** Merges the oldest sealed batch of a stream; null: there is none. Views that are not among `views` are left out. */
-  merge(stream: string, views: readonly ViewVersion[], place: RunPlace | null): Promise<MergedBatch | null>;
+  merge(stream: string, views: readonly ViewVersion[]): Promise<MergedBatch | null>;
   /** Hands out the entities that merged batches of a stream have touched, some at a time; returns how many. */
   publish(
     stream: string,

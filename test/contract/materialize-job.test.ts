@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Ingestion } from '../../src/materialization/ingestion.js';
 import { createBuiltinBatchEngine } from '../../src/materialization/batch-engine-postgres.js';
+import { Ingestion } from '../../src/materialization/ingestion.js';
 import {
   createMaterializeHandler,
   MATERIALIZE_JOB,
@@ -94,10 +94,7 @@ async function work(job: LeasedJob, dies?: number): Promise<Job> {
   const handle = createMaterializeHandler({
     jobs,
     limits,
-    engines: {
-      builtin: createBuiltinBatchEngine({ offline: platform.store, writer, folder, now: () => NOW }),
-      spark: null,
-    },
+    engine: createBuiltinBatchEngine({ offline: platform.store, writer, folder, now: () => NOW }),
     snapshot: async () => definitions.services.snapshot(),
   });
   try {

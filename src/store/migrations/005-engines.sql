@@ -25,10 +25,7 @@ CREATE TABLE engine_runs (
   epoch bigint NOT NULL,
   topic text,
   -- Whether a run wants to know if its plan is the newest: NULL, 'asked', 'answered'.
-  question text,
-  -- Of a run that reads all there is: its number, and what it has found once all of it is sealed.
-  run bigint,
-  result json
+  question text
 );
 
 -- What a run has computed, as JSON; worth nothing until its batch is sealed.
@@ -88,9 +85,6 @@ BEGIN
   INSERT INTO sealed_batches (stream, epoch, batch, size, events, unusable, newest)
   VALUES (sealed->>'stream', run.epoch, (sealed->>'batch')::bigint, (sealed->>'size')::integer, (sealed->>'events')::bigint,
     (sealed->>'unusable')::bigint, (sealed->>'newest')::bigint);
-  IF sealed->'total' IS NOT NULL THEN
-    UPDATE engine_runs SET result = sealed->'total' WHERE stream = run.stream;
-  END IF;
 END $$;
 
 -- True once somebody who has asked the registry has said that the run's definitions are the newest; until then, asks.

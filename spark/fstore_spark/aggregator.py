@@ -1,0 +1,67 @@
+"""States of aggregates over a group of rows, as expressions of Spark SQL.
+
+The twin of `src/store/aggregator-postgres.ts`: the columns of a state are `a<aggregate>_<part>`, nulls are skipped, a state that has seen
+nothing is null (a count is 0). Rows have `_ms` (event time), `_n` (order of arrival), and beside column `x` its hash `_h_x` and text `_t_x`.
+"""
+
+SKETCH_SIZE = 512
+
+
+def quoted(name):
+    """A name as an identifier of Spark SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def needs_hash(aggregate):
+    """True if an aggregate reads the hash of its column."""
+    return aggregate["function"] == "countDistinct"
+
+
+def needs_text(aggregate):
+    """True if an aggregate reads the text of its column."""
+    return aggregate["function"] == "lastN"
+
+
+def state_expressions(aggregate):
+    """Expressions of the parts of the state of one aggregate over a group."""
+    name, kind = aggregate["function"], aggregate["type"]
+    if aggregate["column"] is None:
+        return ["cast(count(*) as double)"]
+    value = quoted(aggregate["column"])
+    present = f"FILTER (WHERE {value} IS NOT NULL)"
+    total = f"sum({value})" if kind == "FLOAT64" else f"sum(cast({value} as decimal(38, 0)))"
+    if name == "count":
+        return [f"cast(count({value}) as double)"]
+    if name == "sum":
+        return [total]
+    if name == "avg":
+        return [total, f"cast(nullif(count({value}), 0) as double)"]
+    if name in ("min", "max"):
+        return [f"{name}({value})"]
+    if name in ("first", "last"):
+        pick = "min_by" if name == "first" else "max_by"
+        return [f"{pick}({part}, struct(_ms, _n)) {present}" for part in (value, "_ms", "_n")]
+    if name in ("variance", "stddev"):
+        number = f"cast({value} as double)"
+        moments = f"array(cast(count({value}) as double), sum({number}), var_pop({number}) * count({value}))"
+        return [f"CASE WHEN count({value}) > 0 THEN {moments} END"]
+    if name == "countDistinct":
+        hashes = quoted(f"_h_{aggregate['column']}")
+        return [f"CASE WHEN count({value}) > 0 THEN slice(sort_array(collect_set({hashes})), 1, {SKETCH_SIZE}) END"]
+    if name == "lastN":
+        text = quoted(f"_t_{aggregate['column']}")
+        entries = f"sort_array(collect_list(struct(_ms, _n, {text} AS t)) {present}, false)"
+        # {"t":"…"} without its first five characters and its last is the text as JSON.
+        json = "substring(to_json(struct(x.t AS t)), 6, length(to_json(struct(x.t AS t))) - 6)"
+        listed = f"transform(slice({entries}, 1, {aggregate['n']}), x -> concat('[', x._ms, ',', x._n, ',', {json}, ']'))"
+        return [f"CASE WHEN count({value}) > 0 THEN concat('[', array_join({listed}, ','), ']') END"]
+    raise ValueError(f"there is no aggregate {name}")
+
+
+def state_columns(aggregates):
+    """All parts of the states of a view, named."""
+    return [
+        f"{expression} AS a{index}_{part}"
+        for index, aggregate in enumerate(aggregates)
+        for part, expression in enumerate(state_expressions(aggregate))
+    ]

@@ -1,0 +1,191 @@
+"""From the bytes of an event to typed values, or to nothing if it cannot be used.
+
+The twin of `src/materialization/event-decoder.ts`, `value-type.ts` and `entity-key.ts`: it accepts what they accept. Why an event is
+unusable is not worked out here: FStore's own consumer of the topic records that.
+
+A value has one form for its type: STRING str, BOOL bool, INT32 and INT64 int, FLOAT64 float, TIMESTAMP int (milliseconds since 1970).
+"""
+
+import hashlib
+import json
+import math
+import re
+import struct
+from datetime import date
+
+ISO_8601 = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:(Z)|([+-])(\d{2}):?(\d{2})))?", re.ASCII
+)
+INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+SAFE = 2**53 - 1
+TIMESTAMP_MIN, TIMESTAMP_MAX = -62_135_596_800_000, 253_402_300_799_999
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+MAX_LIST = 65_536
+MAX_KEY_BYTES, MAX_COMPOSITE_BYTES = 512, 2_048
+SUMMABLE_LIMIT = 1e100
+
+
+class Unusable(Exception):
+    """The event cannot be used."""
+
+
+def _refuse_constant(text):
+    raise Unusable(text)
+
+
+def _string(value):
+    if type(value) is not str or "\0" in value:
+        raise Unusable
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Unusable from error
+    return value
+
+
+def _bool(value):
+    if type(value) is not bool:
+        raise Unusable
+    return value
+
+
+def _whole(value):
+    if type(value) is int:
+        return value
+    if type(value) is float and math.isfinite(value) and value.is_integer():
+        return int(value)
+    raise Unusable
+
+
+def _int32(value):
+    number = _whole(value)
+    if not -(2**31) <= number < 2**31:
+        raise Unusable
+    return number
+
+
+def _int64(value):
+    if type(value) is str and INTEGER.fullmatch(value):
+        value = int(value)
+    elif type(value) is float and abs(value) > SAFE:
+        raise Unusable
+    number = _whole(value)
+    if not -(2**63) <= number < 2**63:
+        raise Unusable
+    return number
+
+
+def _float64(value):
+    if type(value) not in (int, float):
+        raise Unusable
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise Unusable from error
+    if not math.isfinite(number):
+        raise Unusable
+    return number + 0.0 if number != 0 else 0.0
+
+
+def _instant(text):
+    match = ISO_8601.fullmatch(text)
+    if not match:
+        raise Unusable
+    year, month, day = (int(part) for part in match.groups()[:3])
+    hour, minute, second = (int(part or 0) for part in match.groups()[3:6])
+    fraction = int(((match[7] or "") + "000")[:3])
+    try:
+        days = date(year, month, day).toordinal() - EPOCH_DAY
+    except ValueError as error:
+        raise Unusable from error
+    at_midnight = hour == 24 and minute == second == fraction == 0
+    if (hour > 23 and not at_midnight) or minute > 59 or second > 59:
+        raise Unusable
+    offset = 0
+    if match[9]:
+        hours, minutes = int(match[10]), int(match[11])
+        if hours > 23 or minutes > 59:
+            raise Unusable
+        offset = (hours * 60 + minutes) * (1 if match[9] == "+" else -1)
+    return ((days * 24 + hour) * 60 + minute - offset) * 60_000 + second * 1_000 + fraction
+
+
+def _timestamp(value):
+    time = _instant(value) if type(value) is str else _whole(value)
+    if not TIMESTAMP_MIN <= time <= TIMESTAMP_MAX:
+        raise Unusable
+    return time
+
+
+READERS = {
+    "STRING": _string,
+    "BOOL": _bool,
+    "INT32": _int32,
+    "INT64": _int64,
+    "FLOAT64": _float64,
+    "TIMESTAMP": _timestamp,
+}
+
+
+def read_value(kind, value):
+    """Reads a value of JSON as a value of type `kind`; None stays None. Raises Unusable."""
+    if value is None:
+        return None
+    if not kind.endswith("[]"):
+        return READERS[kind](value)
+    if type(value) is not list or len(value) > MAX_LIST:
+        raise Unusable
+    read = READERS[kind[:-2]]
+    return [read(item) for item in value]
+
+
+def read_key(values):
+    """Canonical texts of join key values. Raises Unusable."""
+    parts = [None if value is None else str(value) for value in values]
+    if any(not part for part in parts):
+        raise Unusable
+    sizes = [len(part.encode()) for part in parts]
+    if max(sizes) > MAX_KEY_BYTES or sum(sizes) > MAX_COMPOSITE_BYTES:
+        raise Unusable
+    return parts
+
+
+def value_text(kind, value):
+    """A value as text that reads back as the same value: what lists of last values hold."""
+    if kind == "BOOL":
+        return "true" if value else "false"
+    return repr(value) if kind == "FLOAT64" else str(value)
+
+
+def value_hash(kind, value):
+    """The hash of a value in sketches of distinct values: the first 52 bits of MD5, twin of `distinct-sketch.ts`."""
+    if kind == "FLOAT64":
+        text = struct.pack(">d", value).hex()
+    else:
+        text = value_text(kind, value)
+    return float(int(hashlib.md5(text.encode()).hexdigest()[:13], 16))
+
+
+def decode_event(payload, plan, now):
+    """Values of the source's columns by name, keys of the views by table. `now` in milliseconds. Raises Unusable."""
+    limits = plan["limits"]
+    if len(payload) > limits["maxBytes"]:
+        raise Unusable
+    try:
+        event = json.loads(bytes(payload).decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Unusable from error
+    schema = plan["source"]["schema"]
+    if type(event) is not dict or not event.keys() <= schema.keys():
+        raise Unusable
+    columns = {name: read_value(kind, event.get(name)) for name, kind in schema.items()}
+    time = columns[plan["source"]["timestamp"]]
+    if time is None or time > now + limits["clockSkew"]:
+        raise Unusable
+    keys = {}
+    for view in plan["views"]:
+        for column in view["columns"]:
+            if column["summed"] and abs(columns[column["column"]] or 0) > SUMMABLE_LIMIT:
+                raise Unusable
+        keys[view["table"]] = read_key([columns[key["column"]] for key in view["keys"]])
+    return columns, keys

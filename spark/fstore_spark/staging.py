@@ -1,0 +1,139 @@
+"""What a batch of decoded events becomes: rows, partial tiles, heads of entities, and events whose time has not come.
+
+Each item is a JSON object; the control plane merges them (see `src/store/view-table-postgres.ts`).
+"""
+
+from itertools import islice
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from .aggregator import needs_hash, needs_text, quoted, state_columns
+from .decoder import Unusable, decode_event, value_hash, value_text
+from .sink import CHUNK
+
+SPARK_TYPES = {
+    "STRING": T.StringType(),
+    "BOOL": T.BooleanType(),
+    "INT32": T.IntegerType(),
+    "INT64": T.LongType(),
+    "FLOAT64": T.DoubleType(),
+    "TIMESTAMP": T.LongType(),
+}
+REVISION_HEADER = "fstore-revision"
+
+
+def _spark_type(kind):
+    return T.ArrayType(SPARK_TYPES[kind[:-2]]) if kind.endswith("[]") else SPARK_TYPES[kind]
+
+
+class Decoding:
+    """How events become rows of a frame; travels to the executors."""
+
+    def __init__(self, plan, now):
+        self.plan, self.now = plan, now
+        aggregates = [one for view in plan["views"] if view["aggregation"] for one in view["aggregation"]["aggregates"]]
+        kinds = plan["source"]["schema"]
+        self.hashed = sorted({one["column"] for one in aggregates if needs_hash(one)})
+        self.texts = sorted({one["column"] for one in aggregates if needs_text(one)})
+        fields = [("_partition", T.IntegerType()), ("_offset", T.LongType()), ("_arrived", T.LongType())]
+        fields += [("_revision", T.IntegerType()), ("_ok", T.BooleanType()), ("_ms", T.LongType())]
+        fields += [(name, _spark_type(kind)) for name, kind in kinds.items()]
+        fields += [(f"_h_{name}", T.DoubleType()) for name in self.hashed]
+        fields += [(f"_t_{name}", T.StringType()) for name in self.texts]
+        fields += [
+            (f"_key_{at}_{part}", T.StringType())
+            for at, view in enumerate(plan["views"])
+            for part in range(len(view["keys"]))
+        ]
+        self.schema = T.StructType([T.StructField(name, kind) for name, kind in fields])
+
+    def __call__(self, records):
+        kinds, views = self.plan["source"]["schema"], self.plan["views"]
+        time = self.plan["source"]["timestamp"]
+        blank = (None,) * (len(self.schema) - 5)
+        for record in records:
+            arrived = round(record.timestamp.timestamp() * 1_000)
+            revision = 0
+            for header in record.headers or []:
+                if header.key == REVISION_HEADER and header.value.isdigit():
+                    revision = int(header.value)
+            place = (record.partition, record.offset, arrived, revision)
+            try:
+                columns, keys = decode_event(record.value or b"", self.plan, self.now)
+            except Unusable:
+                yield (*place, False, *blank)
+                continue
+            yield (
+                *place,
+                True,
+                columns[time],
+                *columns.values(),
+                *(None if columns[one] is None else value_hash(kinds[one], columns[one]) for one in self.hashed),
+                *(None if columns[one] is None else value_text(kinds[one], columns[one]) for one in self.texts),
+                *(part for view in views for part in keys[view["table"]]),
+            )
+
+
+def decode(spark, records, plan, now):
+    """A frame of decoded events of records of Kafka; those with `_ok` false cannot be used."""
+    decoding = Decoding(plan, now)
+    return spark.createDataFrame(records.rdd.mapPartitions(decoding), decoding.schema, verifySchema=False)
+
+
+def view_items(events, at, view, now):
+    """Frames of (view_table, kind, item) for one view; `events` has `_n`, the order of arrival."""
+    keys = [f"{quoted(f'_key_{at}_{part}')} AS {quoted(key['stored'])}" for part, key in enumerate(view["keys"])]
+    names = [quoted(key["stored"]) for key in view["keys"]]
+    columns = [f"{quoted(one['column'])} AS {quoted('c ' + one['name'])}" for one in view["columns"]]
+    helpers = [quoted(name) for name in events.columns if name.startswith(("_h_", "_t_"))]
+    plain = {quoted(one["column"]) for one in view["columns"]} - set(names)
+    rows = events.selectExpr("_n", "_ms", "_arrived", *keys, *columns)
+    values = [F.col(quoted("c " + one["name"])).alias(one["name"]) for one in view["columns"]]
+    # Nulls are left out of the JSON.
+    shown = [F.col("_n"), F.col("_ms"), F.col("_arrived"), *(F.col(name) for name in names), *values]
+    visible = events.where(F.col("_ms") <= now)
+    seen = visible.selectExpr("_n", "_ms", *keys, *sorted(plain), *helpers)
+
+    def items(kind, frame, shown):
+        item = F.to_json(F.struct(*shown)).alias("item")
+        return frame.select(F.lit(view["table"]).alias("view_table"), F.lit(kind).alias("kind"), item)
+
+    yield items("rows", rows, shown)
+    yield items("due", rows.where(F.col("_ms") > now), [F.col("_n"), F.col("_ms"), *(F.col(name) for name in names)])
+    heads = seen.groupBy(*names).agg(F.max("_ms").alias("_ms"))
+    yield items("heads", heads, ["_ms", *names])
+    if view["aggregation"] is None:
+        return
+    hops = ", ".join(f"bigint({hop})" for hop in view["aggregation"]["hops"])
+    states = state_columns(view["aggregation"]["aggregates"])
+    exploded = seen.selectExpr("*", f"explode(array({hops})) AS _hop").selectExpr("*", "_ms - pmod(_ms, _hop) AS _start")
+    tiles = exploded.groupBy(*names, "_hop", "_start").agg(*(F.expr(one) for one in states))
+    yield items("tiles", tiles, tiles.columns)
+
+
+def chunks(stream, epoch, batch):
+    """Turns (view_table, kind, item) into rows of the staging table, many items in one."""
+
+    def pack(rows):
+        lists = {}
+        for view_table, kind, item in rows:
+            lists.setdefault((view_table, kind), []).append(item)
+        for (view_table, kind), items in lists.items():
+            rest = iter(items)
+            while some := list(islice(rest, CHUNK)):
+                yield (stream, epoch, batch, view_table, kind, "[" + ",".join(some) + "]")
+
+    return pack
+
+
+STAGED = T.StructType(
+    [
+        T.StructField("stream", T.StringType()),
+        T.StructField("epoch", T.LongType()),
+        T.StructField("batch", T.LongType()),
+        T.StructField("view_table", T.StringType()),
+        T.StructField("kind", T.StringType()),
+        T.StructField("content", T.StringType()),
+    ]
+)

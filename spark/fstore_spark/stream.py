@@ -1,0 +1,194 @@
+"""The stream: micro-batches of a topic of Kafka, aggregated each on its own, staged and sealed in PostgreSQL.
+
+Where the stream stands is what PostgreSQL says; the checkpoint of Spark is thrown away. So a run that died anywhere is followed by one
+that begins exactly after the last sealed batch, and no watermark of Spark decides what is late.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from .sink import Fenced, Sink
+from .staging import STAGED, chunks, decode, view_items
+
+PLAN_VERSION = 1
+FENCED, FAILED, BAD_PLAN = 75, 1, 64
+POLL = 2.0
+
+
+def tell(event, **fields):
+    """One line of standard output: what the control plane reads."""
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+class Stream:
+    """One run over a topic."""
+
+    def __init__(self, spark, plan):
+        self.spark, self.plan = spark, plan
+        self.sink = Sink(spark, plan)
+        self.revision = plan["revision"]
+        self.positions = {
+            view["table"]: {int(at): int(to) for at, to in view["positions"].items()} for view in plan["views"]
+        }
+        self.ended = threading.Event()
+        self.fenced = False
+
+    def start(self):
+        """Starts the query; the first offsets are those that no view has had."""
+        kafka = self.plan["input"]["kafka"]
+        first = {str(at): min(of.get(at, 0) for of in self.positions.values()) for at in range(self._partitions(kafka))}
+        records = (
+            self.spark.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", kafka["brokers"])
+            .option("subscribe", kafka["topic"])
+            .option("startingOffsets", json.dumps({kafka["topic"]: first}))
+            .option("maxOffsetsPerTrigger", kafka["maxEvents"])
+            .option("includeHeaders", "true")
+            .options(**kafka["options"])
+            .load()
+        )
+        checkpoint = tempfile.mkdtemp(prefix="fstore-checkpoint-")
+        return records.writeStream.foreachBatch(self._take).option("checkpointLocation", checkpoint).start()
+
+    def _partitions(self, kafka):
+        jvm = self.spark._jvm
+        properties = jvm.java.util.Properties()
+        properties.setProperty("bootstrap.servers", kafka["brokers"])
+        admin = jvm.org.apache.kafka.clients.admin.AdminClient.create(properties)
+        try:
+            topics = jvm.java.util.Collections.singletonList(kafka["topic"])
+            return admin.describeTopics(topics).allTopicNames().get().get(kafka["topic"]).partitions().size()
+        finally:
+            admin.close()
+
+    def watch(self):
+        """Ends the run when another has taken over."""
+        while not self.ended.wait(POLL):
+            if not self.sink.holds():
+                self.fenced = True
+                self.ended.set()
+
+    def _take(self, records, batch):
+        began = time.time()
+        now = int(began * 1_000)
+        frame = decode(self.spark, records, self.plan, now).persist()
+        try:
+            parts = (
+                frame.groupBy("_partition")
+                .agg(
+                    F.min("_offset").alias("first"),
+                    F.max("_offset").alias("last"),
+                    F.count_if("_ok").alias("usable"),
+                    F.count_if(~F.col("_ok")).alias("unusable"),
+                    F.max("_revision").alias("revision"),
+                    F.max("_ms").alias("newest"),
+                )
+                .collect()
+            )
+            if parts:
+                self._stage(frame, parts, batch, now, began)
+        except Fenced:
+            self.fenced = True
+            self.ended.set()
+            raise
+        finally:
+            frame.unpersist()
+
+    def _stage(self, frame, parts, batch, now, began):
+        needed = max(part.revision for part in parts)
+        unusable = sum(part.unusable for part in parts)
+        if needed > self.revision or unusable > 0:
+            while not self.sink.is_newest(needed):
+                time.sleep(0.1)
+            self.revision = max(self.revision, needed)
+        size, order = 0, None
+        for part in parts:
+            place = F.col("_offset") - part.first + size
+            is_here = F.col("_partition") == part._partition
+            order = (F if order is None else order).when(is_here, place)
+            size += part.last - part.first + 1
+        events = frame.where("_ok").withColumn("_n", order.cast("int"))
+        items, positions = None, {}
+        for at, view in enumerate(self.plan["views"]):
+            known = self.positions[view["table"]]
+            of_view = events
+            for part in parts:
+                since = known.get(part._partition, 0)
+                if part.first < since:
+                    of_view = of_view.where((F.col("_partition") != part._partition) | (F.col("_offset") >= since))
+            for kind in view_items(of_view, at, view, now):
+                items = kind if items is None else items.unionAll(kind)
+            positions[view["table"]] = {
+                str(part._partition): {"from": str(known.get(part._partition, 0)), "to": str(part.last + 1)}
+                for part in parts
+                if part.last + 1 > known.get(part._partition, 0)
+            }
+        pack = chunks(self.plan["stream"], self.plan["epoch"], batch)
+        packed = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism)).rdd.mapPartitions(pack)
+        self.sink.stage(self.spark.createDataFrame(packed, STAGED, verifySchema=False))
+        usable = sum(part.usable for part in parts)
+        newest = max((part.newest for part in parts if part.newest is not None), default=None)
+        sealed = {"stream": self.plan["stream"], "epoch": self.plan["epoch"], "batch": batch, "size": size}
+        sealed |= {"events": usable, "unusable": unusable, "newest": newest, "positions": positions}
+        self.sink.seal(json.dumps(sealed))
+        for table, moved in positions.items():
+            self.positions[table].update({int(at): int(step["to"]) for at, step in moved.items()})
+        millis = round((time.time() - began) * 1_000)
+        tell("batch", batch=batch, events=usable, unusable=unusable, newest=newest, millis=millis)
+
+
+def ship_package(spark):
+    """Gives executors this package, wherever they run."""
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    archive = shutil.make_archive(os.path.join(tempfile.mkdtemp(), "fstore_spark"), "zip", folder, "fstore_spark")
+    spark.sparkContext.addPyFile(archive)
+
+
+def read_plan(path):
+    """The plan of a file. Raises ValueError for one that this job cannot do."""
+    with open(path, encoding="utf-8") as file:
+        plan = json.load(file)
+    if plan.get("version") != PLAN_VERSION:
+        raise ValueError(f"the plan has version {plan.get('version')}, this job reads {PLAN_VERSION}")
+    if plan.get("mode") != "stream" or "kafka" not in plan.get("input", {}):
+        raise ValueError("this job computes streams of Kafka")
+    return plan
+
+
+def main(arguments):
+    """Runs a plan to its end; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", required=True, help="JSON file that FStore has compiled")
+    given, _ = parser.parse_known_args(arguments)
+    try:
+        plan = read_plan(given.plan)
+    except (OSError, ValueError) as error:
+        tell("failed", code="PLAN_INVALID", message=str(error))
+        return BAD_PLAN
+    try:
+        spark = SparkSession.builder.getOrCreate()
+        spark.sparkContext.setLogLevel("WARN")
+        ship_package(spark)
+        tell("started", spark=spark.version, appId=spark.sparkContext.applicationId)
+        stream = Stream(spark, plan)
+        query = stream.start()
+        threading.Thread(target=stream.watch, daemon=True).start()
+        while query.isActive and not stream.ended.wait(0.2):
+            pass
+        if stream.fenced:
+            tell("fenced")
+            query.stop()
+            return FENCED
+        error = query.exception()
+        raise RuntimeError(str(error).splitlines()[0] if error else "the query has ended")
+    except Exception as error:
+        tell("failed", code="SPARK_FAILED", message=str(error).splitlines()[0][:500])
+        return FAILED
