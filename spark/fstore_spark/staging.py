@@ -56,7 +56,7 @@ class Decoding:
             arrived = round(record.timestamp.timestamp() * 1_000)
             revision = 0
             for header in record.headers or []:
-                if header.key == REVISION_HEADER and header.value.isdigit():
+                if header.key == REVISION_HEADER and header.value and header.value.isdigit():
                     revision = int(header.value)
             place = (record.partition, record.offset, arrived, revision)
             try:

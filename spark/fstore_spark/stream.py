@@ -40,6 +40,7 @@ class Stream:
         }
         self.ended = threading.Event()
         self.fenced = False
+        self.lost = None
 
     def start(self):
         """Starts the query; the first offsets are those that no view has had."""
@@ -72,8 +73,12 @@ class Stream:
     def watch(self):
         """Ends the run when another has taken over."""
         while not self.ended.wait(POLL):
-            if not self.sink.holds():
-                self.fenced = True
+            try:
+                self.fenced = not self.sink.holds()
+            except Exception as error:
+                # Without PostgreSQL nobody can say who has taken over: the run ends and is begun again.
+                self.lost = error
+            if self.fenced or self.lost:
                 self.ended.set()
 
     def _take(self, records, batch):
@@ -187,7 +192,7 @@ def main(arguments):
             tell("fenced")
             query.stop()
             return FENCED
-        error = query.exception()
+        error = stream.lost or query.exception()
         raise RuntimeError(str(error).splitlines()[0] if error else "the query has ended")
     except Exception as error:
         tell("failed", code="SPARK_FAILED", message=str(error).splitlines()[0][:500])

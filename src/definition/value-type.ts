@@ -42,7 +42,13 @@ const good = <T>(value: T): ReadValue<T> => ({ ok: true, value });
 
 function shown(input: unknown): string {
   const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);
-  const text = typeof input === 'bigint' ? `${input}` : (JSON.stringify(input, plain) ?? String(input));
+  let text: string;
+  try {
+    text = typeof input === 'bigint' ? `${input}` : (JSON.stringify(input, plain) ?? String(input));
+  } catch {
+    // Thousands of lists in each other can be parsed, but not be written again.
+    text = 'something nested too deeply to be shown';
+  }
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

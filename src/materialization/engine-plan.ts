@@ -54,6 +54,8 @@ const enginePlanSchema = z
       name: z.string(),
       schema: z.record(z.string(), valueTypeSchema),
       timestamp: z.string(),
+      // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
+      checks: z.array(z.strictObject({ keys: z.array(z.string()).min(1), summed: z.array(z.string()) })),
     }),
     limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
     input: kafkaInput,
@@ -88,7 +90,15 @@ export function streamPlan(
     stream,
     epoch: begun.epoch,
     revision,
-    source: { name: source, schema: { ...meaning.schema }, timestamp: meaning.timestamp },
+    source: {
+      name: source,
+      schema: { ...meaning.schema },
+      timestamp: meaning.timestamp,
+      checks: contract.views.map((view) => ({
+        keys: view.keys.map((key) => key.column),
+        summed: view.columns.filter((one) => one.summed).map((one) => one.column),
+      })),
+    },
     limits: { ...limits },
     input: { kafka: { brokers: brokers.join(','), topic, maxEvents, options: {} } },
     views: views.map((view) => ({

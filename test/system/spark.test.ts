@@ -22,9 +22,18 @@ const user = { kind: 'entity', name: 'user', joinKeys: [{ name: 'user_id', type:
 const source = {
   kind: 'source',
   name: 'happenings',
-  schema: { user_id: 'STRING', ...Object.fromEntries(everyColumn), event_time: 'TIMESTAMP' },
+  schema: { user_id: 'STRING', place: 'STRING', ...Object.fromEntries(everyColumn), event_time: 'TIMESTAMP' },
   timestamp: 'event_time',
   stream: {},
+};
+/** What a view of another entity refuses, no view has: those on Spark neither. */
+const place = { kind: 'entity', name: 'place', joinKeys: [{ name: 'place', type: 'STRING' }] };
+const places = {
+  kind: 'featureView',
+  name: 'place_values',
+  entity: 'place',
+  source: 'happenings',
+  features: ['double'],
 };
 const windows = (name: string, engine: 'builtin' | 'spark') => ({
   kind: 'featureView',
@@ -68,6 +77,8 @@ describe(`a view on Spark (seed ${seed})`, () => {
     await apply(fstore.url, [
       user,
       source,
+      place,
+      places,
       windows('here_windows', 'builtin'),
       windows('there_windows', 'spark'),
       latest('here_latest', 'builtin'),
@@ -89,7 +100,8 @@ describe(`a view on Spark (seed ${seed})`, () => {
       return [name, typeof value === 'bigint' ? `${value}` : value];
     });
     const zone = random.below(2) ? new Date(time).toISOString() : new Date(time).toISOString().replace('Z', '+00:00');
-    const event = { user_id: `u${random.below(USERS)}`, ...Object.fromEntries(values), event_time: zone };
+    const where = random.below(100) === 0 ? null : 'here';
+    const event = { user_id: `u${random.below(USERS)}`, place: where, ...Object.fromEntries(values), event_time: zone };
     if (random.below(200) === 0) return JSON.stringify({ ...event, small: 'many' });
     // An integer beyond 2^53, as a number of JSON.
     return JSON.stringify(event).replace(/"big":"(-?\d+)"/, random.below(2) ? '"big":$1' : '"big":"$1"');

@@ -33,6 +33,13 @@ describe('an event', () => {
     expect(again).toEqual(decoded);
   });
 
+  test('that is nested thousands of times in itself is refused like any other', () => {
+    const nested = `${'['.repeat(3_000)}${']'.repeat(3_000)}`;
+    const roomy = { ...contract, limits: { ...contract.limits, maxBytes: 1_000_000 } };
+    const event = Buffer.from(`{"user_id":"u1","card_id":7,"amount":${nested},${time(0)}}`);
+    expect(decodeEvent(event, roomy, NOW)).toMatchObject({ ok: false, error: { code: 'EVENT_FIELD_TYPE' } });
+  });
+
   test('may lie within the clock skew of the future', () => {
     expect(decode(`{${fields},${time(60_000)}}`).ok).toBe(true);
     expect(decode(`{${fields},${time(60_001)}}`)).toMatchObject({
