@@ -204,11 +204,9 @@ def decode_event(payload, plan, now):
     time = columns[plan["source"]["timestamp"]]
     if time is None or time > now + limits["clockSkew"]:
         raise Unusable
+    keys = {}
     for check in plan["source"]["checks"]:
         if any(abs(columns[column] or 0) > SUMMABLE_LIMIT for column in check["summed"]):
             raise Unusable
-        read_key([columns[column] for column in check["keys"]])
-    keys = {}
-    for view in plan["views"]:
-        keys[view["table"]] = read_key([columns[key["column"]] for key in view["keys"]])
+        keys[check["table"]] = read_key([columns[column] for column in check["keys"]])
     return columns, keys

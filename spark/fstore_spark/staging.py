@@ -85,22 +85,19 @@ def view_items(events, at, view, now):
     """Frames of (view_table, kind, item) for one view; `events` has `_n`, the order of arrival."""
     keys = [f"{quoted(f'_key_{at}_{part}')} AS {quoted(key['stored'])}" for part, key in enumerate(view["keys"])]
     names = [quoted(key["stored"]) for key in view["keys"]]
-    columns = [f"{quoted(one['column'])} AS {quoted('c ' + one['name'])}" for one in view["columns"]]
+    columns = {quoted(one["name"]): quoted(one["column"]) for one in view["columns"]}
     helpers = [quoted(name) for name in events.columns if name.startswith(("_h_", "_t_"))]
-    plain = {quoted(one["column"]) for one in view["columns"]} - set(names)
-    rows = events.selectExpr("_n", "_ms", "_arrived", *keys, *columns)
-    values = [F.col(quoted("c " + one["name"])).alias(one["name"]) for one in view["columns"]]
-    # Nulls are left out of the JSON.
-    shown = [F.col("_n"), F.col("_ms"), F.col("_arrived"), *(F.col(name) for name in names), *values]
-    visible = events.where(F.col("_ms") <= now)
-    seen = visible.selectExpr("_n", "_ms", *keys, *sorted(plain), *helpers)
+    shown = [f"{column} AS {name}" for name, column in columns.items()]
+    rows = events.selectExpr("_n", "_ms", "_arrived", *keys, *shown, *helpers)
+    seen = rows.where(F.col("_ms") <= now)
 
-    def items(kind, frame, shown):
-        item = F.to_json(F.struct(*shown)).alias("item")
+    def items(kind, frame, fields):
+        # Nulls are left out of the JSON.
+        item = F.to_json(F.struct(*fields)).alias("item")
         return frame.select(F.lit(view["table"]).alias("view_table"), F.lit(kind).alias("kind"), item)
 
-    yield items("rows", rows, shown)
-    yield items("due", rows.where(F.col("_ms") > now), [F.col("_n"), F.col("_ms"), *(F.col(name) for name in names)])
+    yield items("rows", rows, ["_n", "_ms", "_arrived", *names, *columns])
+    yield items("due", rows.where(F.col("_ms") > now), ["_n", "_ms", *names])
     heads = seen.groupBy(*names).agg(F.max("_ms").alias("_ms"))
     yield items("heads", heads, ["_ms", *names])
     if view["aggregation"] is None:

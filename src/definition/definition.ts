@@ -79,7 +79,7 @@ const batchSchema = z
   .describe('Where rows of this source are read from in batches.');
 
 /** What computes a view from its source's stream. */
-export const engineSchema = z.enum(['builtin', 'spark']);
+const engineSchema = z.enum(['builtin', 'spark']);
 export type Engine = z.infer<typeof engineSchema>;
 
 export const sourceSchema = z

@@ -9,7 +9,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { EngineDriver, EngineEnd, EngineReport } from './engine-driver.js';
+import type { EngineDriver, EngineEnd } from './engine-driver.js';
 import { type EnginePlan, SINK_VARIABLE } from './engine-plan.js';
 
 export interface SparkOptions {
@@ -49,12 +49,10 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 /** Makes the driver; nothing is started before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
-  return { run: (plan, context) => runSubmit(options, plan, context) };
+  return { run: (plan, signal) => runSubmit(options, plan, signal) };
 }
 
-type RunContext = Parameters<EngineDriver['run']>[1];
-
-async function runSubmit(options: SparkOptions, plan: EnginePlan, context: RunContext): Promise<EngineEnd> {
+async function runSubmit(options: SparkOptions, plan: EnginePlan, signal: AbortSignal): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });
   const name = `${plan.stream.replaceAll(/[^A-Za-z0-9._-]/g, '_')}-${plan.epoch}`;
@@ -77,7 +75,7 @@ async function runSubmit(options: SparkOptions, plan: EnginePlan, context: RunCo
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environmentOf(options) },
   );
   return new Promise((resolve) => {
-    const run = new SubmittedRun(child, logFile, context, (end) => {
+    const run = new SubmittedRun(child, logFile, signal, (end) => {
       void rm(planFile, { force: true }).finally(() => resolve(end));
     });
     run.follow();
@@ -94,14 +92,9 @@ function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.
   };
 }
 
-/** One line of the job's standard output. */
-interface JobLine {
-  readonly event: 'started' | 'batch' | 'progress' | 'done' | 'fenced' | 'failed';
-  readonly events?: number;
-  readonly unusable?: number;
-  readonly done?: number;
-  readonly total?: number | null;
-  readonly note?: string;
+/** What a run says of its own end, as a line of its standard output. */
+interface LastWord {
+  readonly event: 'fenced' | 'failed';
   readonly code?: string;
   readonly message?: string;
 }
@@ -109,22 +102,22 @@ interface JobLine {
 class SubmittedRun {
   readonly #child: ChildProcess;
   readonly #logFile: string;
-  readonly #context: RunContext;
+  readonly #signal: AbortSignal;
   readonly #settle: (end: EngineEnd) => void;
   readonly #tail: string[] = [];
-  #last: JobLine | null = null;
+  #lastWord: LastWord | null = null;
   #force: NodeJS.Timeout | null = null;
 
-  constructor(child: ChildProcess, logFile: string, context: RunContext, settle: (end: EngineEnd) => void) {
+  constructor(child: ChildProcess, logFile: string, signal: AbortSignal, settle: (end: EngineEnd) => void) {
     this.#child = child;
     this.#logFile = logFile;
-    this.#context = context;
+    this.#signal = signal;
     this.#settle = settle;
   }
 
   follow(): void {
     const child = this.#child;
-    const { signal } = this.#context;
+    const signal = this.#signal;
     const log = createWriteStream(this.#logFile);
     const stop = (): void => this.#stop();
     signal.addEventListener('abort', stop, { once: true });
@@ -147,22 +140,12 @@ class SubmittedRun {
   }
 
   #read(line: string): void {
-    let told: JobLine;
     try {
-      told = JSON.parse(line) as JobLine;
+      const told = JSON.parse(line) as LastWord | null;
+      if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
     } catch {
-      return;
+      // Not the job's own: Spark writes here as well.
     }
-    this.#last = told;
-    if (told.event !== 'batch' && told.event !== 'progress' && told.event !== 'done') return;
-    const report: EngineReport = {
-      events: told.event === 'batch' ? (told.events ?? 0) : 0,
-      unusable: told.event === 'batch' ? (told.unusable ?? 0) : 0,
-      done: told.done ?? null,
-      total: told.total ?? null,
-      note: told.note ?? null,
-    };
-    this.#context.onReport(report);
   }
 
   #stop(): void {
@@ -181,10 +164,9 @@ class SubmittedRun {
   }
 
   #endOf(code: number | null): EngineEnd {
-    if (this.#last?.event === 'fenced' || code === FENCED) return { outcome: 'fenced' };
-    if (this.#last?.event === 'done' && code === 0) return { outcome: 'done' };
-    if (this.#context.signal.aborted) return { outcome: 'stopped' };
-    const told = this.#last?.event === 'failed' ? this.#last : null;
+    const told = this.#lastWord;
+    if (told?.event === 'fenced' || code === FENCED) return { outcome: 'fenced' };
+    if (this.#signal.aborted) return { outcome: 'stopped' };
     return {
       outcome: 'failed',
       code: told?.code ?? 'SPARK_FAILED',

@@ -1,16 +1,17 @@
 /**
- * What an engine outside of this process is told: one JSON document, compiled from the registry, checked by both sides against one schema.
+ * What an engine outside of this process is told: one JSON document, compiled from the registry. It is checked against its schema before
+ * it is sent; the job checks that it reads this version.
  *
  * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
  */
 import { z } from 'zod';
 import { aggregationPlan } from '../aggregation/tile-set.js';
 import { AGGREGATE_FUNCTIONS } from '../definition/aggregate-function.js';
-import { keyTypeSchema, valueTypeSchema } from '../definition/value-type.js';
+import { valueTypeSchema } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
-import type { SourceContract } from './source-contract.js';
+import type { StreamContract } from './source-contract.js';
 
 /** Environment variable from which a run takes the address of PostgreSQL. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
@@ -23,10 +24,8 @@ const kafkaInput = z.strictObject({
 });
 const viewPlan = z.strictObject({
   table: z.string(),
-  keys: z.array(z.strictObject({ column: z.string(), type: keyTypeSchema, stored: z.string() })).min(1),
-  columns: z.array(
-    z.strictObject({ name: z.string(), column: z.string(), type: valueTypeSchema, summed: z.boolean() }),
-  ),
+  keys: z.array(z.strictObject({ column: z.string(), stored: z.string() })).min(1),
+  columns: z.array(z.strictObject({ name: z.string(), column: z.string() })),
   positions: offsets,
   aggregation: z
     .strictObject({
@@ -55,7 +54,9 @@ const enginePlanSchema = z
       schema: z.record(z.string(), valueTypeSchema),
       timestamp: z.string(),
       // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
-      checks: z.array(z.strictObject({ keys: z.array(z.string()).min(1), summed: z.array(z.string()) })),
+      checks: z.array(
+        z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
+      ),
     }),
     limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
     input: kafkaInput,
@@ -68,7 +69,7 @@ export type EnginePlan = z.infer<typeof enginePlanSchema>;
 /** What a plan is made of, besides where its events come from. */
 export interface PlanOptions {
   readonly project: string;
-  readonly contract: SourceContract;
+  readonly contract: StreamContract;
   readonly views: readonly ViewVersion[];
   readonly stream: string;
   readonly begun: BegunRun;
@@ -80,10 +81,9 @@ export interface PlanOptions {
  */
 export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
-  kafka: { readonly brokers: readonly string[]; readonly topic: string; readonly maxEvents: number },
+  { brokers, maxEvents }: { readonly brokers: readonly string[]; readonly maxEvents: number },
 ): EnginePlan {
-  const { source, meaning, limits, revision } = contract;
-  const { brokers, topic, maxEvents } = kafka;
+  const { source, meaning, limits, revision, topic } = contract;
   return enginePlanSchema.parse({
     version: 1,
     mode: 'stream',
@@ -95,6 +95,7 @@ export function streamPlan(
       schema: { ...meaning.schema },
       timestamp: meaning.timestamp,
       checks: contract.views.map((view) => ({
+        table: view.table,
         keys: view.keys.map((key) => key.column),
         summed: view.columns.filter((one) => one.summed).map((one) => one.column),
       })),
@@ -103,8 +104,8 @@ export function streamPlan(
     input: { kafka: { brokers: brokers.join(','), topic, maxEvents, options: {} } },
     views: views.map((view) => ({
       table: view.table,
-      keys: view.keys.map((key) => ({ column: key.column, type: key.type, stored: storedKeyName(view, key.name) })),
-      columns: view.columns.map(({ name, column, type, summed = false }) => ({ name, column, type, summed })),
+      keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
+      columns: view.columns.map(({ name, column }) => ({ name, column })),
       positions: { ...begun.positions.get(view.table) },
       aggregation: view.aggregation && {
         aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({

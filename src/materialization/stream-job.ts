@@ -12,12 +12,12 @@ import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobStore, Json } from '../store/job-store.js';
-import type { BegunRun, MergedBatch, StagedBatches } from '../store/staged-batches.js';
+import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { EngineDriver, EngineEnd } from './engine-driver.js';
 import { type EnginePlan, isSameWork, type PlanOptions, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
-import { type SourceContract, sourceContracts, streamName } from './source-contract.js';
+import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 
 export const STREAM_JOB = 'stream';
@@ -43,20 +43,24 @@ const LONGEST_PAUSE = 60_000;
 /** Runs in a row that may end without having sealed anything, before the job fails. */
 const MAX_FAILURES = 8;
 
-/** Views of a source that another engine computes. */
-function engineViews(contract: SourceContract | undefined): readonly ViewVersion[] {
-  return contract?.topic ? contract.views.filter((view) => view.engine !== 'builtin') : [];
+/** What another engine has to do of a source; null: nothing. */
+function engineWork(
+  contract: SourceContract | undefined,
+): { readonly contract: StreamContract; readonly views: readonly ViewVersion[] } | null {
+  if (!contract || contract.topic === null) return null;
+  const views = contract.views.filter((view) => view.engine !== 'builtin');
+  return views.length > 0 ? { contract: { ...contract, topic: contract.topic }, views } : null;
 }
 
 /** Has a job for each source with views on another engine; asks once for each set of views, so that a cancelled one stays cancelled. */
 export async function submitStreams(jobs: JobStore, snapshot: Snapshot, limits: EventLimits): Promise<void> {
   for (const contract of sourceContracts(snapshot, limits).values()) {
-    const views = engineViews(contract);
-    if (views.length === 0) continue;
+    const found = engineWork(contract);
+    if (!found) continue;
     const { source } = contract;
     const of = { kind: STREAM_JOB, key: source };
     const [last] = await jobs.list({ ...of, limit: 1 });
-    const tables = views.map((view) => view.table).sort();
+    const tables = found.views.map((view) => view.table).sort();
     const known = (last?.request as { views?: readonly string[] } | undefined)?.views;
     const isSame = JSON.stringify(known) === JSON.stringify(tables);
     if (last && (last.finishedAt === null || (last.status === 'CANCELLED' && isSame))) continue;
@@ -81,6 +85,8 @@ class SourceStreamRun {
   #events = 0;
   #newest: number | null = null;
   #failures = 0;
+  /** Revision of the registry up to which the plan of the run is known to be the newest. */
+  #examined = -1;
 
   constructor(work: StreamWork, source: string, context: JobContext) {
     this.#work = work;
@@ -94,15 +100,15 @@ class SourceStreamRun {
     for (;;) {
       signal.throwIfAborted();
       const snapshot = await this.#work.snapshot();
-      const contract = sourceContracts(snapshot, limits).get(this.#source);
-      const views = engineViews(contract);
+      const found = engineWork(sourceContracts(snapshot, limits).get(this.#source));
       const stream = streamName(snapshot.project, this.#source);
-      if (!contract?.topic || views.length === 0) {
+      if (!found) {
         await this.#work.merger.drain(stream, [...snapshot.views.values()]);
         return { events: this.#events };
       }
-      const { revision } = snapshot;
-      const run = { stream, source: this.#source, topic: contract.topic, revision, views };
+      const { contract, views } = found;
+      const { topic, revision } = contract;
+      const run = { stream, source: this.#source, topic, revision, views };
       const begun = await staged.begin(run).catch((error: unknown) => {
         if (error instanceof FStoreError && error.code === 'DEFINITIONS_STALE') return null;
         throw error;
@@ -111,8 +117,7 @@ class SourceStreamRun {
         await delay(RESTART_PAUSE, undefined, { signal });
         continue;
       }
-      const options = { project: snapshot.project, contract, views, stream, begun };
-      const end = await this.#run(options, contract.topic, views);
+      const end = await this.#run({ project: snapshot.project, contract, views, stream, begun });
       signal.throwIfAborted();
       if (end.outcome !== 'failed') continue;
       this.#failures += 1;
@@ -127,26 +132,24 @@ class SourceStreamRun {
   }
 
   /** One run, from its start to its end, with everything that is to be done beside it. */
-  async #run(
-    options: PlanOptions & { begun: BegunRun },
-    topic: string,
-    views: readonly ViewVersion[],
-  ): Promise<EngineEnd> {
-    const { driver, merger, brokers, maxEvents } = this.#work;
-    const plan = streamPlan(options, { brokers, topic, maxEvents });
+  async #run(options: PlanOptions): Promise<EngineEnd> {
+    const { driver, merger } = this.#work;
+    const { views } = options;
+    const plan = streamPlan(options, this.#work);
+    this.#examined = plan.revision;
     const stop = new AbortController();
     const onAbort = (): void => stop.abort(this.#context.signal.reason);
     this.#context.signal.addEventListener('abort', onAbort, { once: true });
     if (this.#context.signal.aborted) onAbort();
     this.#report(`${views.length} views: the engine starts`);
     let ended: EngineEnd | null = null;
-    const running = driver.run(plan, { signal: stop.signal, onReport: () => {} }).then((end) => {
+    const running = driver.run(plan, stop.signal).then((end) => {
       ended = end;
     });
     try {
       while (!ended) {
         const merged = await merger.drain(plan.stream, views, (batch) => this.#count(batch));
-        await this.#attend(plan, options, topic, stop);
+        await this.#attend(plan, options, stop);
         if (merged === 0) await Promise.race([running, delay(MERGE_PAUSE)]);
       }
       await merger.drain(plan.stream, views, (batch) => this.#count(batch));
@@ -159,16 +162,14 @@ class SourceStreamRun {
   }
 
   /** Begins anew when definitions have changed, and says so to a run that asks. */
-  async #attend(plan: EnginePlan, options: PlanOptions, topic: string, stop: AbortController): Promise<void> {
-    const { staged, current, snapshot, limits, brokers, maxEvents } = this.#work;
+  async #attend(plan: EnginePlan, options: PlanOptions, stop: AbortController): Promise<void> {
+    const { staged, current, snapshot, limits } = this.#work;
     const isAsking = await staged.isAsking(plan.stream, plan.epoch);
-    if (!isAsking && current().revision === plan.revision) return;
+    if (!isAsking && current().revision === this.#examined) return;
     const newest = isAsking ? await snapshot() : current();
-    const contract = sourceContracts(newest, limits).get(this.#source);
-    const views = engineViews(contract);
-    const isStill =
-      contract?.topic === topic &&
-      isSameWork(plan, streamPlan({ ...options, contract, views }, { brokers, topic, maxEvents }));
+    const found = engineWork(sourceContracts(newest, limits).get(this.#source));
+    this.#examined = newest.revision;
+    const isStill = found && isSameWork(plan, streamPlan({ ...options, ...found }, this.#work));
     if (!isStill) stop.abort(new Error('the definitions have changed'));
     else if (isAsking) await staged.confirm(plan.stream, plan.epoch);
   }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
+import type { Engine } from '../definition/definition.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
@@ -36,14 +37,12 @@ interface Consumption {
   running: Subscription | null;
 }
 
-const builtinViews = ({ views }: SourceContract): readonly ViewVersion[] =>
-  views.filter((view) => view.engine === 'builtin');
-
 export class Worker {
   readonly #options: Required<WorkerOptions>;
   readonly #consumptions = new Map<string, Consumption>();
   #contracts = new Map<string, SourceContract>();
-  readonly #filled = new Set<string>();
+  /** Who computes each view that this process has had filled, by table. */
+  readonly #engines = new Map<string, Engine>();
   #revision = -1;
   #following: Promise<void> = Promise.resolve();
   #forget: (() => void) | null = null;
@@ -137,18 +136,16 @@ export class Worker {
   }
 
   async #take(source: string, group: string, batch: ReceivedBatch): Promise<void> {
-    const { follower, now, log } = this.#options;
+    const { follower, log } = this.#options;
     const seen = batch.messages.reduce(
       (most, message) => Math.max(most, Number(message.headers[REVISION_HEADER] ?? 0)),
       0,
     );
     if (seen > follower.current.revision) await this.#catchUp();
-    let contract = this.#contractOf(source);
-    let commit = processBatch(batch, contract, group, now(), builtinViews(contract));
+    let commit = this.#process(batch, source, group);
     if (commit.deadLetters.length > 0) {
       await this.#catchUp();
-      contract = this.#contractOf(source);
-      commit = processBatch(batch, contract, group, now(), builtinViews(contract));
+      commit = this.#process(batch, source, group);
     }
     const written = await this.#write(commit, source, group, batch);
     log('batch written', {
@@ -162,15 +159,20 @@ export class Worker {
 
   /** Writes; if another process has moved on to newer definitions meanwhile, processes the batch with those once more. */
   async #write(commit: CommitBatch, source: string, group: string, batch: ReceivedBatch): Promise<number> {
-    const { writer, now } = this.#options;
+    const { writer } = this.#options;
     try {
       return await writer.write(commit);
     } catch (error) {
       if (!(error instanceof FStoreError) || error.code !== 'DEFINITIONS_STALE') throw error;
       await this.#catchUp();
-      const contract = this.#contractOf(source);
-      return writer.write(processBatch(batch, contract, group, now(), builtinViews(contract)));
+      return writer.write(this.#process(batch, source, group));
     }
+  }
+
+  #process(batch: ReceivedBatch, source: string, group: string): CommitBatch {
+    const contract = this.#contractOf(source);
+    const views = contract.views.filter((view) => view.engine === 'builtin');
+    return processBatch(batch, contract, group, this.#options.now(), views);
   }
 
   /** Brings definitions and history tables up to the registry's newest revision, without touching consumptions. */
@@ -190,10 +192,9 @@ export class Worker {
    */
   async #fill(contracts: ReadonlyMap<string, SourceContract>, { project, views: active }: Snapshot): Promise<void> {
     const { offline, settle, now, log } = this.#options;
-    const handOf = (view: ViewVersion): string => `${view.table} ${view.engine}`;
     for (const contract of contracts.values()) {
       const { source, topic, revision } = contract;
-      const fresh = contract.views.filter((view) => !this.#filled.has(handOf(view)));
+      const fresh = contract.views.filter((view) => this.#engines.get(view.table) !== view.engine);
       if (fresh.length === 0) continue;
       const name = streamName(project, source);
       const stream = topic === null ? null : { name, topic, consumer: name };
@@ -204,10 +205,7 @@ export class Worker {
         await settle(name, [...active.values()]);
         return offline.fill({ source, stream, revision }, fills, now());
       });
-      for (const view of fresh) {
-        this.#filled.delete(`${view.table} ${view.engine === 'builtin' ? 'spark' : 'builtin'}`);
-        this.#filled.add(handOf(view));
-      }
+      for (const view of fresh) this.#engines.set(view.table, view.engine);
       log('views filled from the event log', { source, views: fresh.map((view) => view.id), events });
     }
   }

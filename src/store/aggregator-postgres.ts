@@ -7,7 +7,7 @@
 import type { AggregateOptions, State } from '../aggregation/aggregator.js';
 import { SKETCH_SIZE, sketchOf } from '../aggregation/distinct-sketch.js';
 import type { ScalarType } from '../definition/value-type.js';
-import { BARE_TYPES, COLUMN_TYPES, parseScalar } from './column-postgres.js';
+import { COLUMN_TYPES, instantOf, parseScalar, stagedType } from './column-postgres.js';
 
 /** A row in SQL: the aggregated column, the event time in milliseconds as double, and the order of arrival. */
 export interface RowExpressions {
@@ -106,7 +106,6 @@ export function sqlAggregator(schema: string, { function: name, type, n }: Aggre
 
 /** The sequence that the place `n` in the order of arrival of a staged batch has become. */
 export const placeOf = (n: string): string => `(SELECT at FROM places)[${n}::integer + 1]`;
-export const instantOf = (milliseconds: string): string => `to_timestamp(${milliseconds} / 1000.0)`;
 
 /**
  * A state as another engine stages it: the columns of its JSON, and the state made of them. Staged instants are milliseconds, and
@@ -117,16 +116,11 @@ export function stagedState(
   types: readonly string[],
   names: readonly string[],
 ): { readonly columns: readonly string[]; readonly expressions: readonly string[] } {
-  const isInstant = (type: string | undefined): boolean => type === COLUMN_TYPES.TIMESTAMP;
-  const bare = (type: string): string => (type === COLUMN_TYPES.STRING ? BARE_TYPES.STRING : type);
   return {
-    columns: names.map((column, part) => {
-      if (isInstant(types[part])) return `${column} bigint`;
-      // Spark has no value that is JSON: it comes as a list or as the text of one.
-      return `${column} ${name === 'lastN' ? 'text' : bare(types[part]!)}`;
-    }),
+    // Spark has no value that is JSON: it comes as a list or as the text of one.
+    columns: names.map((column, part) => `${column} ${name === 'lastN' ? 'text' : stagedType(types[part]!)}`),
     expressions: names.map((column, part) => {
-      if (isInstant(types[part])) return instantOf(column);
+      if (types[part] === COLUMN_TYPES.TIMESTAMP) return instantOf(column);
       if ((name === 'first' || name === 'last') && part === 2) return `${placeOf(column)}::float8`;
       if (name !== 'lastN') return column;
       return `(SELECT jsonb_agg(jsonb_build_array(e -> 0, ${placeOf('(e ->> 1)')}, e -> 2) ORDER BY o)

@@ -26,6 +26,14 @@ export function columnType(type: ValueType, types: Record<ScalarType, string>): 
   return element ? `${BARE_TYPES[element]}[]` : types[type as ScalarType];
 }
 
+/** The column type in which a value of a column is staged as JSON: instants are milliseconds, and nothing has a collation. */
+export function stagedType(column: string): string {
+  return column.replace(BARE_TYPES.TIMESTAMP, 'bigint').replace(COLUMN_TYPES.STRING, BARE_TYPES.STRING);
+}
+
+/** The instant of milliseconds since 1970, an expression. */
+export const instantOf = (milliseconds: string): string => `to_timestamp(${milliseconds} / 1000.0)`;
+
 /** Text as it came: values are read by the type that the view declares, not by PostgreSQL's. */
 export const RAW_TEXT: CustomTypesConfig = { getTypeParser: () => (text: string) => text };
 

@@ -9,7 +9,7 @@ export async function writeDueRows(
   client: pg.PoolClient,
   schema: string,
   view: ViewVersion,
-  rows: readonly NewRow[],
+  rows: readonly Pick<NewRow, 'key' | 'eventTime'>[],
 ): Promise<void> {
   if (rows.length === 0) return;
   await client.query(

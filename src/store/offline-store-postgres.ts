@@ -39,7 +39,7 @@ import type {
   ViewFill,
 } from './offline-store.js';
 import { eventsQuery, readSpine } from './spine-query-postgres.js';
-import { addFilled, handOver, noteChanged, readStandings, takeBack } from './view-fill-postgres.js';
+import { addFilled, handOver, readStandings, takeBack } from './view-fill-postgres.js';
 import {
   describeTable,
   distinctKeys,
@@ -148,7 +148,7 @@ class PostgresOfflineStore implements OfflineStore {
       const touched: TouchedEntity[] = [];
       for (const { view, rows } of batch.rows) {
         const first = ahead.get(view.table) ?? from;
-        const fresh = rows.filter(({ offset }) => offset >= first && offset >= from);
+        const fresh = rows.filter(({ offset }) => offset >= first);
         await this.#insert(client, view, fresh, batch.now);
         touched.push(...(await this.#newest(client, view, distinctKeys(rows), batch.now)));
       }
@@ -193,7 +193,9 @@ class PostgresOfflineStore implements OfflineStore {
           for await (const events of loggedEvents(client, this.#schema, source, stretch)) {
             count += events.length;
             const rows = await this.#insertLogged(client, fill, events, now);
-            await noteChanged(client, this.#schema, view, distinctKeys(rows), now);
+            // What is due now is published at the next sweep.
+            const due = distinctKeys(rows).map((key) => ({ key, eventTime: now }));
+            await writeDueRows(client, this.#schema, view, due);
           }
         }
       }

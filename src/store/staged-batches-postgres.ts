@@ -12,6 +12,7 @@ import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { lockSource } from './event-log-postgres.js';
 import type { BegunRun, MergedBatch, RunRequest, StagedBatches } from './staged-batches.js';
 import { storedKeyName } from './stored-key.js';
+import { endRuns } from './view-fill-postgres.js';
 import { describeTable } from './view-table-postgres.js';
 
 export interface PostgresStagedBatchesOptions {
@@ -38,9 +39,7 @@ interface SealedRecord {
   readonly batch: string;
   readonly size: number;
   readonly events: string;
-  readonly unusable: string;
   readonly newest: string | null;
-  readonly waited: number;
 }
 
 class PostgresStagedBatches implements StagedBatches {
@@ -90,11 +89,7 @@ class PostgresStagedBatches implements StagedBatches {
   }
 
   async fence(stream: string): Promise<void> {
-    await reachable(() =>
-      this.#pool.query(`UPDATE ${this.#schema}.engine_runs SET epoch = epoch + 1, question = NULL WHERE stream = $1`, [
-        stream,
-      ]),
-    );
+    await reachable(() => endRuns(this.#pool, this.#schema, stream));
   }
 
   async isAsking(stream: string, epoch: number): Promise<boolean> {
@@ -120,8 +115,7 @@ class PostgresStagedBatches implements StagedBatches {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
       const { rows } = await client.query<SealedRecord>(
-        `SELECT id, epoch, batch, size, events, unusable, newest,
-           extract(epoch FROM clock_timestamp() - sealed_at)::float8 * 1000 AS waited
+        `SELECT id, epoch, batch, size, events, newest
          FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE`,
         [stream],
       );
@@ -143,9 +137,7 @@ class PostgresStagedBatches implements StagedBatches {
       await client.query(`UPDATE ${schema}.sealed_batches SET merged_at = now() WHERE id = $1`, [sealed.id]);
       return {
         events: Number(sealed.events),
-        unusable: Number(sealed.unusable),
         newest: sealed.newest === null ? null : Number(sealed.newest),
-        waited: sealed.waited,
       };
     });
   }

@@ -25,11 +25,8 @@ export interface BegunRun {
 
 export interface MergedBatch {
   readonly events: number;
-  readonly unusable: number;
   /** Greatest event time, milliseconds; null: there is none. */
   readonly newest: number | null;
-  /** How long it lay there, milliseconds. */
-  readonly waited: number;
 }
 
 export interface StagedBatches {

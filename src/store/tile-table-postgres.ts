@@ -14,7 +14,7 @@ import type { FeatureValue } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { tailStart } from '../definition/window.js';
 import { type SqlAggregator, sqlAggregator, stagedState } from './aggregator-postgres.js';
-import { BARE_TYPES, COLUMN_TYPES, parseInstant } from './column-postgres.js';
+import { BARE_TYPES, COLUMN_TYPES, instantOf, parseInstant } from './column-postgres.js';
 import type { PointInTimeOptions, StoredRow } from './offline-store.js';
 import { askedKeys, isSameEntity, isVisible, type KeyColumn } from './point-in-time-postgres.js';
 
@@ -129,7 +129,7 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
       SELECT $3, ARRAY[${keys.map(({ name }) => `${name}::text`).join(', ')}], _event_time, _sequence
       FROM incoming WHERE _event_time > $2::timestamptz`,
     mergeStaged: mergeInto(
-      `SELECT ${keyNames}, 1, to_timestamp(_ms / 1000.0)
+      `SELECT ${keyNames}, 1, ${instantOf('_ms')}
        FROM staged CROSS JOIN LATERAL json_to_recordset(content) AS r(${keyColumns}, _ms bigint) WHERE kind = 'heads'`,
       `SELECT ${keyNames}, _hop, _start, ${staged.flatMap((one) => one.expressions).join(', ')}
        FROM staged CROSS JOIN LATERAL json_to_recordset(content)
@@ -186,7 +186,7 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
           SELECT ${folds.join(', ')} FROM (
             ${whole}
             SELECT ${START(MILLISECONDS('e._event_time'), hop)}, ${events.join(', ')} FROM ${table} AS e
-            WHERE ${isSameEntity(keys, 'e')} AND e._event_time >= to_timestamp(${edge} / 1000.0) AND ${isVisible('e', options)}
+            WHERE ${isSameEntity(keys, 'e')} AND e._event_time >= ${instantOf(edge)} AND ${isVisible('e', options)}
           ) AS u(_start, ${states.join(', ')})
         ) AS hop${index} ON true`;
       });

@@ -82,6 +82,11 @@ export async function handOver(
   await noteEngine(client, schema, source, revision, view);
 }
 
+/** Lets no run of a stream seal any more. Whoever seals holds the stream's row until it has committed, so this waits for it. */
+export async function endRuns(on: pg.Pool | pg.PoolClient, schema: string, stream: string): Promise<void> {
+  await on.query(`UPDATE ${schema}.engine_runs SET epoch = epoch + 1, question = NULL WHERE stream = $1`, [stream]);
+}
+
 /**
  * Takes a view back from another engine. Returns the stretches of the log that it has not had. Throws ENGINE_BUSY while something of the
  * view is not merged yet.
@@ -92,10 +97,7 @@ export async function takeBack(
   { source, stream, revision }: { source: string; stream: SourceStream; revision: number },
   view: ViewVersion,
 ): Promise<LogStretch[]> {
-  // Whoever seals holds this row until it has committed; from here on the old run cannot seal any more.
-  await client.query(`UPDATE ${schema}.engine_runs SET epoch = epoch + 1, question = NULL WHERE stream = $1`, [
-    stream.name,
-  ]);
+  await endRuns(client, schema, stream.name);
   const { rowCount } = await client.query(
     `SELECT 1 FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL LIMIT 1`,
     [stream.name],
@@ -115,20 +117,4 @@ export async function takeBack(
     from: BigInt(since),
     to: BigInt(until),
   }));
-}
-
-/** Has the newest values of entities published at the next sweep. */
-export async function noteChanged(
-  client: pg.PoolClient,
-  schema: string,
-  view: ViewVersion,
-  keys: readonly { readonly parts: readonly string[] }[],
-  now: number,
-): Promise<void> {
-  if (keys.length === 0) return;
-  await client.query(
-    `INSERT INTO ${schema}.due_rows (view_table, key_parts, event_time)
-     SELECT $1, key_parts, $3 FROM json_to_recordset($2::json) AS t(key_parts text[])`,
-    [view.table, JSON.stringify(keys.map(({ parts }) => ({ key_parts: parts }))), new Date(now).toISOString()],
-  );
 }

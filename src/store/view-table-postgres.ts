@@ -8,8 +8,16 @@ import type { EntityKey } from '../definition/entity-key.js';
 import { elementType, type ScalarType, type ValueType, valueToJson } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
-import { instantOf, placeOf } from './aggregator-postgres.js';
-import { BARE_TYPES, COLUMN_TYPES, columnType, parseInstant, parseValue } from './column-postgres.js';
+import { placeOf } from './aggregator-postgres.js';
+import {
+  BARE_TYPES,
+  COLUMN_TYPES,
+  columnType,
+  instantOf,
+  parseInstant,
+  parseValue,
+  stagedType,
+} from './column-postgres.js';
 import type { NewRow, PointInTimeOptions, StoredRow } from './offline-store.js';
 import { askedKeys, isSameEntity, isVisible } from './point-in-time-postgres.js';
 import { storedKeyName } from './stored-key.js';
@@ -52,9 +60,6 @@ export interface ViewTable {
   /** What an aggregation view has besides; null for rows. */
   readonly tiles: TileTable | null;
 }
-
-/** Types of staged values: instants are milliseconds. */
-const STAGED_TYPES: Record<ScalarType, string> = { ...BARE_TYPES, TIMESTAMP: 'bigint' };
 
 function fromStaged(name: string, type: ValueType): string {
   if (type === 'TIMESTAMP') return instantOf(name);
@@ -104,7 +109,7 @@ export function describeTable(schema: string, view: ViewVersion): ViewTable {
         SELECT ${[...keys.map(({ name }) => name), ...stored.map(({ name, type }) => fromStaged(name, type))].join(', ')},
           ${instantOf('_ms')}, ${placeOf('_n')}, coalesce(${instantOf('_arrived')}, now())
         FROM staged CROSS JOIN LATERAL json_to_recordset(content) AS r(_n integer, _ms bigint, _arrived bigint, ${columns
-          .map(({ name, type }) => `${name} ${columnType(type, STAGED_TYPES).replace(BARE_TYPES.TIMESTAMP, 'bigint')}`)
+          .map(({ name, type }) => `${name} ${stagedType(columnType(type, BARE_TYPES))}`)
           .join(', ')})
         WHERE kind = 'rows' ORDER BY _n
       )${tiles ? `, ${tiles.mergeStaged}` : ''}

@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { aggregationPlan, finishValues } from '../../src/aggregation/tile-set.js';
 import { type EntityKey, entityKey } from '../../src/definition/entity-key.js';
-import type { FeatureValue, ScalarValue } from '../../src/definition/value-type.js';
-import type { ViewVersion } from '../../src/definition/view-version.js';
+import type { ScalarValue } from '../../src/definition/value-type.js';
 import type { NewRow, OfflineStore } from '../../src/store/offline-store.js';
 import { goldenAggregations } from '../unit/fakes/golden-aggregations.js';
 import { type NaiveEvent, naiveValues } from '../unit/fakes/naive-aggregation.js';
@@ -11,6 +10,7 @@ import { everyAggregation, everyColumn, randomInstant, randomValue } from '../un
 import { seededRandom } from '../unit/fakes/seeded-random.js';
 import { type OfflinePlatform, offlinePlatforms } from './store/offline-platform.js';
 import { batchOf, freshAggregationView, freshTopic } from './store/offline-samples.js';
+import { expectSame } from './store/same-values.js';
 
 const seed = Number(process.env.FSTORE_TEST_SEED ?? Date.now() % 1_000_000);
 const HISTORIES = Number(process.env.FSTORE_TEST_HISTORIES ?? 10_000);
@@ -20,24 +20,6 @@ interface History {
   readonly base: number;
   readonly events: NaiveEvent[];
 }
-
-/** Numbers agree but for rounding, everything else exactly. */
-function expectSame(
-  view: ViewVersion,
-  actual: readonly FeatureValue[],
-  expected: readonly FeatureValue[],
-  place: string,
-) {
-  for (const [index, wanted] of expected.entries()) {
-    const got = actual[index] ?? null;
-    const close =
-      typeof wanted === 'number' && typeof got === 'number' && Math.abs(got - wanted) <= 1e-9 * Math.abs(wanted);
-    if (close || Object.is(got, wanted) || show(got) === show(wanted)) continue;
-    throw new Error(`${view.features[index]!.name} ${place}: ${show(got)} instead of ${show(wanted)} (seed ${seed})`);
-  }
-}
-const show = (value: FeatureValue): string =>
-  JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${one}n` : one));
 
 describe.each(offlinePlatforms)('aggregations on %s', (name, open) => {
   const count = name === 'PostgreSQL' ? HISTORIES : Math.ceil(HISTORIES / 20);

@@ -13,6 +13,7 @@ import { everyAggregation, everyColumn, randomInstant, randomValue } from '../un
 import { seededRandom } from '../unit/fakes/seeded-random.js';
 import { batchOf, freshAggregationView, freshTopic, freshView, key, NOW, newRow } from './store/offline-samples.js';
 import { openPostgresPlatform, PROJECT, query } from './store/postgres-platform.js';
+import { expectSame } from './store/same-values.js';
 
 const seed = Number(process.env.FSTORE_TEST_SEED ?? Date.now() % 1_000_000);
 let platform: Awaited<ReturnType<typeof openPostgresPlatform>>;
@@ -166,7 +167,10 @@ describe('staged batches', () => {
     for (const [index, { events }] of histories.entries()) {
       const wanted = events.length === 0 ? null : naiveValues(view.aggregation!, events, now);
       const fromTiles = sets[index] ? finishValues(plan, sets[index].tiles, now).values : null;
-      for (const got of [values[index]?.values ?? null, fromTiles]) expectClose(view, got, wanted);
+      for (const got of [values[index]?.values ?? null, fromTiles]) {
+        if (got === null || wanted === null) expect(got).toEqual(wanted);
+        else expectSame(view, got, wanted, `of ${histories[index]!.key.text} (seed ${seed})`);
+      }
     }
   });
 
@@ -305,19 +309,3 @@ describe('a view that moves to another engine and back', () => {
     expect(touched).toEqual(['a']);
   });
 });
-
-function expectClose(view: ViewVersion, got: readonly FeatureValue[] | null, wanted: readonly FeatureValue[] | null) {
-  const show = (value: unknown) => JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${one}n` : one));
-  if (got === null || wanted === null) {
-    expect(got).toEqual(wanted);
-    return;
-  }
-  for (const [index, value] of wanted.entries()) {
-    const mine = got[index] ?? null;
-    const isClose =
-      typeof value === 'number' && typeof mine === 'number' && Math.abs(mine - value) <= 1e-9 * Math.abs(value);
-    if (!isClose && show(mine) !== show(value)) {
-      throw new Error(`${view.features[index]!.name}: ${show(mine)} instead of ${show(value)} (seed ${seed})`);
-    }
-  }
-}
