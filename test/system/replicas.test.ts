@@ -59,10 +59,11 @@ describe('replicas', () => {
       );
       delays.push(performance.now() - applied);
     }
+    // How soon the swaps end depends on the machine; what they were watched by must not.
+    await eventually(async () => expect(answered).toBeGreaterThan(500));
     running = false;
     await Promise.all(loads);
     expect(faults).toEqual([]);
-    expect(answered).toBeGreaterThan(500);
     expect(Math.max(...delays)).toBeLessThan(2_000);
   });
 
