@@ -272,6 +272,7 @@ async function open(
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
     limits: config.limits,
+    fastLane: config.fastLane,
     log,
     probes: {
       online: () => online.ping(),

@@ -46,6 +46,10 @@ const environmentSchema = z.object({
     .enum(['true', 'false'])
     .default('false')
     .describe('Whether a spine may be a SELECT; whoever may ask for one can then read all of the database.'),
+  FSTORE_FAST_LANE: z
+    .enum(['true', 'false'])
+    .default('true')
+    .describe('Whether plain reads of features are answered in front of Apollo; with the same answers, faster.'),
   FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('Offline store; without it, an embedded PostgreSQL is started.'),
@@ -112,6 +116,8 @@ export interface Config {
   /** Folder of batch files. */
   readonly batchFolder: string;
   readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number; readonly allowSql: boolean };
+  /** Whether plain reads are answered in front of Apollo. */
+  readonly fastLane: boolean;
   readonly postgresUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
@@ -203,6 +209,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxSpineBytes: env.FSTORE_MAX_SPINE_BYTES,
       allowSql: env.FSTORE_SQL_SPINES === 'true',
     },
+    fastLane: env.FSTORE_FAST_LANE === 'true',
     postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,

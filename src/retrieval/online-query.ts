@@ -22,6 +22,7 @@ import type { OnlineEntry, OnlineStore } from '../store/online-store.js';
 import { TileCodec } from '../store/tile-codec.js';
 import { ValueCodec } from '../store/value-codec.js';
 import { type FeatureRow, holdsAt, rowAt, UNAVAILABLE } from './feature-row.js';
+import { PackedRow } from './packed-row.js';
 
 /** One value that is asked for. */
 export interface FeatureReference {
@@ -70,30 +71,91 @@ export class OnlineQuery {
   }
 
   /** The value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is down. */
-  async read(references: readonly FeatureReference[], now: number): Promise<FeatureRow[]> {
+  read(references: readonly FeatureReference[], now: number): Promise<FeatureRow[]> {
+    return this.#read(
+      references,
+      now,
+      (view, bytes) => {
+        const row = this.#unpack(view, bytes, now);
+        return row === undefined ? undefined : rowAt(view, row, now);
+      },
+      (_, row) => row,
+    );
+  }
+
+  /** The same, but what is present stays packed, unless it had to be asked of the offline store. Its bytes may be damaged. */
+  readPacked(references: readonly FeatureReference[], now: number): Promise<(PackedRow | FeatureRow)[]> {
+    let last: { readonly view: ViewVersion; readonly codec: ValueCodec } | null = null;
+    return this.#read<PackedRow | FeatureRow>(
+      references,
+      now,
+      (view, bytes) => {
+        if (!bytes) return undefined;
+        if (last?.view !== view) last = { view, codec: this.codecOf(view) };
+        const eventTime = last.codec.eventTimeIfShown(bytes, now, view.ttl);
+        if (!Number.isNaN(eventTime)) return new PackedRow(last.codec, bytes, eventTime);
+        const row = this.#unpack(view, bytes, now);
+        return row === undefined ? undefined : rowAt(view, row, now);
+      },
+      (view, row) => {
+        if (row.status !== 'PRESENT' || row.eventTime === null || row.values === null) return row;
+        const codec = this.codecOf(view);
+        const { eventTime, values } = row;
+        return new PackedRow(codec, codec.encode({ eventTime, sequence: 0, values }), eventTime);
+      },
+    );
+  }
+
+  /** `unpack` says what bytes of the online store show, undefined if they answer nothing; `found` what a row of the offline store shows. */
+  async #read<Row>(
+    references: readonly FeatureReference[],
+    now: number,
+    unpack: (view: ViewVersion, bytes: Buffer | null | undefined) => Row | undefined,
+    found: (view: ViewVersion, row: FeatureRow) => Row,
+  ): Promise<Row[]> {
     const { project } = this.#options;
-    const keys = references.map(({ view, key }) => onlineKey(project, view, key));
+    const keys = new Array<string>(references.length);
+    for (let index = 0; index < references.length; index += 1) {
+      const { view, key } = references[index]!;
+      keys[index] = onlineKey(project, view, key);
+    }
     const resting = performance.now() < this.#onlineRestsUntil;
     const stored = resting ? null : await this.#readOnline(keys);
-    const rows: FeatureRow[] = new Array(references.length);
+    const rows = new Array<Row>(references.length);
     const misses: Miss[] = [];
-    for (const [index, reference] of references.entries()) {
-      const row = this.#unpack(reference.view, stored?.[index], now);
+    for (let index = 0; index < references.length; index += 1) {
+      const reference = references[index]!;
+      const row = unpack(reference.view, stored?.[index]);
       if (row === undefined) misses.push({ ...reference, index, storeKey: keys[index]! });
-      else rows[index] = rowAt(reference.view, row, now);
+      else rows[index] = row;
     }
     this.counts.hits += references.length - misses.length;
-    if (misses.length > 0) {
-      const found = await this.#readOffline(misses, now, stored !== null);
-      // A store that rests is better than none.
-      const spare =
-        resting && found.includes(undefined) ? await this.#readOnline(misses.map((miss) => miss.storeKey)) : null;
-      for (const [position, miss] of misses.entries()) {
-        const row = found[position] === undefined ? this.#unpack(miss.view, spare?.[position], now) : found[position];
-        rows[miss.index] = row === undefined ? UNAVAILABLE : rowAt(miss.view, row, now);
-      }
-    }
+    if (misses.length > 0)
+      await this.#answerMisses(misses, now, resting, stored !== null, (miss, row) => {
+        rows[miss.index] = found(miss.view, row);
+      });
     return rows;
+  }
+
+  async #answerMisses(
+    misses: readonly Miss[],
+    now: number,
+    resting: boolean,
+    writeBack: boolean,
+    answer: (miss: Miss, row: FeatureRow) => void,
+  ): Promise<void> {
+    // Whoever asks twice for the same is answered once.
+    const once = [...new Map(misses.map((miss) => [miss.storeKey, miss])).values()];
+    const found = await this.#readOffline(once, now, writeBack);
+    // A store that rests is better than none.
+    const spare =
+      resting && found.includes(undefined) ? await this.#readOnline(once.map((miss) => miss.storeKey)) : null;
+    const answers = new Map<string, FeatureRow>();
+    for (const [position, { view, storeKey }] of once.entries()) {
+      const row = found[position] === undefined ? this.#unpack(view, spare?.[position], now) : found[position];
+      answers.set(storeKey, row === undefined ? UNAVAILABLE : rowAt(view, row, now));
+    }
+    for (const miss of misses) answer(miss, answers.get(miss.storeKey)!);
   }
 
   /** The row that bytes of the online store hold, null for a remembered NOT_FOUND, undefined if they answer nothing. */

@@ -31,6 +31,8 @@ export interface VectorColumn {
   value(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
   /** The same before its transformation; where there is none, its value. */
   untransformed(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
+  /** The feature of a view of the plan that it is; null if it is computed. */
+  readonly pinned: Pinned | null;
   /** How it is transformed; null if it is not. */
   readonly transformation: Transformation | null;
   /** Why it has that value, and the event time of the oldest row that it is made of; null without a row. */
@@ -56,7 +58,8 @@ export interface VectorPlan {
   readonly columns: readonly VectorColumn[];
 }
 
-interface Pinned {
+/** A feature of a view, by their places in the plan and in the view. */
+export interface Pinned {
   readonly viewIndex: number;
   readonly featureIndex: number;
 }
@@ -109,6 +112,7 @@ function planColumn(
       stamp: `${stampOf()}:${name}`,
       value: read,
       untransformed: read,
+      pinned: pins[0]!,
       transformation: null,
       status: (rows) => {
         const row = rows[viewIndex]!;
@@ -128,6 +132,7 @@ function planColumn(
     stamp: `${stampOf()}:${origin}`,
     value: value ?? (() => null),
     untransformed,
+    pinned: null,
     transformation,
     status: (rows, request) => {
       const eventTime = oldest(pins.map(({ viewIndex }) => rows[viewIndex]?.eventTime ?? null));

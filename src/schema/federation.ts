@@ -20,6 +20,7 @@ import {
 import { FStoreError } from '../errors.js';
 import type { EntitySchema } from './feature/entity-fields.js';
 import { checkListLength, type EntityObject, readEntityKey } from './feature/entity-object.js';
+import { sourced } from './lane/field-source.js';
 import type { RequestContext } from './request-context.js';
 
 const HEADER = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])';
@@ -67,14 +68,16 @@ export function entitiesField(entities: readonly EntitySchema[]): GraphQLFieldCo
       throw error;
     }
   };
+  const resolveAll = (args: Readonly<Record<string, unknown>>, maxKeys: number): (EntityObject | FStoreError)[] => {
+    const representations = args.representations as readonly unknown[];
+    checkListLength(representations.length, 'representations', maxKeys);
+    return representations.map(resolveOne);
+  };
   return {
     type: new GraphQLNonNull(new GraphQLList(union)),
     args: { representations: { type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(Any))) } },
-    resolve: (_, args, context) => {
-      const representations = args.representations as readonly unknown[];
-      checkListLength(representations.length, 'representations', context);
-      return representations.map(resolveOne);
-    },
+    extensions: sourced({ kind: 'representations', resolve: resolveAll }),
+    resolve: (_, args, context) => resolveAll(args, context.services.maxKeys),
   };
 }
 

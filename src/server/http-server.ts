@@ -16,11 +16,14 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import { parse, specifiedRules, validate } from 'graphql';
 import type { Logger } from 'pino';
 import { ERRORS, FStoreError } from '../errors.js';
+import { FastLane } from '../schema/lane/fast-lane.js';
 import type { LiveSchema } from '../schema/live-schema.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 import type { Authenticate } from './authentication.js';
+import { openFastLane } from './fast-lane-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { limitRules, type OperationLimits } from './operation-limits.js';
 import { registerRest } from './rest.js';
@@ -34,6 +37,8 @@ export interface HttpServerOptions {
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
   readonly limits: OperationLimits & { readonly maxBodyBytes: number };
+  /** Whether plain reads of features are answered in front of Apollo. */
+  readonly fastLane: boolean;
   readonly log: Logger;
   /** One entry for each thing that must answer for this process to be ready. */
   readonly probes: Readonly<Record<string, () => Promise<void>>>;
@@ -118,6 +123,19 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
   registerHealth(app, options);
+  if (options.fastLane) {
+    const lane = new FastLane({
+      live,
+      query: services.query,
+      maxKeys: services.maxKeys,
+      now: services.now,
+      validate: (query, { schema }) => {
+        const document = parse(query, { maxTokens: limits.maxTokens });
+        return validate(schema, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
+      },
+    });
+    openFastLane(app, { lane, path: GRAPHQL_PATH, authenticate, maxBodyBytes: limits.maxBodyBytes });
+  }
   const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, door);
   const url = await app.listen({ host: options.host, port: options.port });
   return {

@@ -5,7 +5,7 @@
  * 1. Newest wins is decided inside of Redis, by a script that reads and writes one key without anybody between.
  * 2. A server that does not answer costs a caller at most the command timeout, or twice that on a cluster, where an answer
  *    may have to be looked for; nothing queues up behind it.
- * 3. One read is one MGET on a single server, and one round trip to each node of a cluster.
+ * 3. All reads of one turn of the event loop are one MGET on a single server, and one round trip to each node of a cluster.
  */
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, Redis } from 'ioredis';
@@ -43,6 +43,8 @@ const KEYS_PER_SCRIPT = 256;
 /** So few that the last of them does not time out while it waits for the first. */
 const COMMANDS_PER_ROUND = 4_096;
 const SCRIPTS_PER_ROUND = 128;
+/** Of reads that go out together; a server is busy for 2 ms with so many. */
+const KEYS_PER_READ = 10_000;
 const PROBE = 'fs:{probe}';
 
 type Client = (Redis | Cluster) & { fstoreWriteNewest(...args: SlotCommand['args']): Promise<null> };
@@ -96,20 +98,67 @@ function nodeAddress(node: string): { host: string; port: number } {
   return { host: node.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(node.slice(colon + 1)) };
 }
 
+/** A read that goes out with all others of this turn of the event loop. */
+interface WaitingRead {
+  readonly keys: readonly string[];
+  readonly resolve: (found: (Buffer | null)[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 class RedisOnlineStore implements OnlineStore {
   readonly #client: Client;
   readonly #timeout: number;
+  #waiting: WaitingRead[] = [];
 
   constructor(client: Client, timeout: number) {
     this.#client = client;
     this.#timeout = timeout;
   }
 
-  async read(keys: readonly string[]): Promise<(Buffer | null)[]> {
-    if (keys.length === 0) return [];
+  read(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    if (keys.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ keys, resolve, reject });
+      if (this.#waiting.length === 1) setImmediate(() => this.#readWaiting());
+    });
+  }
+
+  /** Sends what everybody waits for; in parts, so that no single command holds up a server for long. */
+  #readWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (let from = 0; from < waiting.length; ) {
+      let [to, count] = [from, 0];
+      while (to < waiting.length && (to === from || count + waiting[to]!.keys.length <= KEYS_PER_READ)) {
+        count += waiting[to++]!.keys.length;
+      }
+      void this.#readTogether(waiting.slice(from, to), count);
+      from = to;
+    }
+  }
+
+  async #readTogether(waiting: readonly WaitingRead[], count: number): Promise<void> {
+    try {
+      const [only] = waiting;
+      if (waiting.length === 1) return only!.resolve(await this.#readNow(only!.keys));
+      const keys = new Array<string>(count);
+      let at = 0;
+      for (const one of waiting) for (const key of one.keys) keys[at++] = key;
+      const found = await this.#readNow(keys);
+      let from = 0;
+      for (const { keys: own, resolve } of waiting) {
+        resolve(found.slice(from, from + own.length));
+        from += own.length;
+      }
+    } catch (error) {
+      for (const { reject } of waiting) reject(error);
+    }
+  }
+
+  async #readNow(keys: readonly string[]): Promise<(Buffer | null)[]> {
     const client = this.#client;
     return reachable(async () => {
-      if (!(client instanceof Cluster)) return client.mgetBuffer(...keys);
+      if (!(client instanceof Cluster)) return client.mgetBuffer(keys as string[]);
       const groups = bySlot(keys, (key) => key);
       const commands = groups.map(({ slot, indexes }): SlotCommand => {
         return { slot, name: 'mgetBuffer', args: indexes.map((index) => keys[index]!) };

@@ -3,13 +3,12 @@
  *
  *   bytes 0–7    event time, milliseconds, float64 big-endian   ┐ the place in the order of writes:
  *   bytes 8–15   sequence of arrival, float64 big-endian        ┘ greater is newer
- *   byte  16     format: 1, or 2 for the finished values of an aggregation
- *   byte  17     0: there is no value (a remembered NOT_FOUND), 1: a value follows
- *   bytes 18–21  first 4 bytes of the view's fingerprint
- *   bytes 22–37  in format 2 only: event time, and the instant until which the values hold, float64 big-endian
- *   then         the features in the view's order (`packed-values.ts`)
+ *   byte  16     format: 4 for a remembered NOT_FOUND, which ends with the stamp; 5, or 6 for the finished values of an aggregation
+ *   bytes 17–20  first 4 bytes of the view's fingerprint
+ *   bytes 21–36  in format 6 only: event time, and the instant until which the values hold, float64 big-endian
+ *   then         the features in the view's order (`json-packer.ts`)
  *
- * In format 2 the place in the order of writes is the version of the entity's tiles, then the instant at which the values were finished.
+ * In format 6 the place in the order of writes is the version of the entity's tiles, then the instant at which the values were finished.
  *
  * Invariants
  * 1. decode(encode(x)) = x for every value of every type.
@@ -18,12 +17,14 @@
  *    trusted as the store returned them.
  */
 import type { ViewVersion } from '../definition/view-version.js';
+import { JsonPacker } from './json-packer.js';
 import type { StoredRow } from './offline-store.js';
-import { DamagedValue, ValuePacker } from './packed-values.js';
+import { DamagedValue } from './packed-values.js';
 
-const ROW = 1;
-const FINISHED = 2;
-const HEADER = 22;
+const NONE = 4;
+const ROW = 5;
+const FINISHED = 6;
+const HEADER = 21;
 const HOLDS = 16;
 
 /** A decoded value: the row, or `row: null` for a remembered NOT_FOUND. */
@@ -33,43 +34,39 @@ export interface UnpackedValue {
 
 /** Packs and unpacks the values of one view version. Create one for a view and keep it. */
 export class ValueCodec {
+  readonly values: JsonPacker;
+  /** Where the values begin. */
+  readonly start: number;
   readonly #stamp: number;
-  readonly #packer: ValuePacker;
   readonly #format: typeof ROW | typeof FINISHED;
-  readonly #start: number;
 
   constructor(view: Pick<ViewVersion, 'fingerprint' | 'features' | 'aggregation'>) {
     this.#stamp = stampOf(view);
-    this.#packer = new ValuePacker(view.features.map(({ type }) => type));
+    this.values = new JsonPacker(view.features.map(({ type }) => type));
     this.#format = view.aggregation ? FINISHED : ROW;
-    this.#start = view.aggregation ? HEADER + HOLDS : HEADER;
+    this.start = view.aggregation ? HEADER + HOLDS : HEADER;
   }
 
   /** Packs a row; null packs a remembered NOT_FOUND, which is older than every row. */
   encode(row: StoredRow | null): Buffer {
-    if (!row) return this.#header(Buffer.alloc(HEADER), -Infinity, 0, 0);
-    const bytes = Buffer.allocUnsafe(this.#start + this.#packer.size(row.values));
-    if (this.#format === ROW) this.#header(bytes, row.eventTime, row.sequence, 1);
-    else {
-      const { from = 0, until = 0 } = row.holds ?? {};
-      this.#header(bytes, row.sequence, from, 1);
-      bytes.writeDoubleBE(row.eventTime, HEADER);
-      bytes.writeDoubleBE(until, HEADER + 8);
-    }
-    this.#packer.write(bytes, this.#start, row.values);
-    return bytes;
+    if (!row) return this.#header(Buffer.alloc(HEADER), -Infinity, 0, NONE);
+    const bytes = this.values.pack(this.start, row.values);
+    if (this.#format === ROW) return this.#header(bytes, row.eventTime, row.sequence, ROW);
+    const { from = 0, until = 0 } = row.holds ?? {};
+    bytes.writeDoubleBE(row.eventTime, HEADER);
+    bytes.writeDoubleBE(until, HEADER + 8);
+    return this.#header(bytes, row.sequence, from, FINISHED);
   }
 
   /** Unpacks bytes, or returns null if they are not a packed value of this view version. */
   decode(bytes: Buffer): UnpackedValue | null {
-    if (bytes.length < HEADER || bytes[16] !== this.#format || bytes.readUInt32BE(18) !== this.#stamp) return null;
-    if (bytes[17] === 0) return bytes.length === HEADER ? { row: null } : null;
-    if (bytes[17] !== 1 || bytes.length < this.#start) return null;
+    if (!this.#isOwn(bytes)) return null;
+    if (bytes[16] === NONE) return bytes.length === HEADER ? { row: null } : null;
+    if (bytes.length < this.start) return null;
+    const [first, second] = [bytes.readDoubleBE(0), bytes.readDoubleBE(8)];
+    if (!Number.isFinite(first) || !Number.isFinite(second)) return null;
     try {
-      const reader = { bytes, at: this.#start };
-      const values = this.#packer.read(reader);
-      const [first, second] = [bytes.readDoubleBE(0), bytes.readDoubleBE(8)];
-      if (reader.at !== bytes.length || !Number.isFinite(first) || !Number.isFinite(second)) return null;
+      const values = this.values.read(bytes, this.start);
       if (this.#format === ROW) return { row: { eventTime: first, sequence: second, values } };
       const [eventTime, until] = [bytes.readDoubleBE(HEADER), bytes.readDoubleBE(HEADER + 8)];
       if (!Number.isFinite(eventTime) || Number.isNaN(until)) return null;
@@ -80,12 +77,30 @@ export class ValueCodec {
     }
   }
 
-  #header(bytes: Buffer, first: number, second: number, present: 0 | 1): Buffer {
+  /**
+   * The event time of bytes whose values can be copied as what holds at instant `at` (milliseconds since 1970) of a view that keeps them for
+   * `ttl`; NaN if they have to be decoded to know what they show. Does not look at the values.
+   */
+  eventTimeIfShown(bytes: Buffer, at: number, ttl: number | null): number {
+    if (!this.#isOwn(bytes) || bytes[16] === NONE || bytes.length < this.start) return Number.NaN;
+    const eventTime = bytes.readDoubleBE(this.#format === ROW ? 0 : HEADER);
+    const holds =
+      this.#format === ROW
+        ? eventTime <= at && Number.isFinite(bytes.readDoubleBE(8))
+        : bytes.readDoubleBE(8) <= at && at < bytes.readDoubleBE(HEADER + 8) && Number.isFinite(bytes.readDoubleBE(0));
+    return holds && eventTime >= (ttl === null ? -Number.MAX_VALUE : at - ttl) ? eventTime : Number.NaN;
+  }
+
+  #isOwn(bytes: Buffer): boolean {
+    if (bytes.length < HEADER || (bytes[16] !== this.#format && bytes[16] !== NONE)) return false;
+    return bytes.readUInt32BE(17) === this.#stamp;
+  }
+
+  #header(bytes: Buffer, first: number, second: number, format: number): Buffer {
     bytes.writeDoubleBE(first, 0);
     bytes.writeDoubleBE(second, 8);
-    bytes[16] = this.#format;
-    bytes[17] = present;
-    bytes.writeUInt32BE(this.#stamp, 18);
+    bytes[16] = format;
+    bytes.writeUInt32BE(this.#stamp, 17);
     return bytes;
   }
 }

@@ -88,10 +88,10 @@ describe(`a packed value (seed ${seed})`, () => {
     const damaged: [at: number, byte: number][] = [
       [0, 0xff],
       [8, 0x7f],
-      [16, 2],
+      [16, 6],
       [17, 2],
       [18, 0xee],
-      [bytes.length - 1, 2],
+      [bytes.length - 1, 3],
     ];
     for (const [at, byte] of damaged) {
       const copy = Buffer.from(bytes);

@@ -11,6 +11,7 @@ import {
 import type { EntityType } from '../../definition/entity-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import type { StreamedUpdate } from '../../retrieval/update-feed.js';
+import { sourced } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { type EntityObject, listArguments, readEntityKey, readKeyList } from './entity-object.js';
 
@@ -32,6 +33,11 @@ export function oneEntityField({ entity, type }: EntitySchema): RootField {
     type: new GraphQLNonNull(type),
     description: `One ${entity.typeName} by its key. Whether it exists is for others to say: features tell by their status.`,
     args,
+    extensions: sourced({
+      kind: 'entities',
+      isList: false,
+      keysOf: (inputs) => [readEntityKey(entity, inputs, 'field')],
+    }),
     resolve: (_, inputs): EntityObject => ({ typeName: entity.typeName, key: readEntityKey(entity, inputs, 'field') }),
   };
 }
@@ -42,8 +48,13 @@ export function manyEntitiesField({ entity, type, keyInput }: EntitySchema): Roo
     type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
     description: `Many of ${entity.typeName}, in the order of their keys.`,
     args: listArguments(keyInput, true, 'The keys asked for.'),
+    extensions: sourced({
+      kind: 'entities',
+      isList: true,
+      keysOf: (args, maxKeys) => readKeyList(entity, args, maxKeys) ?? [],
+    }),
     resolve: (_, args, context): EntityObject[] =>
-      (readKeyList(entity, args, context) ?? []).map((key) => ({ typeName: entity.typeName, key })),
+      (readKeyList(entity, args, context.services.maxKeys) ?? []).map((key) => ({ typeName: entity.typeName, key })),
   };
 }
 
@@ -55,7 +66,7 @@ export function viewUpdatedField(view: ViewVersion, { entity, type, keyInput }: 
     args: listArguments(keyInput, false, 'Only these; default: all.'),
     extensions: { fstore: view.fingerprint },
     subscribe: (_, args, context) => {
-      const keys = readKeyList(entity, args, context);
+      const keys = readKeyList(entity, args, context.services.maxKeys);
       const interests = (keys?.map((key) => key.text) ?? [null]).map((key) => ({ view: view.id, key, tag: null }));
       return context.services.updates.open(interests);
     },

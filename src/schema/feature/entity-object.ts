@@ -12,6 +12,7 @@ import type { EntityType } from '../../definition/entity-type.js';
 import { entityKeyType } from '../../definition/schema-names.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import { FStoreError } from '../../errors.js';
+import { sourced } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { DateTime } from '../scalars.js';
 
@@ -41,8 +42,7 @@ export function readEntityKey(
 }
 
 /** Throws LIST_TOO_LONG if a list of keys is longer than one request may ask for. */
-export function checkListLength(length: number, field: string, context: RequestContext): void {
-  const { maxKeys } = context.services;
+export function checkListLength(length: number, field: string, maxKeys: number): void {
   if (length > maxKeys) {
     throw new FStoreError('LIST_TOO_LONG', `${field} has ${length} keys, at most ${maxKeys} are allowed`, { field });
   }
@@ -72,12 +72,12 @@ export function listArguments(
 export function readKeyList(
   entity: EntityType,
   args: Readonly<Record<string, unknown>>,
-  context: RequestContext,
+  maxKeys: number,
 ): EntityKey[] | null {
   const name = entity.keys.length === 1 ? 'ids' : 'keys';
   const list = args[name] as readonly unknown[] | null | undefined;
   if (!list) return null;
-  checkListLength(list.length, name, context);
+  checkListLength(list.length, name, maxKeys);
   const [only] = entity.keys;
   return list.map((item, index) => {
     const inputs = entity.keys.length === 1 && only ? { [only.field]: item } : (item as Record<string, unknown>);
@@ -101,6 +101,7 @@ export function createEntityObject(
         fields[key.field] = {
           type: id,
           description: `Join key \`${key.name}\`.`,
+          extensions: sourced({ kind: 'key', index }),
           resolve: (parent) => parent.key.parts[index],
         };
       }
@@ -112,7 +113,7 @@ export function createEntityObject(
             ? {}
             : { deprecationReason: `Version ${view.version} of ${view.name}; a newer one is served.` }),
           args: { asOf: { type: DateTime, description: 'The instant whose value is asked for; default: now.' } },
-          extensions: { fstore: view.fingerprint },
+          extensions: { fstore: view.fingerprint, ...sourced({ kind: 'view', view }) },
           resolve: (parent, args, context) => {
             const asOf = args.asOf as number | null | undefined;
             if (asOf === null || asOf === undefined) return context.loader.load(view, parent.key);

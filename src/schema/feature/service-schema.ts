@@ -26,6 +26,7 @@ import { FStoreError } from '../../errors.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
 import type { StreamedUpdate } from '../../retrieval/update-feed.js';
 import { createVectorPlan, type RequestData, type VectorColumn, type VectorPlan } from '../../retrieval/vector-plan.js';
+import { sourced, type VectorInputs } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { DateTime, graphqlTypeOf } from '../scalars.js';
 import { checkListLength } from './entity-object.js';
@@ -61,9 +62,13 @@ export const FeatureStatusEntry = new GraphQLObjectType({
   name: 'FeatureStatusEntry',
   description: 'Status and event time of one feature in a vector.',
   fields: {
-    feature: { type: new GraphQLNonNull(GraphQLString), description: 'Field of the feature in the vector.' },
-    status: { type: new GraphQLNonNull(FeatureStatusEnum) },
-    eventTime: { type: DateTime },
+    feature: {
+      type: new GraphQLNonNull(GraphQLString),
+      description: 'Field of the feature in the vector.',
+      extensions: sourced({ kind: 'featureName' }),
+    },
+    status: { type: new GraphQLNonNull(FeatureStatusEnum), extensions: sourced({ kind: 'status' }) },
+    eventTime: { type: DateTime, extensions: sourced({ kind: 'eventTime' }) },
   },
 });
 
@@ -87,17 +92,21 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
     description: `The join keys of one vector of ${service.typeName}${requestInput ? ', and its request data' : ''}.`,
     fields: arguments_ as GraphQLInputFieldConfigMap,
   });
-  const vector = async (inputs: Inputs, place: string, context: RequestContext): Promise<Vector> => {
-    const { keys, byView } = readKeys(plan, inputs, place);
-    const request = readRequest(plan, inputs.request as Inputs | null | undefined, place);
+  const inputsOf = (inputs: Inputs, place: string): VectorInputs => ({
+    ...readKeys(plan, inputs, place),
+    request: readRequest(plan, inputs.request as Inputs | null | undefined, place),
+  });
+  const listInputsOf = (args: Inputs, maxKeys: number): VectorInputs[] => {
+    const list = args.keys as readonly Inputs[];
+    checkListLength(list.length, 'keys', maxKeys);
+    return list.map((inputs, index) => inputsOf(inputs, `keys.${index}.`));
+  };
+  const vector = async ({ keys, byView, request }: VectorInputs, context: RequestContext): Promise<Vector> => {
     const rows = await Promise.all(plan.views.map((view, index) => context.loader.load(view, byView[index]!)));
     return { keys, rows, request };
   };
-  const vectors = (args: Inputs, context: RequestContext): Promise<Vector[]> => {
-    const list = args.keys as readonly Inputs[];
-    checkListLength(list.length, 'keys', context);
-    return Promise.all(list.map((inputs, index) => vector(inputs, `keys.${index}.`, context)));
-  };
+  const vectors = (args: Inputs, context: RequestContext): Promise<Vector[]> =>
+    Promise.all(listInputsOf(args, context.services.maxKeys).map((inputs) => vector(inputs, context)));
   const listArgs: GraphQLFieldConfigArgumentMap = {
     keys: {
       type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(keysInput))),
@@ -112,14 +121,17 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
       type: new GraphQLNonNull(vectorType),
       description,
       args: arguments_ as GraphQLFieldConfigArgumentMap,
-      extensions,
-      resolve: (_, args, context) => vector(args, '', context),
+      extensions: {
+        ...extensions,
+        ...sourced({ kind: 'vectors', isList: false, plan, inputsOf: (args) => [inputsOf(args, '')] }),
+      },
+      resolve: async (_, args, context) => vector(inputsOf(args, ''), context),
     },
     many: {
       type: listOf(vectorType),
       description: `${description} Many vectors, in the order of their keys.`,
       args: listArgs,
-      extensions,
+      extensions: { ...extensions, ...sourced({ kind: 'vectors', isList: true, plan, inputsOf: listInputsOf }) },
       resolve: (_, args, context) => vectors(args, context),
     },
     columns: {
@@ -136,7 +148,7 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
       extensions,
       subscribe: (_, args, context) => {
         const list = args.keys as readonly Inputs[];
-        checkListLength(list.length, 'keys', context);
+        checkListLength(list.length, 'keys', context.services.maxKeys);
         const interests = list.flatMap((inputs, index) => {
           const { byView } = readKeys(plan, inputs, `keys.${index}.`);
           return plan.views.map((view, at) => ({ view: view.id, key: byView[at]!.text, tag: `${index}` }));
@@ -150,7 +162,7 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
           throw new FStoreError('INTERNAL', `an update of ${update.view} reached a service that does not read it`);
         context.startEvent(view, update.key, update.value);
         const list = args.keys as readonly Inputs[];
-        return vector(list[Number(tag)] ?? {}, '', context);
+        return vector(inputsOf(list[Number(tag)] ?? {}, ''), context);
       },
     },
   };
@@ -217,24 +229,32 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
       const fields: GraphQLFieldConfigMap<Vector, unknown> = {};
       for (const { argument } of joins) {
         const description = 'Join key, as it was asked for.';
-        fields[argument] = { type: id, description, resolve: (vector) => vector.keys[argument] };
+        fields[argument] = {
+          type: id,
+          description,
+          extensions: sourced({ kind: 'joinKey', argument }),
+          resolve: (vector) => vector.keys[argument],
+        };
       }
-      for (const { field, type, description, origin, stamp, value } of columns) {
+      for (const column of columns) {
+        const { field, type, description, origin, stamp, value } = column;
         fields[field] = {
           type: graphqlTypeOf(type),
           description: description ?? `\`${origin}\``,
           resolve: ({ rows, request }) => value(rows, request),
-          extensions: { fstore: stamp },
+          extensions: { fstore: stamp, ...sourced({ kind: 'column', column }) },
         };
       }
       fields.statuses = {
         type: listOf(FeatureStatusEntry),
         description: 'Why each feature has the value that it has.',
+        extensions: sourced({ kind: 'statuses' }),
         resolve: (vector) => statusesOf(columns, vector),
       };
       fields.serviceVersion = {
         type: new GraphQLNonNull(GraphQLInt),
         description: 'Version of the service.',
+        extensions: sourced({ kind: 'constant', value: service.version }),
         resolve: () => service.version,
       };
       return fields;

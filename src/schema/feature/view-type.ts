@@ -1,6 +1,7 @@
 import { GraphQLEnumType, type GraphQLFieldConfigMap, GraphQLInt, GraphQLNonNull, GraphQLObjectType } from 'graphql';
 import type { ViewVersion } from '../../definition/view-version.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
+import { sourced } from '../lane/field-source.js';
 import { DateTime, graphqlTypeOf } from '../scalars.js';
 
 export const FeatureStatusEnum = new GraphQLEnumType({
@@ -45,18 +46,28 @@ export function createViewType(view: ViewVersion): GraphQLObjectType<FeatureRow>
           type: graphqlTypeOf(feature.type),
           description: feature.description ?? null,
           resolve: (row) => (row.values === null ? null : row.values[index]),
-          extensions: { fstore: `${view.fingerprint}:${feature.name}` } satisfies ServedField,
+          extensions: {
+            ...({ fstore: `${view.fingerprint}:${feature.name}` } satisfies ServedField),
+            ...sourced({ kind: 'feature', index }),
+          },
         };
       }
-      fields.eventTime = { type: DateTime, description: 'When the row happened.', resolve: (row) => row.eventTime };
+      fields.eventTime = {
+        type: DateTime,
+        description: 'When the row happened.',
+        extensions: sourced({ kind: 'eventTime' }),
+        resolve: (row) => row.eventTime,
+      };
       fields.status = {
         type: new GraphQLNonNull(FeatureStatusEnum),
         description: 'Whether there is a row, and why not.',
+        extensions: sourced({ kind: 'status' }),
         resolve: (row) => row.status,
       };
       fields.version = {
         type: new GraphQLNonNull(GraphQLInt),
         description: 'Version of the view.',
+        extensions: sourced({ kind: 'constant', value: view.version }),
         resolve: () => view.version,
       };
       return fields;

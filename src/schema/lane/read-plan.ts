@@ -1,0 +1,325 @@
+/**
+ * An operation compiled for one schema: which arguments name which entities, what is read for them, and how the answer is written.
+ *
+ * A plan answers what it understands wholly; whatever is unusual (an argument that has to be coerced in an odd way, a refusal, a value
+ * that GraphQL cannot show) it leaves to the resolvers, which say so in their own words.
+ *
+ * Invariants
+ * 1. Entities are named by arguments as graphql-js coerces them: what is not obviously in its final form goes through its own functions.
+ * 2. All entities and views of an operation are one read.
+ */
+import {
+  type ArgumentNode,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLField,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  getArgumentValues,
+  getNamedType,
+  getVariableValues,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+  type TypeNode,
+  valueFromAST,
+  visit,
+} from 'graphql';
+import { collectFields } from 'graphql/execution/collectFields.js';
+import type { EntityKey } from '../../definition/entity-key.js';
+import { FStoreError } from '../../errors.js';
+import type { FeatureReference } from '../../retrieval/online-query.js';
+import type { AnswerWriter } from './answer-writer.js';
+import { type Arguments, type RootSource, sourceOf } from './field-source.js';
+import { EntityPlan, NotPlanned, type Planning, type Row, VectorSelection, writeList } from './selection-plan.js';
+
+/** More fields than any sane operation selects; fragments in fragments could make millions of a few lines. */
+const MAX_FIELDS = 5_000;
+
+/** What one operation with its variables reads, and how its answer is written once that was read. */
+export interface PlannedRead {
+  readonly references: readonly FeatureReference[];
+  /** Writes the whole answer. Throws DamagedValue, NotPlanned. */
+  write(writer: AnswerWriter, rows: readonly Row[]): void;
+}
+
+/** Part of a read: one field of the query type. */
+type RootWrite = (writer: AnswerWriter, rows: readonly Row[]) => void;
+
+interface RootPlan {
+  readonly label: Uint8Array;
+  readonly argumentsOf: ArgumentReader;
+  /** Adds what it reads to `references` and returns how its value is written. Throws what resolvers throw. */
+  readonly prepare: (args: Arguments, maxKeys: number, references: FeatureReference[]) => RootWrite;
+}
+
+/** Variables as the request brought them, and as graphql-js coerces them when that is needed. */
+interface Variables {
+  /** Null where one of them is not obviously in its final form. */
+  readonly simple: Readonly<Record<string, unknown>> | null;
+  coerced(): Record<string, unknown>;
+}
+
+type ArgumentReader = (variables: Variables) => Arguments;
+
+const OPEN = new TextEncoder().encode('{"data":{');
+const CLOSE = new TextEncoder().encode('}}\n');
+
+/** Makes the plan of an operation of a valid document. Throws NotPlanned. */
+export function compileReadPlan(schema: GraphQLSchema, document: DocumentNode, operationName: string | null): ReadPlan {
+  const operation = operationOf(document, operationName);
+  refuseConditions(document);
+  const query = schema.getQueryType();
+  if (!query || operation.operation !== OperationTypeNode.QUERY) throw new NotPlanned('no query');
+  if (operation.directives && operation.directives.length > 0) throw new NotPlanned('directives on the operation');
+  const fragments = Object.fromEntries(
+    document.definitions.flatMap((one): [string, FragmentDefinitionNode][] =>
+      one.kind === Kind.FRAGMENT_DEFINITION ? [[one.name.value, one]] : [],
+    ),
+  );
+  const planning: Planning = { schema, fragments, room: MAX_FIELDS };
+  const collected = collectFields(schema, fragments, {}, query, operation.selectionSet);
+  let separator = '';
+  const roots = [...collected].map(([name, nodes]): RootPlan => {
+    const label = new TextEncoder().encode(`${separator}"${name}":`);
+    separator = ',';
+    return { label, ...planRoot(planning, query, nodes) };
+  });
+  return new ReadPlan(schema, operation, roots);
+}
+
+function operationOf(document: DocumentNode, name: string | null): OperationDefinitionNode {
+  const operations = document.definitions.filter((one) => one.kind === Kind.OPERATION_DEFINITION);
+  const found = name === null ? operations : operations.filter((one) => one.name?.value === name);
+  if (found.length !== 1 || !found[0]) throw new NotPlanned('not one operation');
+  return found[0];
+}
+
+/** A selection that depends on variables is another one with each request. */
+function refuseConditions(document: DocumentNode): void {
+  visit(document, {
+    Directive(node) {
+      if (node.arguments?.some(({ value }) => value.kind === Kind.VARIABLE)) throw new NotPlanned('a condition');
+    },
+  });
+}
+
+function planRoot(planning: Planning, query: GraphQLObjectType, nodes: readonly FieldNode[]): Omit<RootPlan, 'label'> {
+  const [node] = nodes;
+  const field = node && query.getFields()[node.name.value];
+  if (!node || !field) throw new NotPlanned('a field of introspection');
+  const source = sourceOf(field) as RootSource | undefined;
+  if (!source) throw new NotPlanned(`${field.name} has no source`);
+  const argumentsOf = argumentReader(field, node);
+  const type = getNamedType(field.type);
+  if (source.kind === 'representations') {
+    return { argumentsOf, prepare: prepareRepresentations(planning, source, nodes) };
+  }
+  if (!isObjectType(type)) throw new NotPlanned(`${field.name} is no object`);
+  return {
+    argumentsOf,
+    prepare:
+      source.kind === 'entities'
+        ? prepareEntities(source, new EntityPlan(planning, type, nodes))
+        : prepareVectors(source, new VectorSelection(planning, source.plan, type, nodes)),
+  };
+}
+
+type SourceOf<K extends RootSource['kind']> = Extract<RootSource, { readonly kind: K }>;
+
+function prepareEntities({ isList, keysOf }: SourceOf<'entities'>, plan: EntityPlan): RootPlan['prepare'] {
+  const { views } = plan;
+  return (args, maxKeys, references) => {
+    const keys = keysOf(args, maxKeys);
+    const from = references.length;
+    for (const key of keys) for (const view of views) references.push({ view, key });
+    if (!isList) return (writer, rows) => plan.write(writer, keys[0]!, rows, from);
+    return (writer, rows) =>
+      writeList(writer, keys.length, (index) => plan.write(writer, keys[index]!, rows, from + index * views.length));
+  };
+}
+
+function prepareVectors(
+  { isList, plan, inputsOf }: SourceOf<'vectors'>,
+  selection: VectorSelection,
+): RootPlan['prepare'] {
+  const { views } = plan;
+  return (args, maxKeys, references) => {
+    const vectors = inputsOf(args, maxKeys);
+    const from = references.length;
+    for (const { byView } of vectors) {
+      for (const [index, view] of views.entries()) references.push({ view, key: byView[index]! });
+    }
+    const write = (writer: AnswerWriter, rows: readonly Row[], index: number): void =>
+      selection.write(writer, vectors[index]!, rows, from + index * views.length);
+    if (!isList) return (writer, rows) => write(writer, rows, 0);
+    return (writer, rows) => writeList(writer, vectors.length, (index) => write(writer, rows, index));
+  };
+}
+
+/** Of each type that is asked for a plan is made when the first of it comes. */
+function prepareRepresentations(
+  planning: Planning,
+  { resolve }: SourceOf<'representations'>,
+  nodes: readonly FieldNode[],
+): RootPlan['prepare'] {
+  const plans = new Map<string, EntityPlan>();
+  const planOf = (typeName: string): EntityPlan => {
+    const known = plans.get(typeName);
+    if (known) return known;
+    const type = planning.schema.getType(typeName);
+    if (!isObjectType(type)) throw new NotPlanned(`no type ${typeName}`);
+    const plan = new EntityPlan({ ...planning, room: MAX_FIELDS }, type, nodes);
+    plans.set(typeName, plan);
+    return plan;
+  };
+  return (args, maxKeys, references) => {
+    const items: { plan: EntityPlan; key: EntityKey; from: number }[] = [];
+    for (const resolved of resolve(args, maxKeys)) {
+      if (resolved instanceof FStoreError) throw resolved;
+      const { typeName, key } = resolved;
+      const plan = planOf(typeName);
+      items.push({ plan, key, from: references.length });
+      for (const view of plan.views) references.push({ view, key });
+    }
+    return (writer, rows) =>
+      writeList(writer, items.length, (index) => {
+        const { plan, key, from } = items[index]!;
+        plan.write(writer, key, rows, from);
+      });
+  };
+}
+
+/** Arguments that are variables are taken as they are if all variables are simple; constants are coerced once. */
+function argumentReader(field: GraphQLField<unknown, unknown>, node: FieldNode): ArgumentReader {
+  const generic: ArgumentReader = (variables) => getArgumentValues(field, node, variables.coerced());
+  const nodes = node.arguments ?? [];
+  if (nodes.some(({ value }) => value.kind !== Kind.VARIABLE && mentionsVariable(value))) return generic;
+  if (field.args.some(({ defaultValue }) => defaultValue !== undefined)) return generic;
+  const constants: Record<string, unknown> = {};
+  const variableNames: [argument: string, variable: string][] = [];
+  for (const { name, value } of nodes) {
+    if (value.kind === Kind.VARIABLE) {
+      variableNames.push([name.value, value.name.value]);
+      continue;
+    }
+    const type = field.args.find((one) => one.name === name.value)?.type;
+    const coerced = type && valueFromAST(value, type);
+    if (coerced === undefined) return generic;
+    constants[name.value] = coerced;
+  }
+  return (variables) => {
+    const { simple } = variables;
+    if (!simple) return generic(variables);
+    const args: Record<string, unknown> = { ...constants };
+    for (const [argument, variable] of variableNames) args[argument] = simple[variable];
+    return args;
+  };
+}
+
+function mentionsVariable(value: ArgumentNode['value']): boolean {
+  let found = false;
+  visit(value, {
+    Variable() {
+      found = true;
+    },
+  });
+  return found;
+}
+
+/** Reads a value that is obviously in the form to which GraphQL would coerce it; undefined for any other. */
+type SimpleReader = (value: unknown) => unknown;
+
+function readId(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  return Number.isSafeInteger(value) ? `${value as number}` : undefined;
+}
+
+function readIds(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  let all = true;
+  for (let index = 0; index < value.length; index += 1) all &&= typeof value[index] === 'string';
+  if (all) return value as string[];
+  const ids = value.map(readId);
+  return ids.includes(undefined) ? undefined : (ids as string[]);
+}
+
+function readAnys(value: unknown): readonly unknown[] | undefined {
+  return Array.isArray(value) && value.every((item) => item !== null && item !== undefined) ? value : undefined;
+}
+
+function simpleReader(node: TypeNode): SimpleReader | null {
+  const type = node.kind === Kind.NON_NULL_TYPE ? node.type : node;
+  if (type.kind === Kind.NAMED_TYPE) return type.name.value === 'ID' ? readId : null;
+  const item = type.type.kind === Kind.NON_NULL_TYPE ? type.type.type : type.type;
+  if (item.kind !== Kind.NAMED_TYPE) return null;
+  return item.name.value === 'ID' ? readIds : item.name.value === '_Any' ? readAnys : null;
+}
+
+/** A compiled operation. */
+export class ReadPlan {
+  readonly #schema: GraphQLSchema;
+  readonly #operation: OperationDefinitionNode;
+  readonly #roots: readonly RootPlan[];
+  /** Null where a variable has a type that is never simple. */
+  readonly #simple: readonly (readonly [name: string, read: SimpleReader])[] | null;
+
+  constructor(schema: GraphQLSchema, operation: OperationDefinitionNode, roots: readonly RootPlan[]) {
+    this.#schema = schema;
+    this.#operation = operation;
+    this.#roots = roots;
+    const readers = (operation.variableDefinitions ?? []).map(({ variable, type }) => {
+      return [variable.name.value, simpleReader(type)] as const;
+    });
+    this.#simple = readers.every(([, read]) => read !== null) ? (readers as [string, SimpleReader][]) : null;
+  }
+
+  /** What has to be read for these variables. Throws NotPlanned, or what resolvers and coercion throw. */
+  prepare(given: Readonly<Record<string, unknown>>, maxKeys: number): PlannedRead {
+    const simple = this.#readSimple(given);
+    // All variables are coerced, also those that nothing asks for: a wrong one is an error.
+    let coerced = simple ? null : this.#coerce(given);
+    const variables: Variables = {
+      simple,
+      coerced: () => {
+        coerced ??= this.#coerce(given);
+        return coerced;
+      },
+    };
+    const references: FeatureReference[] = [];
+    const roots = this.#roots;
+    const writes = roots.map(({ argumentsOf, prepare }) => prepare(argumentsOf(variables), maxKeys, references));
+    return {
+      references,
+      write: (writer, rows) => {
+        writer.begin();
+        writer.bytes(OPEN);
+        for (let index = 0; index < writes.length; index += 1) {
+          writer.bytes(roots[index]!.label);
+          writes[index]!(writer, rows);
+        }
+        writer.bytes(CLOSE);
+      },
+    };
+  }
+
+  #readSimple(given: Readonly<Record<string, unknown>>): Record<string, unknown> | null {
+    if (!this.#simple) return null;
+    const values: Record<string, unknown> = {};
+    for (const [name, read] of this.#simple) {
+      const value = Object.hasOwn(given, name) ? read(given[name]) : undefined;
+      if (value === undefined) return null;
+      values[name] = value;
+    }
+    return values;
+  }
+
+  #coerce(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+    const { coerced, errors } = getVariableValues(this.#schema, this.#operation.variableDefinitions ?? [], given);
+    if (errors) throw errors[0] ?? new GraphQLError('a variable has a wrong value');
+    return coerced;
+  }
+}

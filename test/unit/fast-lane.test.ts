@@ -1,0 +1,282 @@
+/**
+ * The fast lane beside graphql-js: random operations over a schema with every kind of generated field. Whatever the lane answers has to be what
+ * graphql-js answers, byte for byte; where graphql-js has a finding, the lane must not answer.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type ExecutionResult, execute, parse, specifiedRules, validate } from 'graphql';
+import type { OnlineQuery } from '../../src/retrieval/online-query.js';
+import { FastLane } from '../../src/schema/lane/fast-lane.js';
+import { limitRules } from '../../src/server/operation-limits.js';
+import { type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
+import { OperationGrammar, type RandomOperation } from './fakes/operation-grammar.js';
+import { type SeededRandom, seededRandom } from './fakes/seeded-random.js';
+
+const seed = Number(process.env.FSTORE_TEST_SEED ?? Date.now() % 1_000_000);
+/** Operations with their variables; more on demand. */
+const RUNS = Number(process.env.FSTORE_TEST_OPERATIONS ?? 20_000);
+const SETS = 5;
+const NOW = Date.UTC(2026, 0, 31, 12);
+const HOUR = 3_600_000;
+
+const schema = {
+  user_id: 'STRING',
+  card_id: 'INT64',
+  shop: 'INT32',
+  amount: 'FLOAT64',
+  country: 'STRING',
+  big: 'INT64',
+  small: 'INT32',
+  ok: 'BOOL',
+  seen: 'TIMESTAMP',
+  tags: 'STRING[]',
+  numbers: 'FLOAT64[]',
+  bigs: 'INT64[]',
+  times: 'TIMESTAMP[]',
+  flags: 'BOOL[]',
+  event_time: 'TIMESTAMP',
+};
+const columns = Object.keys(schema).slice(3, -1);
+const stream = { kind: 'source', timestamp: 'event_time', schema, stream: {} };
+const definitions = [
+  {
+    kind: 'entity',
+    name: 'user',
+    joinKeys: [{ name: 'user_id', type: 'STRING' }],
+    graphql: { type: 'User', key: 'id' },
+  },
+  { kind: 'entity', name: 'shop', joinKeys: [{ name: 'shop', type: 'INT32' }] },
+  {
+    kind: 'entity',
+    name: 'purchase',
+    joinKeys: [
+      { name: 'user_id', type: 'STRING' },
+      { name: 'card_id', type: 'INT64' },
+    ],
+  },
+  { ...stream, name: 'transactions' },
+  { kind: 'featureView', name: 'everything', entity: 'user', source: 'transactions', features: columns },
+  {
+    kind: 'featureView',
+    name: 'fresh',
+    entity: 'user',
+    source: 'transactions',
+    ttl: '1h',
+    features: ['amount', 'tags'],
+  },
+  { kind: 'featureView', name: 'shop_stats', entity: 'shop', source: 'transactions', features: ['amount', 'country'] },
+  {
+    kind: 'featureView',
+    name: 'purchase_stats',
+    entity: 'purchase',
+    source: 'transactions',
+    features: ['amount', 'ok'],
+  },
+  {
+    kind: 'featureView',
+    name: 'sums',
+    entity: 'user',
+    source: 'transactions',
+    aggregations: [
+      { name: 'spent', function: 'sum', column: 'small', windows: ['1h', '7d'] },
+      { name: 'events', function: 'count', windows: ['1h'] },
+      { name: 'last', function: 'lastN', column: 'country', n: 3, windows: ['7d'] },
+    ],
+  },
+  {
+    kind: 'onDemandFeatureView',
+    name: 'ratio',
+    request: { amount: 'FLOAT64', items: 'INT64', tags: 'STRING[]', when_asked: 'TIMESTAMP', n: 'INT32', yes: 'BOOL' },
+    features: [
+      { name: 'to_newest', type: 'FLOAT64', expression: 'request.amount / everything.amount' },
+      { name: 'is_late', type: 'BOOL', expression: 'request.when_asked.getHours() >= 22' },
+    ],
+  },
+  { kind: 'transformer', name: 'logged', feature: 'everything:amount', transform: { type: 'log' } },
+  { kind: 'transformer', name: 'scaled', feature: 'everything:amount', transform: { type: 'minMax' } },
+  {
+    kind: 'featureService',
+    name: 'risk',
+    features: ['fresh', 'everything:big', 'everything:times', 'ratio', 'logged', 'scaled'],
+  },
+  {
+    kind: 'featureService',
+    name: 'plain',
+    features: ['everything', 'purchase_stats:ok', { feature: 'fresh:amount', as: 'freshAmount' }],
+  },
+];
+const ROOTS = [
+  'user',
+  'users',
+  'shop',
+  'shops',
+  'purchase',
+  'purchases',
+  'risk',
+  'riskList',
+  'plain',
+  'plainList',
+  'plainColumns',
+  '_entities',
+];
+const RARE_ROOTS = ['project', '_service'];
+/** Mostly such as all entities can have. */
+const IDS = [...Array.from({ length: 30 }, (_, index) => `${index % 5}`), 'u1', 'Łódź', 'a|b'];
+
+/** Events of entities with odd keys and values: nulls, old ones, empty lists, numbers at the ends of their types. */
+function events(random: SeededRandom): Record<string, unknown>[] {
+  const pick = <T>(items: readonly T[]): T => items[random.below(items.length)]!;
+  return Array.from({ length: 150 }, () => ({
+    user_id: pick(IDS),
+    card_id: pick([1, 2, 3]),
+    shop: pick([1, 2, 3]),
+    amount: pick([null, 0, -0, 1.5, 0.1 + 0.2, 5e-324, 1.7976931348623157e308, 1e21, 123456.78, -7]),
+    country: pick([null, '', 'NL', 'Łódź "x"\n\\', '🙂', '\u2028', 'x'.repeat(200)]),
+    big: pick([null, '0', '9223372036854775807', '-9223372036854775808', 7]),
+    small: pick([null, 0, 2147483647, -2147483648]),
+    ok: pick([null, true, false]),
+    seen: pick([null, 0, '0001-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z', NOW]),
+    tags: pick([null, [], ['a'], ['a', '"', ''], ['x'.repeat(70), 'é']]),
+    numbers: pick([null, [], [1], [0.1, 1e-7, -5]]),
+    bigs: pick([null, [], ['1', '-9223372036854775808']]),
+    times: pick([null, [], [0, NOW]]),
+    flags: pick([null, [], [true, false]]),
+    event_time: NOW - random.below(5 * HOUR),
+  }));
+}
+
+describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
+  let fstore: MemoryFStore;
+  const random = seededRandom(seed);
+  const rules = limitRules({ maxDepth: 12, maxAliases: 100, maxTokens: 10_000 });
+
+  beforeAll(async () => {
+    fstore = await startMemoryFStore(NOW);
+    await fstore.apply(definitions);
+    await fstore.push(events(random));
+    // A version before the newest one, and entries of the online store that are no values.
+    await fstore.apply([{ ...definitions[5], features: ['amount', 'tags', 'country'] }]);
+    await fstore.push(events(random).slice(0, 50));
+  });
+  afterAll(() => fstore.close());
+
+  const createLane = (query: Pick<OnlineQuery, 'readPacked'> = fstore.services.query): FastLane =>
+    new FastLane({
+      live: fstore.live,
+      query,
+      maxKeys: fstore.services.maxKeys,
+      now: fstore.services.now,
+      validate: (text, { schema: served }) => {
+        const document = parse(text, { maxTokens: 10_000 });
+        return validate(served, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
+      },
+    });
+
+  /** What graphql-js answers, as Apollo writes it; null if there is any finding. */
+  const expected = async ({ query, operationName }: RandomOperation, variables: Record<string, unknown> | null) => {
+    const served = fstore.live.current.schema;
+    let result: ExecutionResult;
+    try {
+      const document = parse(query, { maxTokens: 10_000 });
+      if (validate(served, document, [...specifiedRules, ...rules]).length > 0) return null;
+      result = await execute({
+        schema: served,
+        document,
+        contextValue: fstore.context(),
+        variableValues: variables,
+        operationName,
+      });
+    } catch {
+      return null;
+    }
+    return result.errors ? null : `${JSON.stringify(result)}\n`;
+  };
+
+  const answer = async (lane: FastLane, { query, operationName }: RandomOperation, variables: unknown) => {
+    let sent: string | null = null;
+    const body = { query, variables, ...(operationName === null ? {} : { operationName }) };
+    const answered = await lane.answer(body, (bytes) => {
+      sent = bytes.toString('utf8');
+    });
+    expect(answered).toBe(sent !== null);
+    return sent;
+  };
+
+  /** Runs random operations on both; stops at the first that the lane answers differently. */
+  const compare = async (lane: FastLane, runs: number, between: (run: number) => void = () => {}) => {
+    const grammar = new OperationGrammar(fstore.live.current.schema, random, IDS, [...ROOTS, ...ROOTS, ...RARE_ROOTS]);
+    const totals = { same: 0, passed: 0, findings: 0 };
+    const roots = new Map<string, number>();
+    for (let run = 0; run < runs; run += SETS) {
+      between(run);
+      const operation = grammar.next(SETS);
+      // An operation gets its plan when it comes for the second time.
+      await answer(lane, operation, operation.variables[0]);
+      for (const variables of operation.variables) {
+        const [found, right] = [await answer(lane, operation, variables), await expected(operation, variables)];
+        if (right === null) totals.findings += 1;
+        if (found === null) totals.passed += 1;
+        else if (found !== right) return { totals, roots, mismatch: { operation, variables, found, right } };
+        else {
+          totals.same += 1;
+          for (const one of ROOTS) if (operation.query.includes(`${one}(`)) roots.set(one, (roots.get(one) ?? 0) + 1);
+        }
+      }
+    }
+    return { totals, roots, mismatch: null };
+  };
+
+  /**
+   * Empties the online store, damages what is in it, or lets it fail, so that every way to an answer is taken. Bytes within a text are trusted
+   * as the store returned them, so these are left alone.
+   */
+  const disturb = (run: number): void => {
+    fstore.online.failing = run % 4_000 >= 3_800;
+    if (run % 500 === 0) fstore.online.entries.clear();
+    if (run % 900 !== 0) return;
+    for (const [key, value] of fstore.online.entries) {
+      if (random.below(2) === 0) fstore.online.entries.set(key, value.subarray(0, random.below(value.length)));
+      else value[16 + random.below(5)] = 0xff;
+    }
+  };
+
+  test('answers what graphql-js answers, byte for byte, or nothing', async () => {
+    const { totals, roots, mismatch } = await compare(createLane(), RUNS, disturb);
+    process.stdout.write(`${JSON.stringify({ seed, ...totals, ...Object.fromEntries(roots) })}\n`);
+    expect(mismatch).toBeNull();
+    // Both are there in numbers: answers, of every kind of root that has plans, and refusals.
+    expect(totals.same).toBeGreaterThan(RUNS / 4);
+    expect(totals.findings).toBeGreaterThan(RUNS / 50);
+    for (const root of ROOTS) if (root !== 'plainColumns') expect([root, roots.get(root) ?? 0]).not.toEqual([root, 0]);
+  }, 600_000);
+
+  test('would be caught if it gave one entity the row of another, or a row that holds no longer', async () => {
+    fstore.online.failing = false;
+    fstore.online.entries.clear();
+    const { query } = fstore.services;
+    const shifted = {
+      readPacked: async (...args: Parameters<OnlineQuery['readPacked']>) => {
+        const rows = await query.readPacked(...args);
+        return [...rows.slice(1), rows[0]!];
+      },
+    };
+    expect((await compare(createLane(shifted), 2_000)).mismatch).not.toBeNull();
+    const late = {
+      readPacked: (references: Parameters<OnlineQuery['readPacked']>[0], now: number) =>
+        query.readPacked(references, now - 2 * HOUR),
+    };
+    expect((await compare(createLane(late), 2_000)).mismatch).not.toBeNull();
+  });
+
+  test('forgets its plans with the schema, and keeps no more of them than it may', async () => {
+    const lane = createLane();
+    const ask = (text: string) => answer(lane, { query: text, operationName: null, variables: [] }, {});
+    const query = '{ user(id: "1") { id } }';
+    expect([await ask(query), await ask(query)]).toEqual([null, '{"data":{"user":{"id":"1"}}}\n']);
+    await fstore.apply([{ ...(definitions[6] as object), description: 'another' }]);
+    expect([await ask(query), await ask(query)]).toEqual([null, '{"data":{"user":{"id":"1"}}}\n']);
+    for (let index = 0; index < 1_500; index += 1) await ask(`{ user(id: "${index}") { id } }`);
+    // What was in use has stayed, what came once has gone.
+    expect(await ask(query)).toBe('{"data":{"user":{"id":"1"}}}\n');
+    expect(await ask('{ user(id: "0") { id } }')).toBeNull();
+  });
+});
