@@ -31,8 +31,22 @@ export function entityKey(parts: readonly string[]): EntityKey {
   return { parts, text: parts.length === 1 ? escapePart(parts[0]!) : parts.map(escapePart).join('|') };
 }
 
+/** True for what is a key as it stands: short, ASCII without control characters and without those that are escaped. */
+function isPlain(text: string): boolean {
+  if (text.length === 0 || text.length > MAX_KEY_BYTES) return false;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code < 0x20 || code > 0x7e || code === 0x7c || code === 0x5c) return false;
+  }
+  return true;
+}
+
 /** Reads join key values (JSON, one for each type) as a key, or says which part is wrong and why. */
 export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): ReadKey {
+  const [only] = inputs;
+  if (types.length === 1 && types[0] === 'STRING' && typeof only === 'string' && isPlain(only)) {
+    return { ok: true, key: { parts: [only], text: only } };
+  }
   const parts: string[] = [];
   let bytes = 0;
   for (const [part, type] of types.entries()) {

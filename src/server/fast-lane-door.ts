@@ -136,5 +136,5 @@ function sendAnswer(response: ServerResponse, answer: Buffer, answerType: string
   response.writeHead(200, ['content-type', answerType, 'content-length', `${answer.length}`]);
   // Latin-1 gives every byte as it is.
   if (answer.length <= MAX_TOGETHER) response.end(answer.toString('latin1'), 'latin1');
-  else response.end(Buffer.from(answer));
+  else response.end(answer);
 }

@@ -18,6 +18,7 @@ import {
   type ScalarValue,
   type ValueType,
 } from '../definition/value-type.js';
+import { type FixedBytes, type JsonWriter, writeFixed } from './json-writer.js';
 import { DamagedValue } from './packed-values.js';
 
 const CHARACTERS = '0123456789.-+e';
@@ -27,12 +28,17 @@ const MAX_NUMBER = 26;
 export const EXPANSION = 14;
 
 const codeOf = new Uint8Array(128).fill(0xff);
-/** 0 for codes that no text has. */
-const characterOf = new Uint8Array(16);
+/** The two characters of each byte; 0 for what is none. */
+const firstOf = Buffer.alloc(256);
+const secondOf = Buffer.alloc(256);
 for (let code = 0; code < CHARACTERS.length; code += 1) {
-  codeOf[CHARACTERS.charCodeAt(code)] = code;
-  characterOf[code] = CHARACTERS.charCodeAt(code);
+  const character = CHARACTERS.charCodeAt(code);
+  codeOf[character] = code;
+  firstOf.fill(character, code << 4, (code + 1) << 4);
+  for (let first = 0; first < 16; first += 1) secondOf[(first << 4) | code] = character;
 }
+/** A bit that all characters have. */
+const CHARACTER = 0x20;
 const NULL = Buffer.from('null');
 const FALSE = Buffer.from('false');
 const TRUE = Buffer.from('true');
@@ -144,17 +150,18 @@ function skip(bytes: Uint8Array, form: Form, element: Form): void {
 /** Copies the text of the number at `from` and returns where it ends. */
 function copyNumber(bytes: Uint8Array, from: number, out: Uint8Array, to: number): number {
   const length = bytes[from]!;
-  let at = from;
-  let end = to;
-  for (let index = 0; index < length; index += 2) {
-    const pair = bytes[++at]!;
-    const high = characterOf[pair >> 4]!;
-    const low = characterOf[pair & 15]!;
-    if (high === 0 || low === 0) throw new DamagedValue('a number has a character that no number has');
-    out[end++] = high;
-    out[end++] = low;
+  let at = from + 1;
+  let good = CHARACTER;
+  const end = to + length;
+  for (let next = to; next < end; next += 2) {
+    const pair = bytes[at++]!;
+    const [first, second] = [firstOf[pair]!, secondOf[pair]!];
+    out[next] = first;
+    out[next + 1] = second;
+    good &= first & second;
   }
-  return to + length;
+  if (good === 0) throw new DamagedValue('a number has a character that no number has');
+  return end;
 }
 
 function copyBytes(bytes: Uint8Array, from: number, length: number, out: Uint8Array, to: number): number {
@@ -228,16 +235,43 @@ function parseText(text: string): string {
   }
 }
 
+/** Stands in a template for the event time. */
+export const EVENT_TIME = -1;
+
+/** Fixed text with values between. */
+export class ValueTemplate {
+  readonly labels: readonly FixedBytes[];
+  /** For each label what follows: the index of a value, or EVENT_TIME. */
+  readonly values: Int32Array;
+  readonly end: FixedBytes;
+  /** Bytes of all fixed text, and of an event time or null wherever one may stand. */
+  readonly fixedRoom: number;
+  /** How often the same value occurs at most. */
+  readonly times: number;
+
+  constructor(parts: readonly { readonly label: FixedBytes; readonly value: number }[], end: FixedBytes) {
+    this.labels = parts.map(({ label }) => label);
+    this.values = Int32Array.from(parts, ({ value }) => value);
+    this.end = end;
+    this.fixedRoom = parts.reduce((sum, { label }) => sum + label.length + 32, end.length);
+    const counts = new Map<number, number>();
+    for (const value of this.values) counts.set(value, (counts.get(value) ?? 0) + 1);
+    this.times = Math.max(1, ...counts.values());
+  }
+}
+
 /** Packs values of the same types, unpacks them, and copies the JSON of single ones. */
 export class JsonPacker {
   readonly #types: readonly ScalarType[];
   readonly #forms: readonly Form[];
   /** Of the elements of a list; of a scalar its own. */
   readonly #elements: readonly Form[];
+  readonly #places: Int32Array;
 
   constructor(types: readonly ValueType[]) {
     this.#types = types.map((type) => elementType(type) ?? (type as ScalarType));
     this.#elements = this.#types.map((type) => SCALAR_FORMS[type]);
+    this.#places = new Int32Array(types.length);
     this.#forms = types.map((type, index) => (elementType(type) ? LIST : this.#elements[index]!));
   }
 
@@ -269,13 +303,24 @@ export class JsonPacker {
    * where the bytes end.
    */
   locate(bytes: Uint8Array, start: number, places: Int32Array): void {
-    place = start;
     const forms = this.#forms;
+    let at = start;
     for (let index = 0; index < forms.length; index += 1) {
-      places[index] = place;
-      skip(bytes, forms[index]!, this.#elements[index]!);
+      places[index] = at;
+      const form = forms[index]!;
+      // Behind the last byte, the end is missed too.
+      const first = bytes[at] ?? 0;
+      if (form <= TIME) {
+        if (first > MAX_NUMBER) throw new DamagedValue('a number is too long');
+        at += 1 + ((first + 1) >> 1);
+      } else if (form === TEXT && first < 0x80) at += first === 0 ? 1 : first;
+      else {
+        place = at;
+        skip(bytes, form, this.#elements[index]!);
+        at = place;
+      }
     }
-    if (place !== bytes.length) throw new DamagedValue('the values do not end where the bytes end');
+    if (at !== bytes.length) throw new DamagedValue('the values do not end where the bytes end');
   }
 
   /**
@@ -301,6 +346,28 @@ export class JsonPacker {
     }
     out[at] = 0x5d;
     return at + 1;
+  }
+
+  /** Writes a template whose values are those of bytes, which begin at `start`. Throws DamagedValue. */
+  copyAll(bytes: Uint8Array, start: number, template: ValueTemplate, eventTime: FixedBytes, writer: JsonWriter): void {
+    const places = this.#places;
+    this.locate(bytes, start, places);
+    writer.reserve(template.fixedRoom + template.times * EXPANSION * bytes.length);
+    const { labels, values } = template;
+    const { buffer, view } = writer;
+    const forms = this.#forms;
+    let { at } = writer;
+    for (let field = 0; field < values.length; field += 1) {
+      at = writeFixed(view, at, labels[field]!);
+      const index = values[field]!;
+      if (index === EVENT_TIME) at = writeFixed(view, at, eventTime);
+      else {
+        const from = places[index]!;
+        const isNumber = forms[index] === NUMBER && bytes[from] !== 0;
+        at = isNumber ? copyNumber(bytes, from, buffer, at) : this.copy(bytes, index, from, buffer, at);
+      }
+    }
+    writer.at = writeFixed(view, at, template.end);
   }
 
   /** Unpacks all values; they begin at `start` and end with the bytes. Throws DamagedValue. */

@@ -10,6 +10,7 @@ import {
 import { type EntityKey, readKey } from '../../definition/entity-key.js';
 import type { EntityType } from '../../definition/entity-type.js';
 import { entityKeyType } from '../../definition/schema-names.js';
+import type { KeyType } from '../../definition/value-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import { FStoreError } from '../../errors.js';
 import { sourced } from '../lane/field-source.js';
@@ -24,6 +25,17 @@ export interface EntityObject {
 
 const id = new GraphQLNonNull(GraphQLID);
 
+const keyTypes = new WeakMap<EntityType, readonly KeyType[]>();
+
+function keyTypesOf(entity: EntityType): readonly KeyType[] {
+  let types = keyTypes.get(entity);
+  if (!types) {
+    types = entity.keys.map(({ type }) => type);
+    keyTypes.set(entity, types);
+  }
+  return types;
+}
+
 /** Reads the key of an entity from named inputs; `place` is where they stand in a list. Throws KEY_INVALID. */
 export function readEntityKey(
   entity: EntityType,
@@ -31,13 +43,23 @@ export function readEntityKey(
   name: 'field' | 'argument',
   place?: string,
 ): EntityKey {
-  const read = readKey(
-    entity.keys.map((key) => key.type),
-    entity.keys.map((key) => inputs[key[name]]),
-  );
+  const { keys } = entity;
+  const values = keys.length === 1 ? [inputs[keys[0]![name]]] : keys.map((key) => inputs[key[name]]);
+  return keyOf(entity, values, name, () => place);
+}
+
+/** Reads the values of an entity's join keys. `place` is asked for if they are no key. Throws KEY_INVALID. */
+function keyOf(
+  entity: EntityType,
+  values: readonly unknown[],
+  name: 'field' | 'argument',
+  place: () => string | undefined,
+): EntityKey {
+  const read = readKey(keyTypesOf(entity), values);
   if (read.ok) return read.key;
   const own = entity.keys[read.part]?.[name] ?? '';
-  const field = place === undefined ? own : entity.keys.length === 1 ? place : `${place}.${own}`;
+  const list = place();
+  const field = list === undefined ? own : entity.keys.length === 1 ? list : `${list}.${own}`;
   throw new FStoreError('KEY_INVALID', `${field} is no key of ${entity.typeName}: ${read.reason}`, { field });
 }
 
@@ -78,10 +100,11 @@ export function readKeyList(
   const list = args[name] as readonly unknown[] | null | undefined;
   if (!list) return null;
   checkListLength(list.length, name, maxKeys);
-  const [only] = entity.keys;
+  if (entity.keys.length === 1) {
+    return list.map((item, index) => keyOf(entity, [item], 'field', () => `${name}.${index}`));
+  }
   return list.map((item, index) => {
-    const inputs = entity.keys.length === 1 && only ? { [only.field]: item } : (item as Record<string, unknown>);
-    return readEntityKey(entity, inputs, 'field', `${name}.${index}`);
+    return readEntityKey(entity, item as Record<string, unknown>, 'field', `${name}.${index}`);
   });
 }
 

@@ -8,8 +8,8 @@
  */
 import { type DocumentNode, GraphQLError } from 'graphql';
 import type { OnlineQuery } from '../../retrieval/online-query.js';
+import { JsonWriter } from '../../store/json-writer.js';
 import type { LiveSchema, PublishedSchema } from '../live-schema.js';
-import { AnswerWriter } from './answer-writer.js';
 import { compileReadPlan, type PlannedRead, type ReadPlan } from './read-plan.js';
 import { NotPlanned } from './selection-plan.js';
 
@@ -51,7 +51,7 @@ export interface FastLaneCounts {
 export class FastLane {
   readonly counts: FastLaneCounts = { answered: 0, passed: 0, plans: 0 };
   readonly #options: FastLaneOptions;
-  readonly #writer = new AnswerWriter();
+  readonly #writer = new JsonWriter();
   #published: PublishedSchema | null = null;
   #known = new Map<string, Known>();
 
@@ -60,8 +60,8 @@ export class FastLane {
   }
 
   /**
-   * Answers an operation by calling `send` with the bytes of the answer, which are valid during the call only. Returns false, or resolves to
-   * false, if it does not answer; then nothing was sent.
+   * Answers an operation by calling `send` with the bytes of the answer. Returns false, or resolves to false, if it does not answer; then
+   * nothing was sent.
    */
   answer(body: OperationBody, send: (bytes: Buffer) => void): boolean | Promise<boolean> {
     const { query, maxKeys, now } = this.#options;

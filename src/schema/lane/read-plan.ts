@@ -32,7 +32,7 @@ import { collectFields } from 'graphql/execution/collectFields.js';
 import type { EntityKey } from '../../definition/entity-key.js';
 import { FStoreError } from '../../errors.js';
 import type { FeatureReference } from '../../retrieval/online-query.js';
-import type { AnswerWriter } from './answer-writer.js';
+import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
 import { type Arguments, type RootSource, sourceOf } from './field-source.js';
 import { EntityPlan, NotPlanned, type Planning, type Row, VectorSelection, writeList } from './selection-plan.js';
 
@@ -43,14 +43,14 @@ const MAX_FIELDS = 5_000;
 export interface PlannedRead {
   readonly references: readonly FeatureReference[];
   /** Writes the whole answer. Throws DamagedValue, NotPlanned. */
-  write(writer: AnswerWriter, rows: readonly Row[]): void;
+  write(writer: JsonWriter, rows: readonly Row[]): void;
 }
 
 /** Part of a read: one field of the query type. */
-type RootWrite = (writer: AnswerWriter, rows: readonly Row[]) => void;
+type RootWrite = (writer: JsonWriter, rows: readonly Row[]) => void;
 
 interface RootPlan {
-  readonly label: Uint8Array;
+  readonly label: FixedBytes;
   readonly argumentsOf: ArgumentReader;
   /** Adds what it reads to `references` and returns how its value is written. Throws what resolvers throw. */
   readonly prepare: (args: Arguments, maxKeys: number, references: FeatureReference[]) => RootWrite;
@@ -65,8 +65,8 @@ interface Variables {
 
 type ArgumentReader = (variables: Variables) => Arguments;
 
-const OPEN = new TextEncoder().encode('{"data":{');
-const CLOSE = new TextEncoder().encode('}}\n');
+const OPEN = new FixedBytes('{"data":{');
+const CLOSE = new FixedBytes('}}\n');
 
 /** Makes the plan of an operation of a valid document. Throws NotPlanned. */
 export function compileReadPlan(schema: GraphQLSchema, document: DocumentNode, operationName: string | null): ReadPlan {
@@ -84,7 +84,7 @@ export function compileReadPlan(schema: GraphQLSchema, document: DocumentNode, o
   const collected = collectFields(schema, fragments, {}, query, operation.selectionSet);
   let separator = '';
   const roots = [...collected].map(([name, nodes]): RootPlan => {
-    const label = new TextEncoder().encode(`${separator}"${name}":`);
+    const label = new FixedBytes(`${separator}"${name}":`);
     separator = ',';
     return { label, ...planRoot(planning, query, nodes) };
   });
@@ -153,7 +153,7 @@ function prepareVectors(
     for (const { byView } of vectors) {
       for (const [index, view] of views.entries()) references.push({ view, key: byView[index]! });
     }
-    const write = (writer: AnswerWriter, rows: readonly Row[], index: number): void =>
+    const write = (writer: JsonWriter, rows: readonly Row[], index: number): void =>
       selection.write(writer, vectors[index]!, rows, from + index * views.length);
     if (!isList) return (writer, rows) => write(writer, rows, 0);
     return (writer, rows) => writeList(writer, vectors.length, (index) => write(writer, rows, index));
@@ -296,12 +296,12 @@ export class ReadPlan {
       references,
       write: (writer, rows) => {
         writer.begin();
-        writer.bytes(OPEN);
+        writer.fixed(OPEN);
         for (let index = 0; index < writes.length; index += 1) {
-          writer.bytes(roots[index]!.label);
+          writer.fixed(roots[index]!.label);
           writes[index]!(writer, rows);
         }
-        writer.bytes(CLOSE);
+        writer.fixed(CLOSE);
       },
     };
   }

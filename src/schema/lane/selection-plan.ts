@@ -15,8 +15,8 @@ import type { ViewVersion } from '../../definition/view-version.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
 import { PackedRow } from '../../retrieval/packed-row.js';
 import type { Pinned, VectorColumn, VectorPlan } from '../../retrieval/vector-plan.js';
-import { EXPANSION } from '../../store/json-packer.js';
-import type { AnswerWriter } from './answer-writer.js';
+import { EVENT_TIME, EXPANSION, ValueTemplate } from '../../store/json-packer.js';
+import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
 import { type FieldSource, sourceOf, type VectorInputs } from './field-source.js';
 
 /** Thrown while a plan is made of an operation that no plan can be made of, and while one runs that cannot answer: resolvers can. */
@@ -69,46 +69,49 @@ class FixedText {
     this.#count += 1;
   }
 
-  constant(value: string | number): void {
+  constant(value: string | number | null): void {
     this.#text += JSON.stringify(value);
   }
 
   /** What stands before the next value. */
-  take(): Uint8Array {
-    const bytes = new TextEncoder().encode(this.#text);
+  take(): FixedBytes {
+    const bytes = new FixedBytes(this.#text);
     this.#text = '';
     return bytes;
   }
 
   /** What stands after the last value. */
-  end(): Uint8Array {
+  end(): FixedBytes {
     this.#text += '}';
     return this.take();
   }
 }
 
-const NULL = new TextEncoder().encode('null');
+const NULL = new FixedBytes('null');
 
+/** The statuses of rows as JSON. */
+const STATUSES = Object.fromEntries(
+  (['PRESENT', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'FORBIDDEN', 'UNAVAILABLE'] as const).map((status) => {
+    return [status, new FixedBytes(JSON.stringify(status))];
+  }),
+) as Record<FeatureRow['status'], FixedBytes>;
 /** Event times repeat: rows of one batch have the same. */
 let lastTime = Number.NaN;
-let lastTimeText: Uint8Array = NULL;
+let lastTimeText = NULL;
 
-function writeTime(writer: AnswerWriter, time: number | null): void {
-  if (time === null) {
-    writer.bytes(NULL);
-    return;
-  }
+function timeText(time: number | null): FixedBytes {
+  if (time === null) return NULL;
   if (time !== lastTime) {
-    lastTimeText = new TextEncoder().encode(`"${new Date(time).toISOString()}"`);
+    lastTimeText = new FixedBytes(`"${new Date(time).toISOString()}"`);
     lastTime = time;
   }
-  writer.bytes(lastTimeText);
+  return lastTimeText;
 }
 
 const INT32_LIMIT = 2 ** 31;
 
 /** Writes a computed value; throws NotPlanned for one that GraphQL refuses to show. */
-function writeValue(writer: AnswerWriter, type: ValueType, value: FeatureValue): void {
+function writeValue(writer: JsonWriter, type: ValueType, value: FeatureValue): void {
   for (const item of Array.isArray(value) ? (value as readonly FeatureValue[]) : [value]) {
     if (typeof item !== 'number') continue;
     const isShown = type.startsWith('INT32')
@@ -120,57 +123,58 @@ function writeValue(writer: AnswerWriter, type: ValueType, value: FeatureValue):
 }
 
 /** Copies a feature of a packed row whose values have been located. */
-function copyFeature(writer: AnswerWriter, { codec, bytes }: PackedRow, index: number, places: Int32Array): void {
+function copyFeature(writer: JsonWriter, { codec, bytes }: PackedRow, index: number, places: Int32Array): void {
   writer.reserve(EXPANSION * bytes.length + 4);
   writer.at = codec.values.copy(bytes, index, places[index]!, writer.buffer, writer.at);
 }
 
-const STATUS = -1;
-const EVENT_TIME = -2;
-
 /** The fields of one view. */
 export class RowPlan {
-  readonly #labels: Uint8Array[] = [];
-  /** For each label the index of a feature, or STATUS or EVENT_TIME. */
-  readonly #values: number[] = [];
-  readonly #end: Uint8Array;
-  readonly #places: Int32Array;
-  readonly #readsFeatures: boolean;
+  /** Of a packed row, whose status is fixed. */
+  readonly #present: ValueTemplate;
+  /** Of a row without values, whose features are null. */
+  readonly #absent: readonly { readonly label: FixedBytes; readonly value: 'status' | 'eventTime' }[];
+  readonly #absentEnd: FixedBytes;
 
-  constructor(planning: Planning, view: ViewVersion, type: GraphQLObjectType, nodes: readonly FieldNode[]) {
-    const text = new FixedText();
+  constructor(planning: Planning, type: GraphQLObjectType, nodes: readonly FieldNode[]) {
+    const [present, absent] = [new FixedText(), new FixedText()];
+    const values: { label: FixedBytes; value: number }[] = [];
+    const others: { label: FixedBytes; value: 'status' | 'eventTime' }[] = [];
     for (const { name, source } of selectFields(planning, type, nodes)) {
-      text.field(name);
+      present.field(name);
+      absent.field(name);
       if (source.kind === 'constant') {
-        text.constant(source.value);
-        continue;
-      }
-      this.#labels.push(text.take());
-      if (source.kind === 'feature') this.#values.push(source.index);
-      else if (source.kind === 'status') this.#values.push(STATUS);
-      else if (source.kind === 'eventTime') this.#values.push(EVENT_TIME);
-      else throw new NotPlanned(`a view has no ${source.kind}`);
+        present.constant(source.value);
+        absent.constant(source.value);
+      } else if (source.kind === 'feature') {
+        values.push({ label: present.take(), value: source.index });
+        absent.constant(null);
+      } else if (source.kind === 'status') {
+        present.constant('PRESENT');
+        others.push({ label: absent.take(), value: 'status' });
+      } else if (source.kind === 'eventTime') {
+        values.push({ label: present.take(), value: EVENT_TIME });
+        others.push({ label: absent.take(), value: 'eventTime' });
+      } else throw new NotPlanned(`a view has no ${source.kind}`);
     }
-    this.#end = text.end();
-    this.#places = new Int32Array(view.features.length);
-    this.#readsFeatures = this.#values.some((value) => value >= 0);
+    this.#present = new ValueTemplate(values, present.end());
+    this.#absent = others;
+    this.#absentEnd = absent.end();
   }
 
   /** Throws DamagedValue. */
-  write(writer: AnswerWriter, row: Row): void {
-    const packed = row instanceof PackedRow ? row : null;
-    if (packed && this.#readsFeatures) packed.codec.values.locate(packed.bytes, packed.codec.start, this.#places);
-    const values = this.#values;
-    for (let index = 0; index < values.length; index += 1) {
-      writer.bytes(this.#labels[index]!);
-      const value = values[index]!;
-      if (value >= 0) {
-        if (packed) copyFeature(writer, packed, value, this.#places);
-        else writer.bytes(NULL);
-      } else if (value === STATUS) writer.string(row.status);
-      else writeTime(writer, row.eventTime);
+  write(writer: JsonWriter, row: Row): void {
+    if (row instanceof PackedRow) {
+      const { codec, bytes, eventTime } = row;
+      codec.values.copyAll(bytes, codec.start, this.#present, timeText(eventTime), writer);
+      return;
     }
-    writer.bytes(this.#end);
+    for (const { label, value } of this.#absent) {
+      writer.fixed(label);
+      if (value === 'status') writer.fixed(STATUSES[row.status]);
+      else writer.fixed(timeText(row.eventTime));
+    }
+    writer.fixed(this.#absentEnd);
   }
 }
 
@@ -178,10 +182,10 @@ export class RowPlan {
 export class EntityPlan {
   /** What has to be read for each entity. */
   readonly views: ViewVersion[] = [];
-  readonly #labels: Uint8Array[] = [];
+  readonly #labels: FixedBytes[] = [];
   /** For each label the index of a join key, or a view's place in `views` and its fields. */
   readonly #values: (number | { readonly place: number; readonly row: RowPlan })[] = [];
-  readonly #end: Uint8Array;
+  readonly #end: FixedBytes;
 
   constructor(planning: Planning, type: GraphQLObjectType, nodes: readonly FieldNode[]) {
     const text = new FixedText();
@@ -197,7 +201,7 @@ export class EntityPlan {
       else if (source.kind === 'view' && field.type) {
         const { view } = source;
         if (!this.views.includes(view)) this.views.push(view);
-        const row = new RowPlan(planning, view, field.type, field.nodes);
+        const row = new RowPlan(planning, field.type, field.nodes);
         this.#values.push({ place: this.views.indexOf(view), row });
       } else throw new NotPlanned(`an entity has no ${source.kind}`);
     }
@@ -205,23 +209,23 @@ export class EntityPlan {
   }
 
   /** Writes the entity whose rows begin at `from`. Throws DamagedValue. */
-  write(writer: AnswerWriter, key: EntityKey, rows: readonly Row[], from: number): void {
+  write(writer: JsonWriter, key: EntityKey, rows: readonly Row[], from: number): void {
     const values = this.#values;
     for (let index = 0; index < values.length; index += 1) {
-      writer.bytes(this.#labels[index]!);
+      writer.fixed(this.#labels[index]!);
       const value = values[index]!;
       if (typeof value === 'number') writer.string(key.parts[value]!);
       else value.row.write(writer, rows[from + value.place]!);
     }
-    writer.bytes(this.#end);
+    writer.fixed(this.#end);
   }
 }
 
 /** The fields of an entry of `statuses`. */
 class StatusPlan {
-  readonly #labels: Uint8Array[] = [];
+  readonly #labels: FixedBytes[] = [];
   readonly #values: ('featureName' | 'status' | 'eventTime')[] = [];
-  readonly #end: Uint8Array;
+  readonly #end: FixedBytes;
 
   constructor(planning: Planning, type: GraphQLObjectType, nodes: readonly FieldNode[]) {
     const text = new FixedText();
@@ -240,15 +244,15 @@ class StatusPlan {
     this.#end = text.end();
   }
 
-  write(writer: AnswerWriter, column: VectorColumn, rows: readonly Row[], { request }: VectorInputs): void {
+  write(writer: JsonWriter, column: VectorColumn, rows: readonly Row[], { request }: VectorInputs): void {
     const { status, eventTime } = column.status(rows, request);
     for (const [index, value] of this.#values.entries()) {
-      writer.bytes(this.#labels[index]!);
+      writer.fixed(this.#labels[index]!);
       if (value === 'featureName') writer.string(column.field);
       else if (value === 'status') writer.string(status);
-      else writeTime(writer, eventTime);
+      else writer.fixed(timeText(eventTime));
     }
-    writer.bytes(this.#end);
+    writer.fixed(this.#end);
   }
 }
 
@@ -261,9 +265,9 @@ type VectorValue =
 /** The fields of one vector of a service. */
 export class VectorSelection {
   readonly #plan: VectorPlan;
-  readonly #labels: Uint8Array[] = [];
+  readonly #labels: FixedBytes[] = [];
   readonly #values: VectorValue[] = [];
-  readonly #end: Uint8Array;
+  readonly #end: FixedBytes;
   /** For each view that a feature is copied from, where its values are; null for the others. */
   readonly #places: (Int32Array | null)[];
 
@@ -298,36 +302,36 @@ export class VectorSelection {
   }
 
   /** Writes the vector whose rows, one for each view of its plan, begin at `from`. Throws DamagedValue, NotPlanned. */
-  write(writer: AnswerWriter, inputs: VectorInputs, rows: readonly Row[], from: number): void {
+  write(writer: JsonWriter, inputs: VectorInputs, rows: readonly Row[], from: number): void {
     const own = rows.slice(from, from + this.#plan.views.length);
     for (const [index, places] of this.#places.entries()) {
       const row = own[index];
       if (places && row instanceof PackedRow) row.codec.values.locate(row.bytes, row.codec.start, places);
     }
     for (const [index, value] of this.#values.entries()) {
-      writer.bytes(this.#labels[index]!);
+      writer.fixed(this.#labels[index]!);
       if (value.kind === 'pinned') this.#copy(writer, own, value.pinned);
       else if (value.kind === 'joinKey') writer.string(inputs.keys[value.argument]!);
       else if (value.kind === 'statuses') this.#writeStatuses(writer, value.entry, inputs, own);
       else writeValue(writer, value.column.type, value.column.value(own, inputs.request));
     }
-    writer.bytes(this.#end);
+    writer.fixed(this.#end);
   }
 
-  #copy(writer: AnswerWriter, rows: readonly Row[], { viewIndex, featureIndex }: Pinned): void {
+  #copy(writer: JsonWriter, rows: readonly Row[], { viewIndex, featureIndex }: Pinned): void {
     const row = rows[viewIndex];
     if (row instanceof PackedRow) copyFeature(writer, row, featureIndex, this.#places[viewIndex]!);
-    else writer.bytes(NULL);
+    else writer.fixed(NULL);
   }
 
-  #writeStatuses(writer: AnswerWriter, entry: StatusPlan, inputs: VectorInputs, rows: readonly Row[]): void {
+  #writeStatuses(writer: JsonWriter, entry: StatusPlan, inputs: VectorInputs, rows: readonly Row[]): void {
     const { columns } = this.#plan;
     writeList(writer, columns.length, (index) => entry.write(writer, columns[index]!, rows, inputs));
   }
 }
 
 /** Writes a JSON list of `count` items. */
-export function writeList(writer: AnswerWriter, count: number, writeItem: (index: number) => void): void {
+export function writeList(writer: JsonWriter, count: number, writeItem: (index: number) => void): void {
   writer.byte(0x5b);
   for (let index = 0; index < count; index += 1) {
     if (index > 0) writer.byte(0x2c);
