@@ -5,12 +5,14 @@
  */
 import { type Admin, Kafka, logLevel, Partitioners, type PartitionMetadata } from 'kafkajs';
 import { FStoreError, withCode } from '../errors.js';
-import type { BusMessage, EventBus, ReceivedBatch, Subscription } from './event-bus.js';
+import type { BusMessage, EventBus, GroupPosition, ReceivedBatch, ReceivedMessage, Subscription } from './event-bus.js';
 import { KafkaConsumption } from './event-bus-consumption-kafka.js';
 import { KafkaFollower } from './event-bus-follower-kafka.js';
 import type { BusLog } from './event-bus-log.js';
+import { peekKafka } from './event-bus-peek-kafka.js';
 import { KafkaPublisher, type PlacedMessage } from './event-bus-publisher-kafka.js';
 import { pause, pauseAfter, within } from './event-bus-timing.js';
+import { newestStretches } from './sample-stretch.js';
 
 export interface KafkaBusOptions {
   readonly brokers: readonly string[];
@@ -29,6 +31,10 @@ const SESSION_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 10_000;
 const PING_TIMEOUT = 5_000;
 const SETTLE_TIMEOUT = 15_000;
+/** Somebody waits for a look at positions. */
+const LOOK_PATIENCE = 3_000;
+/** Groups that are asked about at a time. */
+const POSITIONS_AT_ONCE = 16;
 
 /** Connects. Throws BUS_UNAVAILABLE. */
 export async function connectKafkaBus(options: KafkaBusOptions): Promise<EventBus> {
@@ -134,6 +140,45 @@ class KafkaBus implements EventBus {
     );
   }
 
+  async positions(streams: readonly { readonly group: string; readonly topic: string }[]): Promise<GroupPosition[][]> {
+    if (streams.length === 0) return [];
+    return this.#reachable(async () => {
+      const existing = new Set(await this.#admin.listTopics());
+      const answers: GroupPosition[][] = [];
+      for (let at = 0; at < streams.length; at += POSITIONS_AT_ONCE) {
+        const some = streams.slice(at, at + POSITIONS_AT_ONCE);
+        const positions = some.map(({ group, topic }) => (existing.has(topic) ? this.#positionsOf(group, topic) : []));
+        answers.push(...(await Promise.all(positions)));
+      }
+      return answers;
+    });
+  }
+
+  async #positionsOf(group: string, topic: string): Promise<GroupPosition[]> {
+    const [ends, committed] = await Promise.all([
+      this.#patiently(() => this.#admin.fetchTopicOffsets(topic), LOOK_PATIENCE),
+      this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
+    ]);
+    const next = new Map(committed[0]?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+    return ends
+      .map(({ partition, low, high }) => {
+        const own = next.get(partition) ?? -1n;
+        return { partition, first: BigInt(low), end: BigInt(high), next: own < 0n ? null : own };
+      })
+      .sort((a, b) => a.partition - b.partition);
+  }
+
+  async peek(topic: string, count: number): Promise<readonly ReceivedMessage[] | null> {
+    return this.#reachable(async () => {
+      if (!(await this.#admin.listTopics()).includes(topic)) return null;
+      const ends = await this.#patiently(() => this.#admin.fetchTopicOffsets(topic), LOOK_PATIENCE);
+      const held = ends.map(({ partition, low, high }) => ({ partition, first: BigInt(low), end: BigInt(high) }));
+      const [kafka, admin, log] = [this.#kafka, this.#admin, this.#log];
+      const stretches = newestStretches(held, count);
+      return peekKafka({ kafka, admin, topic, stretches, sessionTimeout: this.#sessionTimeout, log });
+    });
+  }
+
   async ping(): Promise<void> {
     await this.#reachable(() => within(PING_TIMEOUT, this.#admin.describeCluster()));
   }
@@ -183,8 +228,8 @@ class KafkaBus implements EventBus {
   }
 
   /** Tries again while a topic that was just created is not known to every broker yet. */
-  async #patiently<T>(work: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + SETTLE_TIMEOUT;
+  async #patiently<T>(work: () => Promise<T>, patience = SETTLE_TIMEOUT): Promise<T> {
+    const deadline = Date.now() + patience;
     for (let failures = 1; ; failures += 1) {
       try {
         return await work();

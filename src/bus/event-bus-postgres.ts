@@ -6,7 +6,7 @@
  */
 import pg from 'pg';
 import { FStoreError, withCode } from '../errors.js';
-import type { BusMessage, EventBus, ReceivedBatch, Subscription } from './event-bus.js';
+import type { BusMessage, EventBus, GroupPosition, ReceivedBatch, ReceivedMessage, Subscription } from './event-bus.js';
 import { PostgresPartitionConsumption } from './event-bus-consumption-postgres.js';
 import { PostgresFollower } from './event-bus-follower-postgres.js';
 import { PostgresConsumerGroups } from './event-bus-groups-postgres.js';
@@ -15,6 +15,7 @@ import { PostgresTopicReader } from './event-bus-reader-postgres.js';
 import { PostgresRetention } from './event-bus-retention-postgres.js';
 import { prepareBusSchema } from './event-bus-schema-postgres.js';
 import { GROUPS_CHANNEL, PostgresBusSession } from './event-bus-session-postgres.js';
+import { newestStretches } from './sample-stretch.js';
 
 export interface PostgresBusOptions {
   readonly url: string;
@@ -182,6 +183,28 @@ class PostgresBus implements EventBus {
     const from = await reachable(() => this.#reader.ends(topic));
     const follower = new PostgresFollower({ topic, reader: this.#reader, handler, log: this.#log, from });
     return this.#track(() => follower.stop());
+  }
+
+  async positions(streams: readonly { readonly group: string; readonly topic: string }[]): Promise<GroupPosition[][]> {
+    if (streams.length === 0) return [];
+    const found = await reachable(() => this.#reader.positions(streams));
+    return streams.map((_, index) => found.get(index) ?? []);
+  }
+
+  async peek(topic: string, count: number): Promise<readonly ReceivedMessage[] | null> {
+    const [held = []] = await this.positions([{ group: '', topic }]);
+    if (held.length === 0) return null;
+    const messages: ReceivedMessage[] = [];
+    for (const { partition, from, to } of newestStretches(held, count)) {
+      for (let next = from; next < to; ) {
+        const read = await reachable(() => this.#reader.read(topic, partition, next));
+        const last = read.at(-1);
+        if (!last) break;
+        messages.push(...read.filter(({ offset }) => offset < to));
+        next = last.offset + 1n;
+      }
+    }
+    return messages;
   }
 
   async ping(): Promise<void> {

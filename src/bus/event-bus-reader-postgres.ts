@@ -7,7 +7,7 @@
  * 2. One read is bounded in messages and in bytes, and holds at least one message if there is one.
  */
 import type pg from 'pg';
-import type { ReceivedMessage } from './event-bus.js';
+import type { GroupPosition, ReceivedMessage } from './event-bus.js';
 import type { BusLog } from './event-bus-log.js';
 
 const POLL_INTERVAL = 1_000;
@@ -66,6 +66,36 @@ export class PostgresTopicReader {
     const sql = 'SELECT partition, next_offset FROM fstore_bus.partitions WHERE topic = $1';
     const { rows } = await this.#pool.query<{ partition: number; next_offset: string }>(sql, [topic]);
     return new Map(rows.map((row) => [row.partition, BigInt(row.next_offset)]));
+  }
+
+  /** The positions of groups in their topics, by the place of each in the list. */
+  async positions(
+    streams: readonly { readonly group: string; readonly topic: string }[],
+  ): Promise<Map<number, GroupPosition[]>> {
+    const { rows } = await this.#pool.query<{
+      place: number;
+      partition: number;
+      first: string;
+      end: string;
+      next: string | null;
+    }>(
+      `SELECT s.place::int - 1 AS place, p.partition, coalesce(m."offset", p.next_offset) AS first, p.next_offset AS "end",
+         g.next_offset AS next
+       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS s (group_id, topic, place)
+       JOIN fstore_bus.partitions AS p USING (topic)
+       LEFT JOIN fstore_bus.positions AS g USING (group_id, topic, partition)
+       LEFT JOIN LATERAL (SELECT "offset" FROM fstore_bus.messages AS m
+         WHERE m.topic = p.topic AND m.partition = p.partition ORDER BY "offset" LIMIT 1) AS m ON true
+       ORDER BY s.place, p.partition`,
+      [streams.map(({ group }) => group), streams.map(({ topic }) => topic)],
+    );
+    const found = new Map<number, GroupPosition[]>();
+    for (const { place, partition, first, end, next } of rows) {
+      const list = found.get(place) ?? [];
+      list.push({ partition, first: BigInt(first), end: BigInt(end), next: next === null ? null : BigInt(next) });
+      found.set(place, list);
+    }
+    return found;
   }
 
   /** Calls `wake` when the partition may have grown past the reader's position. Returns a function that ends that. */

@@ -7,6 +7,7 @@
  *    handler resolved. Nothing is skipped: a handler that throws gets the same messages again, after a pause.
  * 3. A follower gets every message published after `follow` resolved, at every follower, whoever else reads.
  * 4. Offsets grow strictly within a partition.
+ * 5. `positions` and `peek` join no group: nobody who consumes or follows notices them.
  */
 export interface BusMessage {
   /** Messages with equal keys stay in order; null: any partition. */
@@ -28,6 +29,17 @@ export interface ReceivedBatch {
   readonly messages: readonly ReceivedMessage[];
 }
 
+/** How far a group is in one partition. */
+export interface GroupPosition {
+  readonly partition: number;
+  /** The oldest offset that the bus holds; `end` where it holds nothing. */
+  readonly first: bigint;
+  /** The offset that the next message gets. */
+  readonly end: bigint;
+  /** The offset with which the group goes on; null: it has committed none. */
+  readonly next: bigint | null;
+}
+
 /** Something that runs until it is stopped; `stop` resolves when no handler runs any more. */
 export interface Subscription {
   stop(): Promise<void>;
@@ -42,6 +54,10 @@ export interface EventBus {
   consume(group: string, topic: string, handler: (batch: ReceivedBatch) => Promise<void>): Promise<Subscription>;
   /** Reads what is published from now on, independent of every group. */
   follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription>;
+  /** For each group and topic, in order, the positions in all partitions; none of a topic that is not there. */
+  positions(streams: readonly { readonly group: string; readonly topic: string }[]): Promise<GroupPosition[][]>;
+  /** The newest messages of a topic, by partition and offset, `count` at most; null: there is no such topic. */
+  peek(topic: string, count: number): Promise<readonly ReceivedMessage[] | null>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

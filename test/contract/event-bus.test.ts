@@ -407,6 +407,50 @@ describe.each(busPlatforms)('event bus on $name', ({ create }) => {
     await eventually(() => expect(unique(recorder.values)).toEqual(topics));
   });
 
+  test('positions tell what a group has not committed, and of a topic that is not there nothing', async () => {
+    const group = `${topic}.lagging`;
+    const missing = { group, topic: `${topic}.missing` };
+    const lagOf = async (): Promise<bigint> => {
+      const [own = [], none] = await bus.positions([{ group, topic }, missing]);
+      expect(none).toEqual([]);
+      expect(own.map(({ partition }) => partition)).toEqual([0, 1, 2, 3]);
+      return own.reduce((sum, { first, end, next }) => sum + end - (next ?? first), 0n);
+    };
+    expect(await lagOf()).toBe(0n);
+    await bus.publish(topic, numbered(100, 20));
+    expect(await lagOf()).toBe(100n);
+    let stuck = true;
+    const subscription = await bus.consume(group, topic, async () => {
+      if (stuck) throw new Error('not yet');
+    });
+    expect(await lagOf()).toBe(100n);
+    stuck = false;
+    await eventually(async () => expect(await lagOf()).toBe(0n), { timeoutMs: 20_000 });
+    await subscription.stop();
+    await bus.publish(topic, numbered(30, 20));
+    expect(await lagOf()).toBe(30n);
+    expect(await bus.positions([])).toEqual([]);
+  });
+
+  test('peek shows the newest messages to nobody else, whoever reads and wherever groups are', async () => {
+    expect(await bus.peek(`${topic}.missing`, 10)).toBeNull();
+    expect(await bus.peek(topic, 10)).toEqual([]);
+    const group = `${topic}.group`;
+    const recorder = new Recorder();
+    await bus.consume(group, topic, recorder.handler);
+    await bus.publish(topic, numbered(500, 50));
+    await eventually(() => expect(recorder.values).toHaveLength(500));
+    const some = valuesOf((await bus.peek(topic, 40))!);
+    expect(some).toHaveLength(40);
+    expect(unique(some)).toHaveLength(40);
+    // Whatever the partition, nothing in it is newer than what was shown of it.
+    for (const value of some) expect(Number(value)).toBeGreaterThan(300);
+    expect(unique(valuesOf((await bus.peek(topic, 1_000))!))).toEqual(unique(valuesOf(numbered(500, 50))));
+    await bus.publish(topic, numbered(20, 20, 'more '));
+    await eventually(() => expect(recorder.values).toHaveLength(520));
+    expect(recorder.violations).toEqual([]);
+  });
+
   test('ping tells that the bus can be reached', async () => {
     await bus.ping();
     const closed = await connect();

@@ -1,5 +1,12 @@
 /** An event bus of one partition in memory, for units. */
-import type { BusMessage, EventBus, ReceivedBatch, ReceivedMessage, Subscription } from '../../../src/bus/event-bus.js';
+import type {
+  BusMessage,
+  EventBus,
+  GroupPosition,
+  ReceivedBatch,
+  ReceivedMessage,
+  Subscription,
+} from '../../../src/bus/event-bus.js';
 
 export class MemoryBus implements EventBus {
   readonly topics = new Map<string, ReceivedMessage[]>();
@@ -36,6 +43,18 @@ export class MemoryBus implements EventBus {
     const readers = this.#readers.get(topic) ?? new Set();
     this.#readers.set(topic, readers.add(handler));
     return { stop: async () => void readers.delete(handler) };
+  }
+
+  async positions(streams: readonly { readonly topic: string }[]): Promise<GroupPosition[][]> {
+    return streams.map(({ topic }) => {
+      const log = this.topics.get(topic);
+      const end = BigInt(log?.length ?? 0);
+      return log ? [{ partition: 0, first: 0n, end, next: end }] : [];
+    });
+  }
+
+  async peek(topic: string, count: number): Promise<readonly ReceivedMessage[] | null> {
+    return this.topics.get(topic)?.slice(-count) ?? null;
   }
 
   async ping(): Promise<void> {}
