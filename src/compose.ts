@@ -14,6 +14,7 @@ import type { Config } from './config.js';
 import { FStoreError } from './errors.js';
 import { createBuiltinBatchEngine } from './materialization/batch-engine-postgres.js';
 import { createSparkDriver } from './materialization/engine-driver-spark.js';
+import { FreshnessReader } from './materialization/freshness.js';
 import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
 import { MaterializationSchedule } from './materialization/materialization-schedule.js';
@@ -35,6 +36,7 @@ import { LiveSchema } from './schema/live-schema.js';
 import { createAuthenticate } from './server/authentication.js';
 import { startHttpServer } from './server/http-server.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
+import { connectPostgresIntake } from './store/intake-postgres.js';
 import { connectPostgresJobStore } from './store/job-store-postgres.js';
 import { connectPostgresOfflineStore } from './store/offline-store-postgres.js';
 import type { OnlineStore } from './store/online-store.js';
@@ -245,6 +247,8 @@ async function open(
   closers.push(() => updates.stop());
   await updates.start(bus, project);
   const query = new OnlineQuery({ project, online, offline, log: warn });
+  const ledger = connectPostgresIntake({ url: postgresUrl, project, log: note });
+  closers.push(() => ledger.close());
   const server = await startHttpServer({
     host: config.host,
     port: config.port,
@@ -253,6 +257,7 @@ async function open(
       query,
       updates,
       ingestion: new Ingestion({ bus, offline, limits: config.eventLimits, now }),
+      freshness: new FreshnessReader({ bus, ledger }),
       offline,
       registry,
       jobs,

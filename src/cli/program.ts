@@ -9,6 +9,7 @@ import { registerGet } from './get.js';
 import { registerJobs, registerMaterialize } from './jobs.js';
 import { registerPlan } from './plan.js';
 import { registerPush } from './push.js';
+import { registerSources } from './sources.js';
 import { registerTrainingSet } from './training-set.js';
 import { readVersion, registerVersion } from './version.js';
 import { registerWatch } from './watch.js';
@@ -51,6 +52,7 @@ export function createProgram(): Command {
     registerPlan,
     registerPush,
     registerGet,
+    registerSources,
     registerWatch,
     registerTrainingSet,
     registerMaterialize,

@@ -7,7 +7,7 @@ import type { OfflineStore } from '../store/offline-store.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
 import { processBatch } from './processor.js';
-import { batchTopic } from './source-contract.js';
+import { batchConsumer, batchTopic } from './source-contract.js';
 import type { Writer } from './writer.js';
 
 export interface BuiltinBatchOptions {
@@ -66,7 +66,7 @@ class BuiltinRun {
     });
     if (messages.length > 0) {
       const batch = { topic: this.#topic, partition: run, messages };
-      const commit = processBatch(batch, contract, `batch.${contract.source}`, now());
+      const commit = processBatch(batch, contract, batchConsumer(contract.source), now());
       this.#written += await writer.write(commit).catch(explain);
       this.#deadLetters += commit.deadLetters.length;
       for (const { eventTime } of commit.events) this.#newest = Math.max(this.#newest ?? eventTime, eventTime);

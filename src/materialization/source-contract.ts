@@ -30,6 +30,11 @@ export function batchTopic(project: string, source: string): string {
   return `${project}.${source}.batch`;
 }
 
+/** Consumer under which rows of a source that come in batches are counted; one partition for each run. */
+export function batchConsumer(source: string): string {
+  return `batch.${source}`;
+}
+
 /** Topic to which unusable events of a topic go. */
 export function deadLetterTopic(topic: string): string {
   return `${topic}.dead-letters`;

@@ -1,5 +1,6 @@
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import type { FreshnessReader } from '../materialization/freshness.js';
 import type { Ingestion } from '../materialization/ingestion.js';
 import type { Registry } from '../registry/registry.js';
 import type { Snapshot } from '../registry/snapshot.js';
@@ -23,6 +24,7 @@ export interface RequestServices {
   readonly query: OnlineQuery;
   readonly updates: UpdateFeed;
   readonly ingestion: Ingestion;
+  readonly freshness: FreshnessReader;
   readonly offline: OfflineStore;
   readonly registry: Registry;
   readonly jobs: JobStore;

@@ -1,5 +1,5 @@
 /**
- * The API process's doors over HTTP: GraphQL, SSE, WebSocket, REST and health.
+ * The API process's doors over HTTP: GraphQL, SSE, WebSocket, REST, metrics and health.
  *
  * Invariants
  * 1. Every door but /health and /ready asks for authentication first.
@@ -25,6 +25,7 @@ import { RequestContext, type RequestServices } from '../schema/request-context.
 import type { Authenticate } from './authentication.js';
 import { openFastLane } from './fast-lane-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
+import { registerMetrics } from './metrics-door.js';
 import { limitRules, type OperationLimits } from './operation-limits.js';
 import { registerRest } from './rest.js';
 import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
@@ -122,6 +123,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   app.route({ url: `${GRAPHQL_PATH}/stream`, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(door) });
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
+  registerMetrics(app, services);
   registerHealth(app, options);
   if (options.fastLane) {
     const lane = new FastLane({

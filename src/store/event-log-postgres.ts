@@ -1,6 +1,7 @@
 /** The log of events in PostgreSQL, and how far each consumer has taken in each partition. */
 import type pg from 'pg';
 import { FStoreError } from '../errors.js';
+import { countedIn } from './intake-postgres.js';
 import type { CommitBatch, LoggedEvent } from './offline-store.js';
 
 const PAGE = 2_000;
@@ -58,15 +59,27 @@ export async function lockOffset(
   return { from: BigInt(next_offset), ahead: new Map(places) };
 }
 
-/** Moves the position of a batch's consumer to the end of the batch. */
+/** Moves the position of a batch's consumer to the end of the batch, and counts what of the batch was new. */
 export async function advanceOffset(
   client: pg.PoolClient,
   schema: string,
   { consumer, topic, partition, nextOffset }: CommitBatch,
+  events: readonly LoggedEvent[],
+  unusable: number,
 ): Promise<void> {
+  const newest = events.reduce<number | null>((most, { eventTime }) => Math.max(most ?? eventTime, eventTime), null);
   await client.query(
-    `UPDATE ${schema}.consumed_offsets SET next_offset = $4 WHERE consumer = $1 AND topic = $2 AND partition = $3`,
-    [consumer, topic, partition, `${nextOffset}`],
+    `UPDATE ${schema}.consumed_offsets AS c SET next_offset = $4, ${countedIn('c', '$5::bigint', '$6::bigint', '$7::timestamptz')}
+     WHERE consumer = $1 AND topic = $2 AND partition = $3`,
+    [
+      consumer,
+      topic,
+      partition,
+      `${nextOffset}`,
+      events.length,
+      unusable,
+      newest === null ? null : new Date(newest).toISOString(),
+    ],
   );
 }
 

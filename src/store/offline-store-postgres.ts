@@ -144,7 +144,8 @@ class PostgresOfflineStore implements OfflineStore {
         batch.events.filter((event) => !isNew(event)),
       );
       await writeEvents(client, this.#schema, batch, events);
-      await writeDeadLetters(client, this.#schema, batch, batch.deadLetters.filter(isNew));
+      const deadLetters = batch.deadLetters.filter(isNew);
+      await writeDeadLetters(client, this.#schema, batch, deadLetters);
       const touched: TouchedEntity[] = [];
       for (const { view, rows } of batch.rows) {
         const first = ahead.get(view.table) ?? from;
@@ -152,7 +153,7 @@ class PostgresOfflineStore implements OfflineStore {
         await this.#insert(client, view, fresh, batch.now);
         touched.push(...(await this.#newest(client, view, distinctKeys(rows), batch.now)));
       }
-      if (batch.nextOffset > from) await advanceOffset(client, this.#schema, batch);
+      if (batch.nextOffset > from) await advanceOffset(client, this.#schema, batch, events, deadLetters.length);
       return { written: events.length, touched };
     });
   }

@@ -10,6 +10,7 @@ import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { lockSource } from './event-log-postgres.js';
+import { countedIn } from './intake-postgres.js';
 import type { BegunRun, MergedBatch, RunRequest, StagedBatches } from './staged-batches.js';
 import { storedKeyName } from './stored-key.js';
 import { endRuns } from './view-fill-postgres.js';
@@ -39,6 +40,7 @@ interface SealedRecord {
   readonly batch: string;
   readonly size: number;
   readonly events: string;
+  readonly unusable: string;
   readonly newest: string | null;
 }
 
@@ -115,7 +117,7 @@ class PostgresStagedBatches implements StagedBatches {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
       const { rows } = await client.query<SealedRecord>(
-        `SELECT id, epoch, batch, size, events, newest
+        `SELECT id, epoch, batch, size, events, unusable, newest
          FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE`,
         [stream],
       );
@@ -135,11 +137,22 @@ class PostgresStagedBatches implements StagedBatches {
         of,
       );
       await client.query(`UPDATE ${schema}.sealed_batches SET merged_at = now() WHERE id = $1`, [sealed.id]);
+      await this.#count(client, stream, sealed);
       return {
         events: Number(sealed.events),
         newest: sealed.newest === null ? null : Number(sealed.newest),
       };
     });
+  }
+
+  /** Counts a merged batch. The row is taken last, so that nobody waits for a merge because of it. */
+  async #count(client: pg.PoolClient, stream: string, { events, unusable, newest }: SealedRecord): Promise<void> {
+    const place = `${this.#schema}.engine_intake`;
+    await client.query(`INSERT INTO ${place} (stream) VALUES ($1) ON CONFLICT DO NOTHING`, [stream]);
+    await client.query(
+      `UPDATE ${place} AS i SET ${countedIn('i', '$2::bigint', '$3::bigint', '$4::timestamptz')} WHERE stream = $1`,
+      [stream, events, unusable, newest === null ? null : new Date(Number(newest)).toISOString()],
+    );
   }
 
   async publish(

@@ -171,6 +171,18 @@ describe(`a view on Spark (seed ${seed})`, () => {
     }
   };
 
+  /** A view on Spark has a position and counts of its own, and they come to the same. */
+  const expectFresh = async (): Promise<void> => {
+    const fields = 'engine lag newestEventTime events';
+    const { featureViews } = await ask<{ featureViews: { name: string; freshness: Record<string, unknown> }[] }>(
+      fstore.url,
+      `{ featureViews { name freshness { ${fields} } } }`,
+    );
+    const of = (name: string) => featureViews.find((view) => view.name === name)!.freshness;
+    expect(of('here_windows')).toMatchObject({ engine: 'builtin', lag: 0 });
+    expect(of('there_windows')).toEqual({ ...of('here_windows'), engine: 'spark' });
+  };
+
   test(`has the values of the built-in processor, although its driver is killed ${KILLS} times`, async () => {
     const publishing = publish(EVENTS);
     for (let kill = 0; kill < KILLS; kill += 1) {
@@ -191,6 +203,7 @@ describe(`a view on Spark (seed ${seed})`, () => {
     await publishing;
     await settled();
     await expectSame();
+    await expectFresh();
   }, 400_000);
 
   test('moves to the built-in processor and back while events come, without a gap and without counting twice', async () => {

@@ -156,6 +156,13 @@ export type ServedFieldsQueryVariables = Exact<{
 
 export type ServedFieldsQuery = { __type: { fields: Array<{ name: string, args: Array<{ name: string, type: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null } }>, type: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null } }> | null } | null };
 
+export type FreshnessFragment = { lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number, events: number, deadLetters: number };
+
+export type SourcesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SourcesQuery = { sources: Array<{ name: string, topic: string | null, freshness: { lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number, events: number, deadLetters: number } | null }>, featureViews: Array<{ name: string, version: number, source: string, freshness: { engine: string, lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number } | null }> };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -230,6 +237,16 @@ export const TypeReferenceFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"TypeReference"}) as unknown as TypedDocumentString<TypeReferenceFragment, unknown>;
+export const FreshnessFragmentDoc = new TypedDocumentString(`
+    fragment Freshness on SourceFreshness {
+  lag
+  newestEventTime
+  takenInAt
+  rowsPerMinute
+  events
+  deadLetters
+}
+    `, {"fragmentName":"Freshness"}) as unknown as TypedDocumentString<FreshnessFragment, unknown>;
 export const CatalogDocument = new TypedDocumentString(`
     query Catalog {
   project {
@@ -522,3 +539,33 @@ export const ServedFieldsDocument = new TypedDocumentString(`
     }
   }
 }`) as unknown as TypedDocumentString<ServedFieldsQuery, ServedFieldsQueryVariables>;
+export const SourcesDocument = new TypedDocumentString(`
+    query Sources {
+  sources {
+    name
+    topic
+    freshness {
+      ...Freshness
+    }
+  }
+  featureViews {
+    name
+    version
+    source
+    freshness {
+      engine
+      lag
+      newestEventTime
+      takenInAt
+      rowsPerMinute
+    }
+  }
+}
+    fragment Freshness on SourceFreshness {
+  lag
+  newestEventTime
+  takenInAt
+  rowsPerMinute
+  events
+  deadLetters
+}`) as unknown as TypedDocumentString<SourcesQuery, SourcesQueryVariables>;

@@ -1,5 +1,6 @@
 import { Arg, Ctx, Int, Query, Resolver } from 'type-graphql';
-import type { ServiceFeature } from '../../definition/definition-record.js';
+import type { Source } from '../../definition/definition.js';
+import type { DefinitionRecord, ServiceFeature, SourceMeaning } from '../../definition/definition-record.js';
 import { resolveEntity } from '../../definition/entity-type.js';
 import { resolveService } from '../../definition/service-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
@@ -22,6 +23,19 @@ function checkFirst(first: number): number {
     throw new FStoreError('BAD_REQUEST', `first is ${first}; it lies between 1 and ${MAX_PAGE}`, { field: 'first' });
   }
   return first;
+}
+
+/** A source as the catalog shows it. */
+export function describeSource(record: DefinitionRecord<Source, SourceMeaning>): SourceDefinition {
+  return {
+    name: record.name,
+    version: record.version,
+    columns: Object.entries(record.meaning.schema).map(([name, type]) => ({ name, type })),
+    timestamp: record.meaning.timestamp,
+    topic: record.meaning.topic,
+    description: record.definition.description ?? null,
+    owner: record.definition.owner ?? null,
+  };
 }
 
 function describe(view: ViewVersion): FeatureViewDefinition {
@@ -76,15 +90,7 @@ export class CatalogResolver {
 
   @Query(() => [SourceDefinition], { description: 'All sources.' })
   sources(@Ctx() context: RequestContext): SourceDefinition[] {
-    return [...context.services.snapshot().sources.values()].map((record) => ({
-      name: record.name,
-      version: record.version,
-      columns: Object.entries(record.meaning.schema).map(([name, type]) => ({ name, type })),
-      timestamp: record.meaning.timestamp,
-      topic: record.meaning.topic,
-      description: record.definition.description ?? null,
-      owner: record.definition.owner ?? null,
-    }));
+    return [...context.services.snapshot().sources.values()].map(describeSource);
   }
 
   @Query(() => [FeatureViewDefinition], { description: 'All active versions of all feature views.' })

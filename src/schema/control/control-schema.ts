@@ -6,6 +6,7 @@ import type { ReservedNames } from '../../definition/schema-names.js';
 import { FeatureStatusEntry } from '../feature/service-schema.js';
 import { BigIntScalar, DateTime, JsonScalar } from '../scalars.js';
 import { CatalogResolver } from './catalog-resolver.js';
+import { SourceFreshnessResolver, ViewFreshnessResolver } from './freshness-resolver.js';
 import { JobResolver } from './job-resolver.js';
 import { ManagementResolver } from './management-resolver.js';
 import { TrainingResolver } from './training-resolver.js';
@@ -13,7 +14,14 @@ import { TrainingResolver } from './training-resolver.js';
 /** Builds the catalog and management part of the schema. */
 export function buildControlSchema(): GraphQLSchema {
   return buildSchemaSync({
-    resolvers: [CatalogResolver, ManagementResolver, JobResolver, TrainingResolver],
+    resolvers: [
+      CatalogResolver,
+      SourceFreshnessResolver,
+      ViewFreshnessResolver,
+      ManagementResolver,
+      JobResolver,
+      TrainingResolver,
+    ],
     validate: false,
   });
 }

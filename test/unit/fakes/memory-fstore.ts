@@ -1,5 +1,6 @@
 /** A whole FStore on fakes, for units of the schema: registry, stores and bus in memory, a clock that the test sets. */
 import { type ExecutionResult, graphql } from 'graphql';
+import { FreshnessReader } from '../../../src/materialization/freshness.js';
 import { Ingestion } from '../../../src/materialization/ingestion.js';
 import { Worker } from '../../../src/materialization/worker.js';
 import { Writer } from '../../../src/materialization/writer.js';
@@ -10,6 +11,7 @@ import { buildControlSchema, reservedNames } from '../../../src/schema/control/c
 import { DefinitionApply } from '../../../src/schema/definition-apply.js';
 import { LiveSchema } from '../../../src/schema/live-schema.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
+import type { EngineIntake, Intake, IntakeLedger } from '../../../src/store/intake.js';
 import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
 import { isNewer } from '../../../src/store/value-codec.js';
 import { MemoryBus } from './memory-bus.js';
@@ -57,6 +59,20 @@ export interface MemoryFStore {
 }
 
 /** Starts an FStore on fakes at the instant `now`. */
+/** Nothing has been taken in. */
+class NoIntake implements IntakeLedger {
+  async ofConsumers(): Promise<ReadonlyMap<string, Intake>> {
+    return new Map();
+  }
+  async ofEngines(): Promise<ReadonlyMap<string, EngineIntake>> {
+    return new Map();
+  }
+  async viewPositions(): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>> {
+    return new Map();
+  }
+  async close(): Promise<void> {}
+}
+
 export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promise<MemoryFStore> {
   const clock = { now };
   const registry = new MemoryRegistry();
@@ -80,6 +96,7 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
   const services: RequestServices = {
     query,
     updates,
+    freshness: new FreshnessReader({ bus, ledger: new NoIntake() }),
     ingestion: new Ingestion({ bus, offline, limits, now: time }),
     offline,
     registry,

@@ -1,0 +1,78 @@
+/** `GET /metrics`: how fresh sources and views are, and what this process uses, for Prometheus. */
+import type { FastifyInstance } from 'fastify';
+import type { Freshness, SourceReport } from '../materialization/freshness.js';
+import type { Snapshot } from '../registry/snapshot.js';
+import type { RequestServices } from '../schema/request-context.js';
+import { METRICS_CONTENT_TYPE, type Metric, type MetricType, metricsText, type Sample } from './metrics-text.js';
+
+/** Half of the ten seconds that Prometheus waits; a store that hangs must not take the rest along. */
+const PATIENCE = 5_000;
+
+const seconds = (time: number | null): number | null => (time === null ? null : time / 1_000);
+const MEASURES: readonly [name: string, type: MetricType, help: string, read: (one: Freshness) => number | null][] = [
+  ['lag_events', 'gauge', 'Events that wait in the event bus.', ({ lag }) => lag],
+  ['newest_event_timestamp_seconds', 'gauge', 'Newest event time that was taken in.', ({ newest }) => seconds(newest)],
+  ['intake_timestamp_seconds', 'gauge', 'When something was last taken in.', ({ movedAt }) => seconds(movedAt)],
+  ['rows_per_minute', 'gauge', 'Events of the last minute.', ({ perMinute }) => perMinute],
+  ['events_total', 'counter', 'Events that were taken in.', ({ events }) => events],
+  ['dead_letters_total', 'counter', 'Events that became dead letters.', ({ unusable }) => unusable],
+];
+
+function measured(of: string, all: readonly { readonly labels: Sample['labels']; readonly freshness: Freshness }[]) {
+  return MEASURES.map(([name, type, help, read]): Metric => {
+    const samples = all.map(({ labels, freshness }) => ({ labels, value: read(freshness) }));
+    return { name: `fstore_${of}_${name}`, type, help, samples };
+  });
+}
+
+function freshnessMetrics(snapshot: Snapshot, reports: ReadonlyMap<string, SourceReport>): Metric[] {
+  const sources = [...reports].map(([source, { source: freshness }]) => ({ labels: { source }, freshness }));
+  const views = [...reports.values()].flatMap((report) =>
+    [...report.views].flatMap(([id, freshness]) => {
+      const view = snapshot.views.get(id);
+      if (!view) return [];
+      return [{ labels: { view: view.name, version: `${view.version}`, engine: freshness.engine }, freshness }];
+    }),
+  );
+  return [...measured('source', sources), ...measured('view', views)];
+}
+
+function processMetrics({ revision }: Snapshot, fresh: boolean): Metric[] {
+  const one = (name: string, type: MetricType, help: string, value: number): Metric => {
+    return { name, type, help, samples: [{ labels: {}, value }] };
+  };
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return [
+    one('fstore_freshness_up', 'gauge', 'Whether freshness could be read; 0: its metrics are left out.', fresh ? 1 : 0),
+    one('fstore_registry_revision', 'gauge', 'Revision of the registry that this process serves.', revision),
+    one('process_cpu_seconds_total', 'counter', 'CPU time of this process.', (user + system) / 1e6),
+    one('process_resident_memory_bytes', 'gauge', 'Resident memory of this process.', rss),
+    one('nodejs_heap_size_used_bytes', 'gauge', 'Used heap of this process.', heapUsed),
+  ];
+}
+
+/** Registers `GET /metrics`. Nothing is measured until it is asked; whoever asks while an answer is on its way shares it. */
+export function registerMetrics(app: FastifyInstance, services: RequestServices): void {
+  let underWay: Promise<Metric[] | null> | null = null;
+  const read = async (snapshot: Snapshot): Promise<Metric[] | null> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE, null);
+    });
+    const reports = services.freshness.of(snapshot, [...snapshot.sources.keys()]).catch(() => null);
+    const found = await Promise.race([reports, late]);
+    clearTimeout(timer);
+    return found && freshnessMetrics(snapshot, found);
+  };
+  app.get('/metrics', async (_, reply) => {
+    const snapshot = services.snapshot();
+    underWay ??= read(snapshot).finally(() => {
+      underWay = null;
+    });
+    const fresh = await underWay;
+    return reply
+      .type(METRICS_CONTENT_TYPE)
+      .send(metricsText([...processMetrics(snapshot, fresh !== null), ...(fresh ?? [])]));
+  });
+}
