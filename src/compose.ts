@@ -19,6 +19,7 @@ import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
 import { MaterializationSchedule } from './materialization/materialization-schedule.js';
 import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/materialize-job.js';
+import { SourceChecker } from './materialization/source-check.js';
 import { StagedMerger } from './materialization/staged-merger.js';
 import { createStreamHandler, STREAM_JOB, submitStreams } from './materialization/stream-job.js';
 import { Worker } from './materialization/worker.js';
@@ -249,6 +250,8 @@ async function open(
   const query = new OnlineQuery({ project, online, offline, log: warn });
   const ledger = connectPostgresIntake({ url: postgresUrl, project, log: note });
   closers.push(() => ledger.close());
+  const reserved = reservedNames(control);
+  const limits = config.eventLimits;
   const server = await startHttpServer({
     host: config.host,
     port: config.port,
@@ -256,8 +259,9 @@ async function open(
     services: {
       query,
       updates,
-      ingestion: new Ingestion({ bus, offline, limits: config.eventLimits, now }),
+      ingestion: new Ingestion({ bus, offline, limits, now }),
       freshness: new FreshnessReader({ bus, ledger }),
+      sourceChecks: new SourceChecker({ bus, offline, folder: config.batchFolder, limits, reserved, now }),
       offline,
       registry,
       jobs,
@@ -267,7 +271,7 @@ async function open(
         offline,
         bus,
         live,
-        reserved: reservedNames(control),
+        reserved,
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
       }),
       trainingSets: config.trainingSets,

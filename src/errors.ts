@@ -173,6 +173,51 @@ export const ERRORS = {
     cause: 'A run of this source wrote some of its rows and did not end; now other rows are at their places.',
     cure: 'Put back what it had read and run again, then the new rows; where that is gone, give them a source of another name.',
   },
+  SOURCE_UNREADABLE: {
+    status: 400,
+    cause: 'What a source points at is not there, or cannot be read.',
+    cure: 'Correct the topic, path, table or query that the message names.',
+  },
+  SAMPLE_EMPTY: {
+    status: 400,
+    cause: 'There is no record to look at.',
+    cure: 'Have something written there first, then check again.',
+  },
+  TOPIC_UNKNOWN: {
+    status: 404,
+    cause: 'The event bus has no such topic.',
+    cure: 'Have producers write to the topic that the message names; applying the source creates it.',
+  },
+  COLUMN_MISSING: {
+    status: 400,
+    cause: 'A declared column does not occur in the data.',
+    cure: 'Correct its name in the definition, or take it out of the schema.',
+  },
+  COLUMN_NAME_INVALID: {
+    status: 400,
+    cause: 'Names of columns are lower case with single underscores.',
+    cure: 'Rename it where the data is made; of a table, read it by `query:` with AS.',
+  },
+  COLUMN_TYPE_UNKNOWN: {
+    status: 400,
+    cause: 'The values of a column are not all of one type that FStore has.',
+    cure: 'Write scalars or lists of one type; take objects apart into columns of their own.',
+  },
+  TIME_FORMAT_UNKNOWN: {
+    status: 400,
+    cause: 'A time is ISO 8601 with a zone, or milliseconds since 1970.',
+    cure: 'Write it with a zone, or as milliseconds; of a table, read it by `query:` with to_timestamp() or AT TIME ZONE.',
+  },
+  TIME_COLUMN_UNKNOWN: {
+    status: 400,
+    cause: 'No column could be recognized as the time of the event.',
+    cure: 'Add a TIMESTAMP column to the data, or name the one that it is as `timestamp:` of the source.',
+  },
+  KEY_COLUMN_UNKNOWN: {
+    status: 400,
+    cause: 'No column, or more than one, could be recognized as a join key.',
+    cure: 'Declare the entity by hand, with the column that identifies it as its join key.',
+  },
   TRANSFORMER_UNFITTED: {
     status: 409,
     cause: 'A transformer of the service has no parameters yet: it was never fitted on a training set.',

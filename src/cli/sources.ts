@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { addConnectionOptions, type ConnectionOptions, connect } from './connection.js';
 import { SourcesDocument, type SourcesQuery } from './generated/operations.js';
 import { printJson, printLines } from './output.js';
+import { registerSourceCheck } from './source-check.js';
 import { layOutTable, showValue } from './table.js';
 
 const HELP = `
@@ -73,7 +74,7 @@ function sourceLines({ sources, featureViews }: SourcesQuery, now: number): stri
 
 /** Adds `fstore sources`. */
 export function registerSources(program: Command): void {
-  addConnectionOptions(program.command('sources'))
+  const sources = addConnectionOptions(program.command('sources'))
     .description('list sources: how much waits, and how fresh they are')
     .addHelpText('after', HELP)
     .action(async (options: ConnectionOptions) => {
@@ -81,4 +82,5 @@ export function registerSources(program: Command): void {
       if (options.json) printJson(found);
       else printLines(sourceLines(found, Date.now()));
     });
+  registerSourceCheck(sources);
 }

@@ -1,11 +1,11 @@
 /** Materialization within FStore itself: rows of a file or of PostgreSQL, checked like events, written by the same writer in batches. */
-import { isAbsolute, join, normalize, sep } from 'node:path';
 import type { SourceMeaning } from '../definition/definition-record.js';
 import { type FeatureValue, type ValueType, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
+import { pathWithin } from './batch-folder.js';
 import { processBatch } from './processor.js';
 import { batchConsumer, batchTopic } from './source-contract.js';
 import type { Writer } from './writer.js';
@@ -122,13 +122,4 @@ function explain(error: unknown): never {
   if (!(error instanceof FStoreError) || error.code !== 'TOPIC_RECREATED') throw error;
   const message = 'the rows that are read are not those that a run before, which did not end, has begun to write';
   throw new FStoreError('BATCH_CHANGED', message, { field: 'batch' }, [], { cause: error });
-}
-
-/** A path that stays in its folder. Throws BAD_REQUEST. */
-function pathWithin(folder: string, path: string): string {
-  const clean = normalize(path);
-  if (isAbsolute(clean) || clean.split(sep).includes('..')) {
-    throw new FStoreError('BAD_REQUEST', `${path} leads out of the folder of batch files`, { field: 'batch' });
-  }
-  return join(folder, clean);
 }

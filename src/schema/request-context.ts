@@ -2,6 +2,7 @@ import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { FreshnessReader } from '../materialization/freshness.js';
 import type { Ingestion } from '../materialization/ingestion.js';
+import type { SourceChecker } from '../materialization/source-check.js';
 import type { Registry } from '../registry/registry.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import { FeatureLoader } from '../retrieval/feature-loader.js';
@@ -25,6 +26,7 @@ export interface RequestServices {
   readonly updates: UpdateFeed;
   readonly ingestion: Ingestion;
   readonly freshness: FreshnessReader;
+  readonly sourceChecks: SourceChecker;
   readonly offline: OfflineStore;
   readonly registry: Registry;
   readonly jobs: JobStore;

@@ -83,7 +83,10 @@ export async function readCsv(path: string, name: string, options: TableReadOpti
   const columns = header.map((cell, index): FileColumn => {
     const column = cell ?? '';
     const values = sample.slice(0, SAMPLE).map((record) => record[index] ?? null);
-    return { name: column, inferred: declared.get(column) ?? inferType(values, cellValue as CellReader) };
+    // 007 is no number to whoever wrote it.
+    const isPadded = values.some((cell) => cell !== null && /^-?0\d/.test(cell));
+    const inferred = isPadded ? 'STRING' : inferType(values, cellValue as CellReader);
+    return { name: column, inferred: declared.get(column) ?? inferred };
   });
   const selection = selectColumns(name, columns, options);
   let row = 0;

@@ -38,6 +38,24 @@ export type JobStatus =
   | 'RUNNING'
   | 'SUCCEEDED';
 
+/** What is looked at: one of these, but for `sample`. */
+export type SourceCheckInput = {
+  /** Definitions that are not applied: their sources. */
+  definitions?: Array<unknown> | null | undefined;
+  /** A path within the folder of batch files. */
+  file?: string | null | undefined;
+  /** A SELECT on the offline store’s PostgreSQL. */
+  query?: string | null | undefined;
+  /** Records to look at. */
+  sample?: number;
+  /** A source that is declared. */
+  source?: string | null | undefined;
+  /** A table of the offline store’s PostgreSQL. */
+  table?: string | null | undefined;
+  /** A topic of the event bus. */
+  topic?: string | null | undefined;
+};
+
 /** An enum describing what kind of type a given `__Type` is. */
 export type __TypeKind =
   /** Indicates this type is a scalar. */
@@ -162,6 +180,13 @@ export type SourcesQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type SourcesQuery = { sources: Array<{ name: string, topic: string | null, freshness: { lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number, events: number, deadLetters: number } | null }>, featureViews: Array<{ name: string, version: number, source: string, freshness: { engine: string, lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number } | null }> };
+
+export type CheckSourceQueryVariables = Exact<{
+  input: SourceCheckInput;
+}>;
+
+
+export type CheckSourceQuery = { checkSource: Array<{ source: string, declared: boolean, origin: string, sampled: number, unusable: number | null, draft: string | null, columns: Array<{ name: string, type: string, declaredType: string | null, nulls: number, role: string | null }>, findings: Array<{ severity: string, code: string, column: string | null, count: number | null, message: string, cure: string }> }> };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -569,3 +594,30 @@ export const SourcesDocument = new TypedDocumentString(`
   events
   deadLetters
 }`) as unknown as TypedDocumentString<SourcesQuery, SourcesQueryVariables>;
+export const CheckSourceDocument = new TypedDocumentString(`
+    query CheckSource($input: SourceCheckInput!) {
+  checkSource(input: $input) {
+    source
+    declared
+    origin
+    sampled
+    unusable
+    columns {
+      name
+      type
+      declaredType
+      nulls
+      role
+    }
+    findings {
+      severity
+      code
+      column
+      count
+      message
+      cure
+    }
+    draft
+  }
+}
+    `) as unknown as TypedDocumentString<CheckSourceQuery, CheckSourceQueryVariables>;

@@ -9,6 +9,7 @@ import { CatalogResolver } from './catalog-resolver.js';
 import { SourceFreshnessResolver, ViewFreshnessResolver } from './freshness-resolver.js';
 import { JobResolver } from './job-resolver.js';
 import { ManagementResolver } from './management-resolver.js';
+import { SourceCheckResolver } from './source-check-resolver.js';
 import { TrainingResolver } from './training-resolver.js';
 
 /** Builds the catalog and management part of the schema. */
@@ -18,6 +19,7 @@ export function buildControlSchema(): GraphQLSchema {
       CatalogResolver,
       SourceFreshnessResolver,
       ViewFreshnessResolver,
+      SourceCheckResolver,
       ManagementResolver,
       JobResolver,
       TrainingResolver,

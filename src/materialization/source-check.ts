@@ -1,0 +1,297 @@
+/**
+ * Looks at what a source points at before it is relied on: what the data holds, how a definition of it could read, and what of it the
+ * definition that there is does not take.
+ *
+ * Boundary: reads a sample, writes nothing, joins no group. What it says of a sample need not hold for the rest.
+ */
+import type { EventBus } from '../bus/event-bus.js';
+import { type ColumnProfile, profileColumns } from '../definition/column-profile.js';
+import type { BatchMeaning } from '../definition/definition-record.js';
+import { parseDefinitions, planDefinitions } from '../definition/plan.js';
+import type { ReservedNames } from '../definition/schema-names.js';
+import {
+  definitionsYaml,
+  draftSource,
+  finding,
+  type KnownNames,
+  type SourceDraft,
+  type SourceFinding,
+} from '../definition/source-draft.js';
+import { FStoreError } from '../errors.js';
+import { createSnapshot, type Snapshot } from '../registry/snapshot.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import { computation } from '../transformation/computation.js';
+import { pathWithin } from './batch-folder.js';
+import { type EventLimits, parseEventJson } from './event-decoder.js';
+import { compareColumns, compareEvents, type DeclaredRows, readDeclared } from './source-comparison.js';
+import { type SourceContract, sourceContracts } from './source-contract.js';
+import { type SourceSample, sampleFile, sampleQuery, sampleTopic } from './source-sample.js';
+
+/** One of these is to be looked at. */
+export interface SourceCheckRequest {
+  /** A source that is declared. */
+  readonly source?: string | undefined;
+  /** Definitions that are not applied yet: their sources. */
+  readonly definitions?: readonly unknown[] | undefined;
+  readonly topic?: string | undefined;
+  readonly table?: string | undefined;
+  readonly query?: string | undefined;
+  /** A path within the folder of batch files. */
+  readonly file?: string | undefined;
+  /** Records to look at. */
+  readonly sample: number;
+}
+
+export interface CheckedColumn {
+  readonly name: string;
+  /** What its values seem to be. */
+  readonly type: string;
+  /** What the source declares; null: nothing. */
+  readonly declaredType: string | null;
+  readonly nulls: number;
+  readonly role: 'eventTime' | 'joinKey' | null;
+}
+
+export interface SourceCheckReport {
+  /** The source that is declared, or the name that the draft gives it. */
+  readonly source: string;
+  readonly declared: boolean;
+  readonly origin: string;
+  /** Records that were looked at. */
+  readonly sampled: number;
+  /** Records that would become dead letters; null where nothing is declared. */
+  readonly unusable: number | null;
+  readonly columns: readonly CheckedColumn[];
+  readonly findings: readonly SourceFinding[];
+  /** A definition file; null: there is too little to draft one from. */
+  readonly draft: string | null;
+}
+
+export interface SourceCheckerOptions {
+  readonly bus: EventBus;
+  readonly offline: OfflineStore;
+  /** Folder of batch files. */
+  readonly folder: string;
+  readonly limits: EventLimits;
+  readonly reserved: ReservedNames;
+  readonly now: () => number;
+}
+
+const MAX_SAMPLE = 10_000;
+
+/** Reports on a sample of data that nobody has declared. */
+export function draftReport(
+  sample: SourceSample,
+  known: KnownNames,
+): { report: SourceCheckReport; draft: SourceDraft } {
+  const { origin, title, input, records } = sample;
+  const columns = profileColumns(records, sample.columns, sample.typed);
+  const draft = draftSource({ title, input, columns, records: records.length, known });
+  const empty = finding('error', 'SAMPLE_EMPTY', `${origin} holds no record`);
+  const report = {
+    source: draft.name,
+    declared: false,
+    origin,
+    sampled: sample.payloads.length || records.length,
+    unusable: null,
+    columns: columns.map((column) => describe(column, null, draft)),
+    findings: [...sample.findings, ...(records.length > 0 ? draft.findings : [empty])],
+    draft: records.length > 0 && draft.definitions.length > 0 ? definitionsYaml(draft.definitions) : null,
+  };
+  return { report, draft };
+}
+
+function describe(
+  { name, type, nulls }: ColumnProfile,
+  declaredType: string | null,
+  draft: SourceDraft,
+): CheckedColumn {
+  const role = name === draft.timestamp ? 'eventTime' : name === draft.key ? 'joinKey' : null;
+  return { name, type, declaredType, nulls, role };
+}
+
+/** What is declared in a snapshot, by name. */
+function knownNames({ entities, sources, currentViews }: Snapshot): KnownNames {
+  return {
+    entities: [...entities.values()].map(({ name, meaning }) => ({ name, joinKeys: meaning.joinKeys })),
+    sources: [...sources.keys()],
+    views: [...currentViews.keys()],
+  };
+}
+
+export class SourceChecker {
+  readonly #options: SourceCheckerOptions;
+
+  constructor(options: SourceCheckerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Looks at what is asked for; a source with a stream and batches has a report for each. Throws BAD_REQUEST, SOURCE_UNKNOWN,
+   * SOURCE_UNREADABLE, findings about definitions, or that a store is down.
+   */
+  async check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
+    const { source, definitions, sample } = request;
+    if (!Number.isInteger(sample) || sample < 1 || sample > MAX_SAMPLE) {
+      throw new FStoreError('BAD_REQUEST', `sample is ${sample}; it lies between 1 and ${MAX_SAMPLE}`, {
+        field: 'sample',
+      });
+    }
+    const { sample: _, ...given } = request;
+    const named = Object.values(given).filter((value) => value !== undefined && value !== null).length;
+    if (named !== 1) {
+      const message = `name one of source, definitions, topic, table, query and file; there are ${named}`;
+      throw new FStoreError('BAD_REQUEST', message, { field: 'input' });
+    }
+    if (source !== undefined) return this.#checkDeclared(snapshot, source, sample);
+    if (definitions === undefined) return [await this.#checkNew(snapshot, request)];
+    const planned = this.#planned(snapshot, definitions);
+    const reports: SourceCheckReport[] = [];
+    for (const name of planned.sources) reports.push(...(await this.#checkDeclared(planned.snapshot, name, sample)));
+    return reports;
+  }
+
+  /** The project as it would be with these definitions. */
+  #planned(snapshot: Snapshot, inputs: readonly unknown[]): { snapshot: Snapshot; sources: string[] } {
+    const definitions = parseDefinitions(inputs);
+    const { reserved } = this.#options;
+    const { records } = planDefinitions(snapshot.records, definitions, {
+      prune: false,
+      retire: [],
+      reserved,
+      computation,
+    });
+    const { project, revision } = snapshot;
+    return {
+      snapshot: createSnapshot({ project, revision, records }, snapshot),
+      sources: definitions.flatMap((one) => (one.kind === 'source' ? [one.name] : [])),
+    };
+  }
+
+  async #checkNew(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport> {
+    const { report, draft } = draftReport(await this.#sampleNew(snapshot, request), knownNames(snapshot));
+    try {
+      // A name that something else has, say: better told now than at the apply.
+      this.#planned(snapshot, draft.definitions);
+      return report;
+    } catch (error) {
+      if (!(error instanceof FStoreError)) throw error;
+      const issues = error.issues.length > 0 ? error.issues : [error];
+      const refused = issues.map(({ code, message }) => finding('error', code, message));
+      return { ...report, findings: [...report.findings, ...refused] };
+    }
+  }
+
+  #sampleNew({ project }: Snapshot, { topic, table, query, file, sample }: SourceCheckRequest): Promise<SourceSample> {
+    const { bus, offline, folder } = this.#options;
+    if (topic !== undefined) {
+      const own = topic.startsWith(`${project}.`) ? topic.slice(project.length + 1) : topic;
+      return sampleTopic(bus, project, own, sample);
+    }
+    if (table !== undefined) return sampleQuery(offline, { table }, sample);
+    if (query !== undefined) return sampleQuery(offline, { query }, sample);
+    return sampleFile(pathWithin(folder, file!), file!, sample);
+  }
+
+  async #checkDeclared(snapshot: Snapshot, name: string, count: number): Promise<SourceCheckReport[]> {
+    const contract = sourceContracts(snapshot, this.#options.limits).get(name);
+    if (!contract) {
+      throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${name.slice(0, 80)}`, { field: 'source' });
+    }
+    const { batch, topic } = contract.meaning;
+    const reports: SourceCheckReport[] = [];
+    if (topic !== null) {
+      const sample = () => sampleTopic(this.#options.bus, snapshot.project, topic, count);
+      reports.push(await this.#report(snapshot, contract, `topic ${topic}`, sample));
+    }
+    if (batch) {
+      const read = await readDeclared(contract.meaning, batch, count, this.#options);
+      const origin = 'query' in batch ? 'a query of PostgreSQL' : `${batch.format} file ${batch.path}`;
+      const found = await this.#report(snapshot, contract, origin, () => this.#sampleBatch(batch, count), read);
+      reports.push(found);
+    }
+    if (reports.length === 0) reports.push(this.#nothing(contract));
+    return reports;
+  }
+
+  #nothing({ source }: SourceContract): SourceCheckReport {
+    const message = `source ${source} has neither a stream nor a batch: nothing comes in`;
+    const findings = [finding('warning', 'SOURCE_NOT_PUSHABLE', message)];
+    return {
+      source,
+      declared: true,
+      origin: 'nothing',
+      sampled: 0,
+      unusable: null,
+      columns: [],
+      findings,
+      draft: null,
+    };
+  }
+
+  #sampleBatch(batch: BatchMeaning, count: number): Promise<SourceSample> {
+    const { offline, folder } = this.#options;
+    if ('query' in batch) return sampleQuery(offline, batch, count);
+    return sampleFile(pathWithin(folder, batch.path), batch.path, count, batch.format);
+  }
+
+  /** Compares a sample with what is declared. `read`: the rows of a batch, as a materialization reads them. */
+  async #report(
+    snapshot: Snapshot,
+    contract: SourceContract,
+    origin: string,
+    take: () => Promise<SourceSample>,
+    read?: DeclaredRows,
+  ): Promise<SourceCheckReport> {
+    const { source, meaning } = contract;
+    const head = { source, declared: true };
+    let sample: SourceSample;
+    try {
+      sample = await take();
+    } catch (error) {
+      if (!(error instanceof FStoreError) || error.code !== 'SOURCE_UNREADABLE') throw error;
+      const findings = [finding('error', error.code, error.message)];
+      return { ...head, origin, sampled: 0, unusable: null, columns: [], findings, draft: null };
+    }
+    const { records } = sample;
+    const columns = profileColumns(records, sample.columns, sample.typed);
+    const draft = draftSource({
+      title: source,
+      input: sample.input,
+      columns,
+      records: records.length,
+      known: knownNames(snapshot),
+    });
+    const events = read ? read.rows : sample.payloads.map(eventOf);
+    const compared = compareEvents(contract, events, this.#options.now());
+    const findings = [...sample.findings, ...compared.findings];
+    if (records.length === 0) findings.push(finding('warning', 'SAMPLE_EMPTY', `${sample.origin} holds no record`));
+    else findings.push(...compareColumns(meaning.schema, columns, read !== undefined));
+    if (read?.refused) {
+      const cure = 'Correct the data or the declared type; until then, `fstore materialize` ends at this row.';
+      findings.push(finding('error', 'SOURCE_UNREADABLE', read.refused, { cure }));
+    }
+    const roles = { ...draft, timestamp: meaning.timestamp, key: null };
+    const keys = new Set(contract.views.flatMap((view) => view.keys.map((key) => key.column)));
+    return {
+      ...head,
+      origin: sample.origin,
+      sampled: sample.payloads.length || records.length,
+      unusable: compared.unusable,
+      columns: columns.map((column) => {
+        const found = describe(column, meaning.schema[column.name] ?? null, roles);
+        return keys.has(column.name) ? { ...found, role: 'joinKey' as const } : found;
+      }),
+      findings,
+      draft: draft.definitions.length > 0 && records.length > 0 ? definitionsYaml(draft.definitions) : null,
+    };
+  }
+}
+
+function eventOf(payload: Buffer): unknown {
+  try {
+    return parseEventJson(payload.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,130 @@
+/** What of a sample the definition of its source does not take. */
+import type { ColumnProfile, SampleRecord } from '../definition/column-profile.js';
+import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
+import { finding, isUsableName, type SourceFinding } from '../definition/source-draft.js';
+import { type FeatureValue, valueToJson } from '../definition/value-type.js';
+import { ERRORS, type ErrorCode, FStoreError } from '../errors.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import { readTable } from '../tabular/table-reader.js';
+import { pathWithin } from './batch-folder.js';
+import { checkEvent } from './event-decoder.js';
+import type { SourceContract } from './source-contract.js';
+
+/** An event with more troubles than this is told about enough. */
+const MAX_TROUBLES = 20;
+
+/** Rows of a batch as a materialization reads them; `refused`: why it would end after them. */
+export interface DeclaredRows {
+  readonly rows: readonly SampleRecord[];
+  readonly refused: string | null;
+}
+
+/** Reads rows as a materialization would, `count` at most. */
+export async function readDeclared(
+  { schema }: SourceMeaning,
+  batch: BatchMeaning,
+  count: number,
+  { offline, folder }: { readonly offline: OfflineStore; readonly folder: string },
+): Promise<DeclaredRows> {
+  const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
+  const rows: SampleRecord[] = [];
+  const take = (order: readonly { readonly name: string }[], values: readonly FeatureValue[]): void => {
+    if (rows.length >= count) return;
+    const at = (name: string): FeatureValue => values[order.findIndex((column) => column.name === name)] ?? null;
+    rows.push(Object.fromEntries(columns.map(({ name, type }) => [name, valueToJson(type, at(name))])));
+  };
+  try {
+    if ('query' in batch) {
+      const names = columns.map(({ name }) => `"${name}"`).join(', ');
+      const sql = `SELECT ${names} FROM (${batch.query}) AS rows LIMIT ${count}`;
+      await offline.readSpine({ sql, types: columns.map(({ type }) => type) }, async ({ batches }) => {
+        for await (const page of batches) for (const row of page) take(columns, row);
+      });
+      return { rows, refused: null };
+    }
+    // One row at a time, so that those before a row that is refused are known.
+    const options = { format: batch.format, schema: columns, batchSize: 1 };
+    const table = await readTable(pathWithin(folder, batch.path), options);
+    try {
+      for await (const page of table.batches()) {
+        for (const row of page) take(table.schema, row);
+        if (rows.length >= count) break;
+      }
+    } finally {
+      await table.close();
+    }
+    return { rows, refused: null };
+  } catch (error) {
+    if (!(error instanceof FStoreError) || error.code !== 'BAD_REQUEST') throw error;
+    return { rows, refused: error.message };
+  }
+}
+
+/** Which events would be dead letters, and why: all that is wrong with an event, where its decoder would stop at the first. */
+export function compareEvents(
+  contract: SourceContract,
+  events: readonly unknown[],
+  now: number,
+): { unusable: number; findings: SourceFinding[] } {
+  const found = new Map<string, { code: ErrorCode; field: string | null; message: string; count: number }>();
+  let unusable = 0;
+  for (const event of events) {
+    const troubles = troublesOf(event, contract, now);
+    if (troubles.length > 0) unusable += 1;
+    for (const { code, field, message } of troubles) {
+      const id = `${code} ${field}`;
+      const known = found.get(id) ?? { code, field, message, count: 0 };
+      found.set(id, { ...known, count: known.count + 1 });
+    }
+  }
+  const findings = [...found.values()]
+    // It is told already, and counted over all messages.
+    .filter(({ code }) => code !== 'EVENT_MALFORMED')
+    .map(({ code, field, message, count }) => {
+      const text = `${count} of ${events.length} would be dead letters: ${message}`;
+      return finding('error', code, text, { count, ...(field === null ? {} : { column: field }) });
+    });
+  return { unusable, findings };
+}
+
+/** All that keeps an event from being used: what is wrong is taken out, and the rest is looked at again. */
+function troublesOf(event: unknown, contract: SourceContract, now: number) {
+  const troubles: { code: ErrorCode; field: string | null; message: string }[] = [];
+  let rest = event;
+  while (troubles.length < MAX_TROUBLES) {
+    const checked = checkEvent(rest, contract, now);
+    if (checked.ok) break;
+    const { code, field, message } = checked.error;
+    troubles.push({ code, field, message });
+    if ((code !== 'EVENT_FIELD_UNKNOWN' && code !== 'EVENT_FIELD_TYPE') || field === null) break;
+    // Without its time or its key an event is of no use whatever the rest is like.
+    if (field === contract.meaning.timestamp || contract.keyColumns.includes(field)) break;
+    const { [field]: _, ...others } = rest as Record<string, unknown>;
+    rest = others;
+  }
+  return troubles;
+}
+
+/** Columns that are declared and do not occur, and, of a batch, those that occur and are not declared. */
+export function compareColumns(
+  schema: Readonly<Record<string, string>>,
+  columns: readonly ColumnProfile[],
+  isBatch: boolean,
+): SourceFinding[] {
+  const names = new Set(columns.map(({ name }) => name));
+  const lost = Object.keys(schema).filter((name) => !names.has(name));
+  const extra = isBatch ? columns.filter(({ name }) => !Object.hasOwn(schema, name)) : [];
+  return [
+    ...lost.map((column) => {
+      const message = `the data has no column ${column}`;
+      return finding(isBatch ? 'error' : 'warning', 'COLUMN_MISSING', message, { column });
+    }),
+    ...extra.map(({ name }) => {
+      const cure = isUsableName(name) ? 'Add it to the schema if it is wanted.' : ERRORS.COLUMN_NAME_INVALID.cure;
+      return finding('warning', 'EVENT_FIELD_UNKNOWN', `column ${name} is not declared, and left out`, {
+        column: name,
+        cure,
+      });
+    }),
+  ];
+}

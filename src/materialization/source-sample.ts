@@ -1,0 +1,190 @@
+/** Some records of what a source points at, or could point at: a topic, a file, a SELECT of the offline store. */
+import { createReadStream } from 'node:fs';
+import { basename, extname } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { EventBus } from '../bus/event-bus.js';
+import type { SampleRecord } from '../definition/column-profile.js';
+import { finding, type SourceFinding, type SourceInput } from '../definition/source-draft.js';
+import { type FeatureValue, valueToJson } from '../definition/value-type.js';
+import { FStoreError } from '../errors.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import { formatOfName, readTable } from '../tabular/table-reader.js';
+import type { TableColumn, TableFormat } from '../tabular/table-schema.js';
+import { parseEventJson } from './event-decoder.js';
+import { busTopic } from './source-contract.js';
+
+export interface SourceSample {
+  /** Where it is from, in words. */
+  readonly origin: string;
+  /** What it is called there. */
+  readonly title: string;
+  readonly input: SourceInput;
+  readonly records: readonly SampleRecord[];
+  /** Columns whose types are known. */
+  readonly columns: readonly TableColumn[];
+  /** Whether its carrier has a schema of its own. */
+  readonly typed: boolean;
+  /** The messages of a topic, as they are. */
+  readonly payloads: readonly Buffer[];
+  readonly findings: readonly SourceFinding[];
+}
+
+/** Reads what `work` reads; what it refuses is SOURCE_UNREADABLE. */
+async function readable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof FStoreError) || error.code !== 'BAD_REQUEST') throw error;
+    throw new FStoreError('SOURCE_UNREADABLE', error.message, {}, [], { cause: error });
+  }
+}
+
+function recordOf(columns: readonly TableColumn[], row: readonly FeatureValue[]): SampleRecord {
+  const value = (index: number): unknown => {
+    const item = row[index] ?? null;
+    return typeof item === 'bigint' ? item : valueToJson(columns[index]!.type, item);
+  };
+  return Object.fromEntries(columns.map(({ name }, index) => [name, value(index)]));
+}
+
+function objectOf(text: string): SampleRecord | null {
+  try {
+    const value = parseEventJson(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as SampleRecord) : null;
+  } catch {
+    return null;
+  }
+}
+
+async function readLines(path: string, count: number): Promise<SampleRecord[]> {
+  const stream = createReadStream(path, 'utf8');
+  const records: SampleRecord[] = [];
+  let line = 0;
+  try {
+    for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+      line += 1;
+      if (text.trim() === '') continue;
+      const record = objectOf(text);
+      if (!record) throw new FStoreError('SOURCE_UNREADABLE', `${basename(path)}, line ${line} is no JSON object`);
+      records.push(record);
+      if (records.length >= count) break;
+    }
+  } finally {
+    stream.destroy();
+  }
+  return records;
+}
+
+async function readRows(path: string, format: TableFormat, count: number) {
+  const table = await readTable(path, { format, batchSize: count });
+  const records: SampleRecord[] = [];
+  try {
+    for await (const rows of table.batches()) {
+      for (const row of rows) if (records.length < count) records.push(recordOf(table.schema, row));
+      if (records.length >= count) break;
+    }
+  } finally {
+    await table.close();
+  }
+  return { records, columns: table.schema };
+}
+
+/** The first `count` rows of a file; `written` is its path as a definition has it. Throws SOURCE_UNREADABLE. */
+export async function sampleFile(
+  path: string,
+  written: string,
+  count: number,
+  given: TableFormat | null = null,
+): Promise<SourceSample> {
+  const format = given ?? formatOfName(path);
+  const title = basename(written, extname(written));
+  return readable(async () => {
+    // It says what is wrong with a file that is not there, or that is of no format.
+    if (!format) await readTable(path);
+    const kind = format ?? 'csv';
+    const { records, columns } =
+      kind === 'ndjson'
+        ? { records: await readLines(path, count).catch(asUnreadable), columns: [] }
+        : await readRows(path, kind, count);
+    const typed = kind === 'parquet' || kind === 'arrow';
+    const input = { batch: { [kind]: written } };
+    return { origin: `${kind} file ${written}`, title, input, records, columns, typed, payloads: [], findings: [] };
+  });
+}
+
+function asUnreadable(error: unknown): never {
+  if (error instanceof FStoreError) throw error;
+  throw new FStoreError('SOURCE_UNREADABLE', (error as Error).message, {}, [], { cause: error });
+}
+
+/** The first `count` rows of a SELECT, or of a table. Throws SOURCE_UNREADABLE. */
+export async function sampleQuery(
+  offline: OfflineStore,
+  batch: { readonly table: string } | { readonly query: string },
+  count: number,
+): Promise<SourceSample> {
+  const [origin, title, sql] =
+    'table' in batch
+      ? [`table ${batch.table} of PostgreSQL`, batch.table.split('.').at(-1)!, `SELECT * FROM ${quoted(batch.table)}`]
+      : ['a query of PostgreSQL', 'rows', batch.query];
+  const records: SampleRecord[] = [];
+  let columns: readonly TableColumn[] = [];
+  await readable(() =>
+    offline.readSpine({ sql: `SELECT * FROM (${sql}) AS rows LIMIT ${count}` }, async ({ schema, batches }) => {
+      columns = schema;
+      for await (const rows of batches) for (const row of rows) records.push(recordOf(schema, row));
+    }),
+  );
+  return { origin, title, input: { batch }, records, columns, typed: true, payloads: [], findings: [] };
+}
+
+/** A name of a table as a definition may have it, as SQL. Throws SOURCE_UNREADABLE. */
+function quoted(table: string): string {
+  if (!/^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?$/.test(table)) {
+    throw new FStoreError('SOURCE_UNREADABLE', `${table.slice(0, 80)} is no table or schema.table`, { field: 'table' });
+  }
+  return table
+    .split('.')
+    .map((part) => `"${part}"`)
+    .join('.');
+}
+
+/**
+ * The newest `count` messages of a source's topic. Where producers write to the topic without the project's name before it, those.
+ * Throws SOURCE_UNREADABLE for a topic that is not there at all.
+ */
+export async function sampleTopic(bus: EventBus, project: string, topic: string, count: number): Promise<SourceSample> {
+  const own = busTopic(project, topic);
+  const findings: SourceFinding[] = [];
+  let messages = await bus.peek(own, count);
+  if (messages === null || messages.length === 0) {
+    const plain = await bus.peek(topic, count);
+    if (plain === null && messages === null) {
+      throw new FStoreError('SOURCE_UNREADABLE', `the event bus has neither a topic ${own} nor ${topic}`, {
+        field: 'topic',
+      });
+    }
+    if (plain && plain.length > 0) {
+      messages = plain;
+      const message = `the sample is of topic ${topic}; sources of this project take events from topic ${own}`;
+      findings.push(finding('error', 'TOPIC_UNKNOWN', message));
+    }
+  }
+  const payloads = (messages ?? []).map(({ value }) => value);
+  const records = payloads.map((value) => objectOf(value.toString('utf8')));
+  const others = records.filter((record) => record === null).length;
+  if (others > 0) {
+    const message = `${others} of ${records.length} messages are no JSON objects, and become dead letters`;
+    findings.push(finding('error', 'EVENT_MALFORMED', message, { count: others }));
+  }
+  return {
+    origin: `topic ${findings.some(({ code }) => code === 'TOPIC_UNKNOWN') ? topic : own} of the event bus`,
+    title: topic.replace(/^.*\./, ''),
+    input: { stream: { topic } },
+    records: records.filter((record) => record !== null),
+    columns: [],
+    typed: false,
+    payloads,
+    findings,
+  };
+}

@@ -1,0 +1,20 @@
+import { Arg, Ctx, Query, Resolver } from 'type-graphql';
+import { RequestContext } from '../request-context.js';
+import { SourceCheckInput, SourceCheckReport } from './source-check-types.js';
+
+/** A look at data before it is relied on. */
+@Resolver()
+export class SourceCheckResolver {
+  @Query(() => [SourceCheckReport], {
+    description:
+      'Looks at what a source points at: what the data holds, what of it would be dead letters, and how a definition could read.',
+  })
+  async checkSource(
+    @Ctx() context: RequestContext,
+    @Arg('input', () => SourceCheckInput) { sample, ...input }: SourceCheckInput,
+  ): Promise<readonly SourceCheckReport[]> {
+    const { sourceChecks, snapshot } = context.services;
+    const given = Object.entries(input).filter(([, value]) => value !== null && value !== undefined);
+    return sourceChecks.check(snapshot(), { ...Object.fromEntries(given), sample });
+  }
+}
