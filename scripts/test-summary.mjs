@@ -2,7 +2,7 @@
  * Adds up one run of scripts/test: node scripts/test-summary.mjs <folder>
  *
  * The folder holds `checks` ("passed" or "failed", a tab, a name, per line), and per run of Jest its exit code in
- * `<name>.status` and its result in `<name>.json`. Prints what failed and, last, the count; exits with 0 only when
+ * `<name>.status` and its result in `<name>.json`; of pytest, its exit code in `<name>.exit` and its result in `<name>.junit.xml`. Prints what failed and, last, the count; exits with 0 only when
  * something ran and nothing failed.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -45,6 +45,19 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.status')
   const explained = result.numFailedTests + result.numRuntimeErrorTestSuites > 0;
   if (status !== 0 && !explained) fail(`${name}: Jest ended with code ${status}`);
   testsRun += result.numPassedTests + result.numFailedTests;
+}
+
+for (const file of readdirSync(folder).filter((name) => name.endsWith('.exit'))) {
+  const name = basename(file, '.exit');
+  const status = Number(readFileSync(join(folder, file), 'utf8'));
+  const resultFile = join(folder, `${name}.junit.xml`);
+  const suite = existsSync(resultFile) ? (/<testsuite [^>]*>/.exec(readFileSync(resultFile, 'utf8'))?.[0] ?? '') : '';
+  const count = (what) => Number(new RegExp(` ${what}="(\\d+)"`).exec(suite)?.[1] ?? 0);
+  const bad = count('failures') + count('errors');
+  passed += Math.max(0, count('tests') - bad - count('skipped'));
+  skipped += count('skipped');
+  if (bad > 0) fail(`${name}: failed tests`, bad);
+  else if (status !== 0) fail(`${name}: ended with code ${status}`);
 }
 
 if (passed + failed === 0 || (jestRuns > 0 && testsRun === 0 && failed === 0)) fail('no test ran');
