@@ -96,6 +96,9 @@ const environmentSchema = z.object({
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
   FSTORE_MAX_KEYS: count(1_000, 100_000).describe('How many entities one field may ask for.'),
   FSTORE_MAX_BODY_BYTES: count(10_000_000, 1_000_000_000).describe('Largest request body.'),
+  FSTORE_MAX_IN_FLIGHT: count(1_000, 1_000_000).describe(
+    'How many requests may be under way; more are answered 503 with Retry-After.',
+  ),
   FSTORE_MAX_DEPTH: count(12, 100).describe('How deep an operation may be.'),
   FSTORE_MAX_ALIASES: count(100, 10_000).describe('How many aliases an operation may have.'),
   FSTORE_MAX_TOKENS: count(10_000, 1_000_000).describe('How many tokens an operation may have.'),
@@ -141,6 +144,7 @@ export interface Config {
   readonly limits: {
     readonly maxKeys: number;
     readonly maxBodyBytes: number;
+    readonly maxInFlight: number;
     readonly maxDepth: number;
     readonly maxAliases: number;
     readonly maxTokens: number;
@@ -238,6 +242,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     limits: {
       maxKeys: env.FSTORE_MAX_KEYS,
       maxBodyBytes: env.FSTORE_MAX_BODY_BYTES,
+      maxInFlight: env.FSTORE_MAX_IN_FLIGHT,
       maxDepth: env.FSTORE_MAX_DEPTH,
       maxAliases: env.FSTORE_MAX_ALIASES,
       maxTokens: env.FSTORE_MAX_TOKENS,

@@ -238,6 +238,11 @@ export const ERRORS = {
     cause: 'A store that is needed for this answer cannot be reached.',
     cure: 'Try again; look at /ready for the store that is down.',
   },
+  OVERLOADED: {
+    status: 503,
+    cause: 'This process has more requests under way than it may have.',
+    cure: 'Send the request again after the time that Retry-After says; run more processes, or raise FSTORE_MAX_IN_FLIGHT.',
+  },
   BUS_UNAVAILABLE: {
     status: 503,
     cause: 'The event bus did not confirm the write.',

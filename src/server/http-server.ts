@@ -23,7 +23,7 @@ import { FastLane } from '../schema/lane/fast-lane.js';
 import type { LiveSchema } from '../schema/live-schema.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 import type { Authenticate } from './authentication.js';
-import { openFastLane } from './fast-lane-door.js';
+import { openFrontDoor } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { registerMetrics } from './metrics-door.js';
 import { limitRules, type OperationLimits } from './operation-limits.js';
@@ -37,7 +37,7 @@ export interface HttpServerOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
-  readonly limits: OperationLimits & { readonly maxBodyBytes: number };
+  readonly limits: OperationLimits & { readonly maxBodyBytes: number; readonly maxInFlight: number };
   /** Whether plain reads of features are answered in front of Apollo. */
   readonly fastLane: boolean;
   readonly log: Logger;
@@ -53,6 +53,8 @@ export interface HttpServer {
 }
 
 const GRAPHQL_PATH = '/graphql';
+const STREAM_PATH = `${GRAPHQL_PATH}/stream`;
+const METRICS_PATH = '/metrics';
 const OPEN_PATHS = new Set(['/health', '/ready']);
 const PROBE_TIMEOUT = 2_000;
 
@@ -119,26 +121,31 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       context: async (request) => new RequestContext(services, actorOf(request)),
     }),
   });
-  const door = { live, services, authenticate, limits, rules, report };
-  app.route({ url: `${GRAPHQL_PATH}/stream`, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(door) });
+  const subscriptions = { live, services, authenticate, limits, rules, report };
+  app.route({ url: STREAM_PATH, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(subscriptions) });
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
-  registerMetrics(app, services);
   registerHealth(app, options);
-  if (options.fastLane) {
-    const lane = new FastLane({
-      live,
-      query: services.query,
-      maxKeys: services.maxKeys,
-      now: services.now,
-      validate: (query, { schema }) => {
-        const document = parse(query, { maxTokens: limits.maxTokens });
-        return validate(schema, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
-      },
-    });
-    openFastLane(app, { lane, path: GRAPHQL_PATH, authenticate, maxBodyBytes: limits.maxBodyBytes });
-  }
-  const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, door);
+  const lane = options.fastLane
+    ? new FastLane({
+        live,
+        query: services.query,
+        maxKeys: services.maxKeys,
+        now: services.now,
+        validate: (query, { schema }) => {
+          const document = parse(query, { maxTokens: limits.maxTokens });
+          return validate(schema, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
+        },
+      })
+    : null;
+  const door = openFrontDoor(app, {
+    ...{ lane, path: GRAPHQL_PATH, authenticate, maxBodyBytes: limits.maxBodyBytes, maxInFlight: limits.maxInFlight },
+    isExempt: (path) => OPEN_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
+    overloaded: (path) =>
+      JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),
+  });
+  registerMetrics(app, services, { lane: lane?.counts ?? null, door });
+  const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, subscriptions);
   const url = await app.listen({ host: options.host, port: options.port });
   return {
     url,

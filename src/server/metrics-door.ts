@@ -52,8 +52,46 @@ function processMetrics({ revision }: Snapshot, fresh: boolean): Metric[] {
   ];
 }
 
+/** What this process has served, by counter; read when somebody asks. */
+export interface ServingCounts {
+  readonly lane: { readonly answered: number; readonly passed: number; readonly plans: number } | null;
+  readonly door: { readonly inFlight: number; readonly shed: number };
+}
+
+function servingMetrics({ lane, door }: ServingCounts, { query }: RequestServices): Metric[] {
+  const { hits, misses, corrupted, onlineFailures, offlineFailures } = query.counts;
+  const counter = (name: string, help: string, value: number): Metric => {
+    return { name: `fstore_${name}`, type: 'counter', help, samples: [{ labels: {}, value }] };
+  };
+  const lanes = [
+    { labels: { lane: 'fast' }, value: lane?.answered ?? 0 },
+    { labels: { lane: 'graphql' }, value: lane?.passed ?? null },
+  ];
+  return [
+    {
+      name: 'fstore_plain_requests_total',
+      type: 'counter',
+      help: 'GraphQL requests in the form that the fast lane takes, by what answered them.',
+      samples: lanes,
+    },
+    counter('read_plans_total', 'Operations that the fast lane has compiled.', lane?.plans ?? 0),
+    counter('online_hits_total', 'Values that the online store answered.', hits),
+    counter('online_misses_total', 'Values that the offline store was asked for.', misses),
+    counter('online_corrupted_total', 'Entries of the online store that were no values.', corrupted),
+    counter('online_failures_total', 'Calls of the online store that failed.', onlineFailures),
+    counter('offline_failures_total', 'Calls of the offline store that failed.', offlineFailures),
+    counter('requests_shed_total', 'Requests that were refused for lack of room.', door.shed),
+    {
+      name: 'fstore_requests_in_flight',
+      type: 'gauge',
+      help: 'Requests that are under way.',
+      samples: [{ labels: {}, value: door.inFlight }],
+    },
+  ];
+}
+
 /** Registers `GET /metrics`. Nothing is measured until it is asked; whoever asks while an answer is on its way shares it. */
-export function registerMetrics(app: FastifyInstance, services: RequestServices): void {
+export function registerMetrics(app: FastifyInstance, services: RequestServices, serving: ServingCounts): void {
   let underWay: Promise<Metric[] | null> | null = null;
   const read = async (snapshot: Snapshot): Promise<Metric[] | null> => {
     let timer: NodeJS.Timeout | undefined;
@@ -73,6 +111,12 @@ export function registerMetrics(app: FastifyInstance, services: RequestServices)
     const fresh = await underWay;
     return reply
       .type(METRICS_CONTENT_TYPE)
-      .send(metricsText([...processMetrics(snapshot, fresh !== null), ...(fresh ?? [])]));
+      .send(
+        metricsText([
+          ...processMetrics(snapshot, fresh !== null),
+          ...servingMetrics(serving, services),
+          ...(fresh ?? []),
+        ]),
+      );
   });
 }

@@ -248,7 +248,16 @@ function readIds(value: unknown): readonly string[] | undefined {
 }
 
 function readAnys(value: unknown): readonly unknown[] | undefined {
-  return Array.isArray(value) && value.every((item) => item !== null && item !== undefined) ? value : undefined;
+  return Array.isArray(value) && value.every(isFlatObject) ? value : undefined;
+}
+
+/** True for an object of texts and numbers, as routers send it. What Fastify refuses in a body cannot hide in it. */
+function isFlatObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  for (const [name, field] of Object.entries(value)) {
+    if (typeof field === 'object' || name === '__proto__' || name === 'constructor') return false;
+  }
+  return true;
 }
 
 function simpleReader(node: TypeNode): SimpleReader | null {
@@ -264,11 +273,13 @@ export class ReadPlan {
   readonly #schema: GraphQLSchema;
   readonly #operation: OperationDefinitionNode;
   readonly #roots: readonly RootPlan[];
+  readonly #names: ReadonlySet<string>;
   /** Null where a variable has a type that is never simple. */
   readonly #simple: readonly (readonly [name: string, read: SimpleReader])[] | null;
 
   constructor(schema: GraphQLSchema, operation: OperationDefinitionNode, roots: readonly RootPlan[]) {
     this.#schema = schema;
+    this.#names = new Set(operation.variableDefinitions?.map(({ variable }) => variable.name.value));
     this.#operation = operation;
     this.#roots = roots;
     const readers = (operation.variableDefinitions ?? []).map(({ variable, type }) => {
@@ -279,6 +290,7 @@ export class ReadPlan {
 
   /** What has to be read for these variables. Throws NotPlanned, or what resolvers and coercion throw. */
   prepare(given: Readonly<Record<string, unknown>>, maxKeys: number): PlannedRead {
+    for (const name in given) if (!this.#names.has(name)) throw new NotPlanned(`no variable ${name}`);
     const simple = this.#readSimple(given);
     // All variables are coerced, also those that nothing asks for: a wrong one is an error.
     let coerced = simple ? null : this.#coerce(given);

@@ -1,11 +1,11 @@
 /**
- * The door of the fast lane: stands in front of Fastify and takes GraphQL requests of the plainest form. Whatever it does not answer goes on
- * to Fastify as it came, with the body that was read.
+ * What every request passes first: a bound on how many are under way, and the fast lane for GraphQL requests of the plainest form. Whatever
+ * the lane does not answer goes on to Fastify as it came, with the body that was read.
  *
  * Invariants
- * 1. Who may not come in by the other door may not come in by this one: the same authentication, body limit and content types, and a
+ * 1. Who may not come in by the other door may not come in by the lane: the same authentication, body limit and content types, and a
  *    content type that a form of another site can send is not among them (CSRF).
- * 2. Refusals are never made here.
+ * 2. The lane never refuses. A request beyond the bound is refused before anything is read or looked up: with 503 and Retry-After.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -13,11 +13,24 @@ import type { FastifyInstance } from 'fastify';
 import type { FastLane, OperationBody } from '../schema/lane/fast-lane.js';
 import type { Authenticate } from './authentication.js';
 
-export interface FastLaneDoorOptions {
-  readonly lane: FastLane;
+export interface FrontDoorOptions {
+  /** Null: Apollo answers everything. */
+  readonly lane: FastLane | null;
   readonly path: string;
   readonly authenticate: Authenticate;
   readonly maxBodyBytes: number;
+  /** Requests that may be under way, counted once they are there wholly; those that stream for long are not counted. */
+  readonly maxInFlight: number;
+  /** Paths that are answered whatever the load is, and those whose answers stream. */
+  readonly isExempt: (url: string) => boolean;
+  /** The body of a refusal for lack of room. */
+  readonly overloaded: (url: string) => string;
+}
+
+/** What is under way, and how many requests were refused for lack of room. */
+export interface FrontDoorCounts {
+  inFlight: number;
+  shed: number;
 }
 
 const JSON_TYPES: ReadonlySet<string | undefined> = new Set([
@@ -49,33 +62,61 @@ interface ReadRequest extends IncomingMessage {
   bodyRead?: Buffer;
 }
 
-/** Puts the fast lane in front of Fastify. */
-export function openFastLane(app: FastifyInstance, options: FastLaneDoorOptions): void {
+/** Puts the door in front of Fastify; returns what it counts. */
+export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): FrontDoorCounts {
+  const { lane, maxInFlight, isExempt, overloaded } = options;
+  const counts: FrontDoorCounts = { inFlight: 0, shed: 0 };
   app.addHook('preParsing', (request, _, payload, done) => {
     const { bodyRead } = request.raw as ReadRequest;
     done(null, bodyRead ? Readable.from([bodyRead]) : payload);
   });
   const listeners = app.server.listeners('request') as RequestListener[];
   const others: RequestListener = (request, response) => {
+    if (!isExempt(request.url ?? '')) whenRead(request, () => countUntilClosed(response, counts));
     for (const listener of listeners) listener.call(app.server, request, response);
   };
   app.server.removeAllListeners('request');
   app.server.on('request', (request: ReadRequest, response: ServerResponse) => {
-    const answerType = answerTypeOf(request, options);
-    if (answerType === null) others(request, response);
+    const url = request.url ?? '';
+    if (counts.inFlight >= maxInFlight && !isExempt(url)) {
+      counts.shed += 1;
+      sendOverloaded(response, overloaded(url));
+      return;
+    }
+    const answerType = lane ? answerTypeOf(request, options) : null;
+    if (!lane || answerType === null) others(request, response);
     else
       readBody(request, (bytes) => {
         request.bodyRead = bytes;
-        takeRequest(options.lane, request, response, bytes, answerType, others);
+        takeRequest(lane, counts, request, response, bytes, answerType, others);
       });
+  });
+  return counts;
+}
+
+/** Calls `done` when the whole request is there: one that is sent slowly takes no room of others. */
+function whenRead(request: ReadRequest, done: () => void): void {
+  const { headers } = request;
+  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+  if (request.bodyRead || !hasBody) done();
+  else request.once('end', done);
+}
+
+function countUntilClosed(response: ServerResponse, counts: FrontDoorCounts): void {
+  if (response.closed) return;
+  counts.inFlight += 1;
+  response.once('close', () => {
+    counts.inFlight -= 1;
   });
 }
 
+function sendOverloaded(response: ServerResponse, body: string): void {
+  const length = `${Buffer.byteLength(body)}`;
+  response.writeHead(503, ['content-type', JSON_ANSWER, 'content-length', length, 'retry-after', '1']).end(body);
+}
+
 /** The content type of the answer to a request that may be taken; null for one that is left to Fastify unread. */
-function answerTypeOf(
-  request: IncomingMessage,
-  { path, authenticate, maxBodyBytes }: FastLaneDoorOptions,
-): string | null {
+function answerTypeOf(request: IncomingMessage, { path, authenticate, maxBodyBytes }: FrontDoorOptions): string | null {
   if (request.url !== path || request.method !== 'POST') return null;
   const { headers } = request;
   const answerType = ANSWER_TYPES.get(headers.accept);
@@ -112,6 +153,7 @@ function parseBody(bytes: Buffer): OperationBody | null {
 
 function takeRequest(
   lane: FastLane,
+  counts: FrontDoorCounts,
   request: IncomingMessage,
   response: ServerResponse,
   bytes: Buffer,
@@ -121,15 +163,16 @@ function takeRequest(
   const body = parseBody(bytes);
   const answered = body ? lane.answer(body, (answer) => sendAnswer(response, answer, answerType)) : false;
   if (answered === true) return;
-  if (answered === false) others(request, response);
-  else {
-    answered.then(
-      (sent) => {
-        if (!sent) others(request, response);
-      },
-      () => others(request, response),
-    );
+  if (answered === false) {
+    others(request, response);
+    return;
   }
+  counts.inFlight += 1;
+  const settle = (sent: boolean): void => {
+    counts.inFlight -= 1;
+    if (!sent) others(request, response);
+  };
+  answered.then(settle, () => settle(false));
 }
 
 function sendAnswer(response: ServerResponse, answer: Buffer, answerType: string): void {
