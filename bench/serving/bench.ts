@@ -1,0 +1,150 @@
+/** The measured rounds: contenders in turn, each round beginning with another one. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { listenerOf } from '../ingest/meter.js';
+import { type Cell, capacityOf, figuresOf, summarize } from './cell.js';
+import type { Contender } from './contender.js';
+import { GeneratorProcess } from './generator-process.js';
+import type { LoadTarget, PhaseReport } from './load.js';
+import { residentMb } from './process-tree.js';
+import type { Workload } from './workload.js';
+import type { World } from './world.js';
+
+export interface BenchOptions {
+  readonly rounds: number;
+  readonly measuredMs: number;
+  readonly warmupMs: number;
+  readonly connections: readonly number[];
+  readonly entities: number;
+}
+
+/** Connections of an open load: more than a server that keeps up ever uses at once. */
+const OPEN_CONNECTIONS = 64;
+const TIMEOUT_MS = 2_000;
+/** The first load of a workload meets code that has never run with it. */
+const FIRST_WARMUP = 3;
+/** Below this multiple of the offered rate a contender would only pile up requests. */
+const NEEDED_CAPACITY = 1.05;
+const PAUSE_MS = 200;
+
+function portOf(endpoint: string): number {
+  return Number(new URL(endpoint).port);
+}
+
+export class Bench {
+  readonly #options: BenchOptions;
+  readonly #contenders: readonly Contender[];
+  readonly #generator = new GeneratorProcess();
+  readonly #stores: Readonly<Record<string, number | null>>;
+  readonly #warm = new Set<string>();
+  readonly cells: Cell[] = [];
+
+  constructor(world: World, contenders: readonly Contender[], options: BenchOptions) {
+    this.#options = options;
+    this.#contenders = contenders;
+    this.#stores = {
+      redis: listenerOf(portOf(world.pool.endpoints.redis!)),
+      postgres: listenerOf(portOf(world.pool.endpoints.postgres!)),
+    };
+  }
+
+  stop(): void {
+    this.#generator.stop();
+  }
+
+  /** All rounds of a workload's closed loads. */
+  async runClosed(workload: Workload): Promise<void> {
+    for (let round = 0; round < this.#options.rounds; round += 1) {
+      for (const connections of this.#options.connections) {
+        for (const contender of this.#inTurn(round)) {
+          // With one connection only one of two workers has work.
+          if (contender.name === 'feast2' && connections === 1) continue;
+          const report = await this.#generator.run({
+            kind: 'closed',
+            ...this.#targetOf(contender, workload, round, connections),
+            ...{ connections, warmupMs: this.#warmupOf(contender, workload), measuredMs: this.#options.measuredMs },
+          });
+          this.#add(contender, workload, round, connections, null, report.phases.at(-1)!);
+          await delay(PAUSE_MS);
+        }
+      }
+    }
+  }
+
+  /**
+   * All rounds of a workload's open load, at half of what the raw server (or else the first contender) can do. Who can not do that is left
+   * out; FStore is then offered half of what it can do itself.
+   */
+  async runOpen(workload: Workload): Promise<void> {
+    const summaries = summarize(this.cells);
+    const yardstick = this.#contenders.find(({ name }) => name === 'raw') ?? this.#contenders[0]!;
+    const common = Math.round(capacityOf(summaries, workload.name, yardstick.name) / 2);
+    for (let round = 0; round < this.#options.rounds; round += 1) {
+      for (const contender of this.#inTurn(round)) {
+        const capacity = capacityOf(summaries, workload.name, contender.name);
+        const able = capacity >= common * NEEDED_CAPACITY;
+        if (!able && contender.name !== 'fstore') continue;
+        const rate = able ? common : Math.round(capacity / 2);
+        const report = await this.#generator.run({
+          kind: 'open',
+          ...this.#targetOf(contender, workload, round, 0),
+          ...{ connections: OPEN_CONNECTIONS, timeoutMs: TIMEOUT_MS, windowMs: null },
+          phases: [
+            { name: 'warm-up', rate, ms: this.#options.warmupMs },
+            { name: 'measured', rate, ms: this.#options.measuredMs },
+          ],
+        });
+        this.#add(contender, workload, round, OPEN_CONNECTIONS, rate, report.phases.at(-1)!);
+        await delay(PAUSE_MS);
+      }
+    }
+  }
+
+  #inTurn(round: number): readonly Contender[] {
+    const from = round % this.#contenders.length;
+    return [...this.#contenders.slice(from), ...this.#contenders.slice(0, from)];
+  }
+
+  #warmupOf(contender: Contender, workload: Workload): number {
+    const id = `${contender.name} ${workload.name}`;
+    const first = !this.#warm.has(id);
+    this.#warm.add(id);
+    return this.#options.warmupMs * (first ? FIRST_WARMUP : 1);
+  }
+
+  /** The seed is the same for all contenders, and another in each round and with each number of connections. */
+  #targetOf(contender: Contender, workload: Workload, round: number, connections: number): LoadTarget {
+    return {
+      ...{ port: contender.port, door: contender.door, workload: workload.name, entities: this.#options.entities },
+      seed: 1 + round * 100 + connections,
+      processes: { server: contender.running.pid, ...this.#stores },
+    };
+  }
+
+  #add(
+    contender: Contender,
+    workload: Workload,
+    round: number,
+    connections: number,
+    rate: number | null,
+    phase: PhaseReport,
+  ): void {
+    const { refused, failed, timedOut } = phase;
+    const figures = figuresOf(phase, residentMb(contender.running.pid));
+    const mode = rate === null ? 'closed' : 'open';
+    const cell = {
+      workload: workload.name,
+      contender: contender.name,
+      mode,
+      connections,
+      rate,
+      round,
+      figures,
+    } as const;
+    this.cells.push({ ...cell, refused, failed, timedOut });
+    const load = rate === null ? `${connections} connections` : `${rate}/s offered`;
+    const text = `${workload.name} ${contender.name}, ${load}: ${Math.round(figures.requestsPerSecond)}/s`;
+    const bad = refused + failed + timedOut > 0 ? `, ${refused} refused, ${failed} failed, ${timedOut} timed out` : '';
+    const latency = `p50 ${figures.p50.toFixed(2)}, p99 ${figures.p99.toFixed(2)} ms`;
+    process.stderr.write(`${text}, ${latency}, ${Math.round(figures.cpuMicroseconds)} µs CPU${bad}\n`);
+  }
+}

@@ -1,0 +1,41 @@
+/** Which entities requests ask for, and whether they exist. The same seed chooses the same. */
+import { scramble } from './dataset.js';
+
+export type Distribution = 'uniform' | 'zipf';
+
+const ZIPF_EXPONENT = 0.99;
+
+/** Numbers in [0, 1) that are the same in every run. */
+export function createRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e37_79b9) >>> 0;
+    return scramble(state) / 0x1_0000_0000;
+  };
+}
+
+/** Chooses one of `count` entities at each call. With `zipf` the popular ones lie anywhere, not side by side. */
+export function createChoice(distribution: Distribution, count: number, random: () => number): () => number {
+  if (distribution === 'uniform') return () => Math.floor(random() * count);
+  const cumulative = new Float64Array(count);
+  let sum = 0;
+  for (let rank = 0; rank < count; rank += 1) {
+    sum += 1 / (rank + 1) ** ZIPF_EXPONENT;
+    cumulative[rank] = sum;
+  }
+  const places = Uint32Array.from({ length: count }, (_, index) => index);
+  for (let index = count - 1; index > 0; index -= 1) {
+    const other = Math.floor(random() * (index + 1));
+    [places[index], places[other]] = [places[other]!, places[index]!];
+  }
+  return () => {
+    const wanted = random() * sum;
+    let [low, high] = [0, count - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (cumulative[middle]! < wanted) low = middle + 1;
+      else high = middle;
+    }
+    return places[low]!;
+  };
+}

@@ -1,0 +1,49 @@
+import type { Percentiles } from './load.js';
+
+const LINEAR_BITS = 8;
+const LINEAR = 1 << LINEAR_BITS;
+const MAX_MICROSECONDS = 2 ** 31 - 1;
+
+/** Counts of durations in buckets that are at most 0.8 % wide, from 1 µs to half an hour. */
+export class LatencyHistogram {
+  readonly #counts = new Uint32Array(LINEAR + (32 - LINEAR_BITS) * (LINEAR >> 1));
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  record(milliseconds: number): void {
+    const value = Math.min(MAX_MICROSECONDS, Math.max(0, Math.round(milliseconds * 1000)));
+    this.#counts[indexOf(value)]! += 1;
+    this.#total += 1;
+  }
+
+  /** Milliseconds that a share of what was recorded did not exceed; NaN if nothing was. */
+  percentile(share: number): number {
+    if (this.#total === 0) return Number.NaN;
+    const wanted = Math.max(1, Math.ceil(share * this.#total));
+    let seen = 0;
+    for (let index = 0; index < this.#counts.length; index += 1) {
+      seen += this.#counts[index]!;
+      if (seen >= wanted) return valueAt(index) / 1000;
+    }
+    return MAX_MICROSECONDS / 1000;
+  }
+
+  percentiles(): Percentiles {
+    return { p50: this.percentile(0.5), p99: this.percentile(0.99), p999: this.percentile(0.999) };
+  }
+}
+
+function indexOf(value: number): number {
+  if (value < LINEAR) return value;
+  const shift = 32 - LINEAR_BITS - Math.clz32(value);
+  return shift * (LINEAR >> 1) + (value >>> shift);
+}
+
+function valueAt(index: number): number {
+  if (index < LINEAR) return index;
+  const shift = Math.floor(index / (LINEAR >> 1)) - 1;
+  return (index - shift * (LINEAR >> 1) + 0.5) * 2 ** shift;
+}
