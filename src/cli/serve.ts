@@ -1,7 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { RunningFStore } from '../compose.js';
 import { describeEnvironment, readConfig } from '../config.js';
+import { checkSharedStores, isClusterMember, joinCluster, leaveCluster, startCluster } from './serve-cluster.js';
 
+const MAX_PROCESSES = 256;
 const ROLES = { serve: ['serve'], worker: ['worker'] } as const;
 
 /** Resolves when the process is asked to stop (Ctrl-C or SIGTERM). A second signal ends it at once. */
@@ -18,7 +20,7 @@ function stopRequested(): Promise<void> {
   });
 }
 
-function announce({ url, stores }: RunningFStore): void {
+function announce({ url, stores }: Pick<RunningFStore, 'url' | 'stores'>): void {
   const lines = url
     ? [
         `GraphQL    ${url}/graphql`,
@@ -37,9 +39,40 @@ async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   // Loaded here, because every other verb would wait for all drivers too.
   const { startFStore } = await import('../compose.js');
   const running = await startFStore(config, roles);
-  announce(running);
-  await stopRequested();
+  if (isClusterMember()) await joinCluster(running);
+  else {
+    announce(running);
+    await stopRequested();
+  }
   await running.close();
+  if (isClusterMember()) leaveCluster();
+}
+
+/** Serves with as many processes as `count`; events are processed in this one, unless another does. */
+async function runCluster(count: number, withWorker: boolean): Promise<void> {
+  const config = readConfig(process.env);
+  checkSharedStores(config);
+  const stop = stopRequested();
+  const { startFStore } = await import('../compose.js');
+  // First: it creates what the others look for.
+  const worker = withWorker ? await startFStore(config, ROLES.worker) : null;
+  try {
+    const members = await startCluster(count);
+    announce(members);
+    process.stdout.write(`Processes  ${count} that answer${withWorker ? ', 1 that processes events' : ''}\n`);
+    await stop;
+    await members.close();
+  } finally {
+    await worker?.close();
+  }
+}
+
+function processCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > MAX_PROCESSES) {
+    throw new InvalidArgumentError(`expected a number from 1 to ${MAX_PROCESSES}`);
+  }
+  return count;
 }
 
 function environmentHelp(): string {
@@ -55,8 +88,13 @@ export function registerServe(program: Command): void {
     .command('serve')
     .description('answer requests and, unless told otherwise, process events')
     .option('--without-worker', 'leave events to `fstore worker`')
+    .option('--workers <n>', 'answer with so many processes, which share the port', processCount)
     .addHelpText('after', environmentHelp())
-    .action(async (options: { withoutWorker?: boolean }) => {
+    .action(async (options: { withoutWorker?: boolean; workers?: number }) => {
+      if (options.workers !== undefined && !isClusterMember()) {
+        await runCluster(options.workers, !options.withoutWorker);
+        return;
+      }
       await run(options.withoutWorker ? ROLES.serve : [...ROLES.serve, ...ROLES.worker]);
     });
   program
