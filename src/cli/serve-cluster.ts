@@ -100,7 +100,13 @@ function endWorker(worker: Worker): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-    if (worker.isDead()) resolve();
-    else if (worker.isConnected()) worker.send(STOP, () => {});
+    if (worker.isDead()) {
+      clearTimeout(timer);
+      resolve();
+      return;
+    }
+    if (worker.isConnected()) worker.send(STOP, () => {});
+    // One that has joined ignores it; one that has not would not hear the message.
+    worker.process.kill('SIGTERM');
   });
 }
