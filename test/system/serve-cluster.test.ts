@@ -33,9 +33,9 @@ describe('fstore serve --workers 2', () => {
     fstore = await platform.start({ arguments: ['serve', '--workers', '2'] });
     await apply(fstore.url, all);
     const time = new Date(Date.now() - 60_000).toISOString();
-    await push(fstore.url, 'transactions', [
-      { user_id: 'u1', card_id: 1, amount: 7.5, country: 'NL', event_time: time },
-    ]);
+    // The other process hears of the definitions a little later.
+    const event = { user_id: 'u1', card_id: 1, amount: 7.5, country: 'NL', event_time: time };
+    await eventually(() => push(fstore.url, 'transactions', [event]));
     // Processes take turns: when as many in a row have seen it, all have.
     await eventually(async () => {
       for (let turn = 0; turn < 6; turn += 1) expect(await ask(fstore.url, QUERY)).toEqual(SHOWN);
