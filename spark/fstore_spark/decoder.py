@@ -179,7 +179,10 @@ def value_text(kind, value):
 
 def value_hash(kind, value):
     """The hash of a value in sketches of distinct values: the first 52 bits of MD5, twin of `distinct-sketch.ts`."""
-    text = struct.pack(">d", value).hex() if kind == "FLOAT64" else value_text(kind, value)
+    if kind == "FLOAT64":
+        text = struct.pack(">d", value).hex()
+    else:
+        text = value_text(kind, value)
     return float(int(hashlib.md5(text.encode()).hexdigest()[:13], 16))
 
 

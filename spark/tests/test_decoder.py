@@ -30,7 +30,7 @@ PLAN = {
         "name": "x",
         "schema": SCHEMA,
         "timestamp": "at",
-        "checks": [{"table": "v", "keys": ["k", "k2"], "summed": ["f", "i"]}],
+        "checks": [{"view": "v", "table": "v", "keys": ["k", "k2"], "summed": ["f", "i"]}],
     },
 }
 
