@@ -5,7 +5,7 @@ import { FStoreError } from '../errors.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
-import { pathWithin } from './batch-folder.js';
+import { pathWithin } from './batch-path.js';
 import { processBatch } from './processor.js';
 import { batchConsumer, batchTopic } from './source-contract.js';
 import type { Writer } from './writer.js';

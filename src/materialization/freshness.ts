@@ -8,7 +8,7 @@ import type { Engine } from '../definition/definition.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../store/intake.js';
-import { batchConsumer, busTopic, streamName } from './source-contract.js';
+import { batchConsumer, batchTopic, busTopic, streamName } from './source-contract.js';
 
 export interface Freshness {
   /** Events that the bus holds and that are not taken in; null: there is no stream. */
@@ -81,25 +81,32 @@ export class FreshnessReader {
     const streams = sources.flatMap(({ name, meaning: { topic } }) => {
       return topic === null ? [] : [{ name, group: streamName(project, name), topic: busTopic(project, topic) }];
     });
+    const topics = new Map(streams.map(({ name, topic }) => [name, topic]));
     const elsewhere = sources
       .flatMap(({ name }) => snapshot.viewsOfSource.get(name) ?? [])
       .filter((view) => view.engine !== 'builtin');
-    const engineStreams = [...new Set(elsewhere.map((view) => streamName(project, view.source)))];
+    // Whatever has merged what another engine has made of a stream or a batch has counted it under this name.
+    const engineStreams = sources.flatMap(({ name }) => [streamName(project, name), batchTopic(project, name)]);
     const consumers = sources.flatMap(({ name }) => [streamName(project, name), batchConsumer(name)]);
     const [positions, taken, engines, places] = await Promise.all([
       this.#bus.positions(streams),
       this.#ledger.ofConsumers(consumers),
       this.#ledger.ofEngines(engineStreams),
-      this.#ledger.viewPositions(elsewhere.map((view) => view.table)),
+      this.#ledger.viewPositions(
+        elsewhere.flatMap(({ table, source }) => {
+          const topic = topics.get(source);
+          return topic === undefined ? [] : [{ table, topic }];
+        }),
+      ),
     ]);
     const partitions = new Map(streams.map(({ name }, index) => [name, positions[index] ?? []]));
     return new Map(
       sources.map(({ name }): [string, SourceReport] => {
         const stream = streamName(project, name);
         const held = partitions.get(name) ?? [];
-        const batch = taken.get(batchConsumer(name));
+        const batch = [taken.get(batchConsumer(name)), engines.get(batchTopic(project, name))];
         const source = total(
-          [taken.get(stream), batch],
+          [taken.get(stream), ...batch],
           waiting(held, ({ next }) => next),
         );
         const ofView = (view: ViewVersion): ViewFreshness => {
@@ -118,8 +125,8 @@ function onEngine(
   held: readonly GroupPosition[],
   places: ReadonlyMap<number, bigint> | undefined,
   engine: EngineIntake | undefined,
-  batch: Intake | undefined,
+  batch: readonly (Intake | undefined)[],
 ): Freshness {
   const behind = waiting(held, ({ partition }) => places?.get(partition) ?? null);
-  return total([engine, batch], behind === null ? null : behind + (engine?.unmerged ?? 0));
+  return total([engine, ...batch], behind === null ? null : behind + (engine?.unmerged ?? 0));
 }

@@ -21,7 +21,7 @@ import { FStoreError } from '../errors.js';
 import { createSnapshot, type Snapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { computation } from '../transformation/computation.js';
-import { pathWithin } from './batch-folder.js';
+import { pathWithin } from './batch-path.js';
 import { type EventLimits, parseEventJson } from './event-decoder.js';
 import { compareColumns, compareEvents, type DeclaredRows, readDeclared } from './source-comparison.js';
 import { type SourceContract, sourceContracts } from './source-contract.js';
@@ -121,6 +121,8 @@ function knownNames({ entities, sources, currentViews }: Snapshot): KnownNames {
 
 export class SourceChecker {
   readonly #options: SourceCheckerOptions;
+  /** Each may read a file and open a consumer, so they go one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: SourceCheckerOptions) {
     this.#options = options;
@@ -130,7 +132,13 @@ export class SourceChecker {
    * Looks at what is asked for; a source with a stream and batches has a report for each. Throws BAD_REQUEST, SOURCE_UNKNOWN,
    * SOURCE_UNREADABLE, findings about definitions, or that a store is down.
    */
-  async check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
+  check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
+    const done = this.#last.then(() => this.#check(snapshot, request));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
     const { source, definitions, sample } = request;
     if (!Number.isInteger(sample) || sample < 1 || sample > MAX_SAMPLE) {
       throw new FStoreError('BAD_REQUEST', `sample is ${sample}; it lies between 1 and ${MAX_SAMPLE}`, {

@@ -6,7 +6,7 @@ import { type FeatureValue, valueToJson } from '../definition/value-type.js';
 import { ERRORS, type ErrorCode, FStoreError } from '../errors.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { readTable } from '../tabular/table-reader.js';
-import { pathWithin } from './batch-folder.js';
+import { pathWithin } from './batch-path.js';
 import { checkEvent } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 

@@ -30,7 +30,7 @@ export function batchTopic(project: string, source: string): string {
   return `${project}.${source}.batch`;
 }
 
-/** Consumer under which rows of a source that come in batches are counted; one partition for each run. */
+/** The consumer under which rows of a source that come in batches are taken in. */
 export function batchConsumer(source: string): string {
   return `batch.${source}`;
 }

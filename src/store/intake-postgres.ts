@@ -80,11 +80,16 @@ class PostgresIntake implements IntakeLedger {
     return new Map(rows.map((row) => [row.name, { ...intakeOf(row), unmerged: row.unmerged }]));
   }
 
-  async viewPositions(tables: readonly string[]): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>> {
+  async viewPositions(
+    views: readonly { readonly table: string; readonly topic: string }[],
+  ): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>> {
+    // A view whose source has moved to another topic has positions in the old one too.
     const rows = await this.#query<{ view_table: string; places: Record<string, string> }>(
       `SELECT view_table, json_object_agg(partition, next_offset::text) AS places
-       FROM ${this.#schema}.view_positions WHERE view_table = ANY($1) GROUP BY view_table`,
-      tables,
+       FROM ${this.#schema}.view_positions JOIN unnest($1::text[], $2::text[]) AS v (view_table, topic) USING (view_table, topic)
+       GROUP BY view_table`,
+      views.map(({ table }) => table),
+      views.map(({ topic }) => topic),
     );
     return new Map(
       rows.map(({ view_table, places }) => [
@@ -98,8 +103,8 @@ class PostgresIntake implements IntakeLedger {
     await this.#pool.end();
   }
 
-  async #query<Row extends pg.QueryResultRow>(sql: string, names: readonly string[]): Promise<Row[]> {
-    if (names.length === 0) return [];
-    return (await reachable(() => this.#pool.query<Row>(sql, [names]))).rows;
+  async #query<Row extends pg.QueryResultRow>(sql: string, ...lists: readonly (readonly string[])[]): Promise<Row[]> {
+    if (lists[0]!.length === 0) return [];
+    return (await reachable(() => this.#pool.query<Row>(sql, [...lists]))).rows;
   }
 }

@@ -29,7 +29,9 @@ export interface IntakeLedger {
   ofConsumers(consumers: readonly string[]): Promise<ReadonlyMap<string, Intake>>;
   /** By the name of the stream. */
   ofEngines(streams: readonly string[]): Promise<ReadonlyMap<string, EngineIntake>>;
-  /** For each view, by table, the first offset of each partition that another engine has not computed. */
-  viewPositions(tables: readonly string[]): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>>;
+  /** For each view, by table, the first offset of each partition of its topic that another engine has not computed. */
+  viewPositions(
+    views: readonly { readonly table: string; readonly topic: string }[],
+  ): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>>;
   close(): Promise<void>;
 }

@@ -86,7 +86,12 @@ test('what another engine has computed is counted when it is merged, and waits u
       positions: { [view.table]: { 0: { from: '0', to: '10' } } },
     };
     await sql(`SELECT fstore_${PROJECT}.seal_staged_batch($1)`, [JSON.stringify(sealed)]);
-    expect((await ledger.viewPositions([view.table, 'none'])).get(view.table)).toEqual(new Map([[0, 10n]]));
+    await sql(
+      `INSERT INTO fstore_${PROJECT}.view_positions (view_table, topic, partition, next_offset) VALUES ($1, 'before', 1, 99)`,
+      [view.table],
+    );
+    const asked = [view.table, 'none'].map((table) => ({ table, topic: 'elsewhere' }));
+    expect(await ledger.viewPositions(asked)).toEqual(new Map([[view.table, new Map([[0, 10n]])]]));
     expect((await ledger.ofEngines([stream])).get(stream)).toMatchObject({ events: 0, newest: null, unmerged: 10 });
     await staged.merge(stream, [view]);
     expect(await staged.merge(stream, [view])).toBeNull();

@@ -22,6 +22,7 @@ const doors: [name: string, path: string, init: RequestInit][] = [
   ['_service', '/graphql', { method: 'POST', body: '{"query":"{ _service { sdl } }"}' }],
   ['SSE', '/graphql/stream', { method: 'POST', body: '{"query":"{ project { name } }"}' }],
   ['REST', '/api/v1/views/none/values/1', {}],
+  ['metrics', '/metrics', {}],
   ['an address that does not exist', '/nothing', {}],
 ];
 

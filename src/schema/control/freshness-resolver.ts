@@ -38,7 +38,10 @@ export class SourceFreshnessResolver {
     return describeSource(record);
   }
 
-  @FieldResolver(() => SourceFreshness, { nullable: true })
+  @FieldResolver(() => SourceFreshness, {
+    nullable: true,
+    description: 'How fresh it is; looked up when it is asked for.',
+  })
   async freshness(@Root() source: SourceDefinition, @Ctx() context: RequestContext): Promise<SourceFreshness | null> {
     const found = await report(context, source.name);
     return found && describe(found.source);
@@ -48,7 +51,10 @@ export class SourceFreshnessResolver {
 /** How fresh a view is. */
 @Resolver(() => FeatureViewDefinition)
 export class ViewFreshnessResolver {
-  @FieldResolver(() => ViewFreshness, { nullable: true })
+  @FieldResolver(() => ViewFreshness, {
+    nullable: true,
+    description: 'How fresh it is; looked up when it is asked for.',
+  })
   async freshness(@Root() view: FeatureViewDefinition, @Ctx() context: RequestContext): Promise<ViewFreshness | null> {
     const found = (await report(context, view.source))?.views.get(`${view.name}@${view.version}`);
     return found ? { ...describe(found), engine: found.engine } : null;

@@ -85,6 +85,25 @@ describe('event bus on Kafka, beyond the port', () => {
     await eventually(() => expect(begun).toEqual(['slow', 'next']));
   });
 
+  test('a look at the newest messages leaves no group behind, and ends where a transaction has left a mark', async () => {
+    const producer = kafka.producer({
+      transactionalId: `${topic}.transaction`,
+      maxInFlightRequests: 1,
+      idempotent: true,
+    });
+    await producer.connect();
+    for (const value of ['one', 'two']) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic, messages: [{ key: 'k', value }] });
+      await transaction.commit();
+    }
+    await producer.disconnect();
+    const found = await bus.peek(topic, 100);
+    expect(found?.map(({ value }) => value.toString())).toEqual(['one', 'two']);
+    const { groups } = await admin.listGroups();
+    expect(groups.filter(({ groupId }) => groupId.startsWith('fstore.peek.'))).toEqual([]);
+  }, 40_000);
+
   test('a tombstone arrives as an empty value, and the last of equal headers counts', async () => {
     const producer = kafka.producer();
     await producer.connect();
