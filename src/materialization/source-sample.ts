@@ -123,19 +123,30 @@ export async function sampleQuery(
   batch: { readonly table: string } | { readonly query: string },
   count: number,
 ): Promise<SourceSample> {
-  const [origin, title, sql] =
-    'table' in batch
-      ? [`table ${batch.table} of PostgreSQL`, batch.table.split('.').at(-1)!, `SELECT * FROM ${quoted(batch.table)}`]
-      : ['a query of PostgreSQL', 'rows', batch.query];
+  const isTable = 'table' in batch;
+  // It becomes part of another statement.
+  const query = isTable ? `SELECT * FROM ${quoted(batch.table)}` : batch.query.replace(/[\s;]+$/, '');
+  const from = isTable ? batch.table : (/\bfrom\s+"?([\w.]+)/i.exec(query)?.[1] ?? 'rows');
+  const origin = isTable ? `table ${batch.table} of PostgreSQL` : 'a query of PostgreSQL';
+  const title = from.split('.').at(-1) ?? from;
   const records: SampleRecord[] = [];
   let columns: readonly TableColumn[] = [];
   await readable(() =>
-    offline.readSpine({ sql: `SELECT * FROM (${sql}) AS rows LIMIT ${count}` }, async ({ schema, batches }) => {
+    offline.readSpine({ sql: `SELECT * FROM (${query}) AS rows LIMIT ${count}` }, async ({ schema, batches }) => {
       columns = schema;
       for await (const rows of batches) for (const row of rows) records.push(recordOf(schema, row));
     }),
   );
-  return { origin, title, input: { batch }, records, columns, typed: true, payloads: [], findings: [] };
+  return {
+    origin,
+    title,
+    input: { batch: isTable ? batch : { query } },
+    records,
+    columns,
+    typed: true,
+    payloads: [],
+    findings: [],
+  };
 }
 
 /** A name of a table as a definition may have it, as SQL. Throws SOURCE_UNREADABLE. */

@@ -121,7 +121,7 @@ describe('fstore sources check', () => {
     expect(report).toMatchObject({ declared: true, sampled: 4, unusable: 0, findings: [] });
   }, 90_000);
 
-  test('drafts from CSV, Parquet and a table of PostgreSQL what then serves their rows', async () => {
+  test('drafts from CSV, Parquet, Arrow, a table and a query of PostgreSQL what then serves their rows', async () => {
     writeFileSync(
       join(platform.folder, 'visits.csv'),
       'patient_id,zip,score,visited_at\n1001,01234,1.5,2026-01-01T00:00:00Z\n1002,00501,2,2026-01-02T00:00:00Z\n1001,99999,3,2026-01-03T00:00:00Z\n',
@@ -133,6 +133,13 @@ describe('fstore sources check', () => {
     ]);
     await parquet.write([1, 2, 3].map((n) => ['s1', n, Date.UTC(2026, 0, n)]));
     await parquet.close();
+    const arrow = await openTableWriter(join(platform.folder, 'beats.arrow'), 'arrow', [
+      { name: 'tracker_id', type: 'INT64' },
+      { name: 'rate', type: 'INT32' },
+      { name: 'at', type: 'TIMESTAMP' },
+    ]);
+    await arrow.write([1, 2, 3].map((n) => [7n, 60 + n, Date.UTC(2026, 0, n)]));
+    await arrow.close();
     await database.query(
       'CREATE TABLE orders (customer_id bigint, total numeric(10,2), "placedBy" text, ordered_at timestamptz)',
     );
@@ -141,21 +148,29 @@ describe('fstore sources check', () => {
     );
     expect(await applyDraft('visits.csv')).toContain('zip: STRING');
     await applyDraft('readings.parquet');
+    expect(await applyDraft('beats.arrow')).toContain('rate: INT32');
     expect(await applyDraft('--table', 'public.orders')).toContain('COLUMN_NAME_INVALID: placedBy');
-    for (const source of ['visits', 'readings', 'orders']) {
+    expect(await applyDraft('--query', `SELECT customer_id AS buyer_id, total, ordered_at FROM orders;`)).toContain(
+      'buyer',
+    );
+    for (const source of ['visits', 'readings', 'beats', 'orders', 'orders_2']) {
       expect(await command('materialize', source)).toMatchObject({ code: 0 });
     }
     const query = `{
       patient(id: "1001") { visits { zip score } }
       sensor(id: "s1") { readings { celsius eventTime } }
+      tracker(id: "7") { beats { rate } }
       customer(id: "7") { orders { total } }
+      buyer(id: "8") { orders2 { total } }
     }`;
     expect(await ask(fstore.url, query)).toEqual({
       patient: { visits: { zip: '99999', score: 3 } },
       sensor: { readings: { celsius: 3, eventTime: '2026-01-03T00:00:00.000Z' } },
+      tracker: { beats: { rate: 63 } },
       customer: { orders: { total: 99.75 } },
+      buyer: { orders2: { total: 1 } },
     });
-    for (const source of ['visits', 'readings', 'orders']) {
+    for (const source of ['visits', 'readings', 'beats', 'orders', 'orders_2']) {
       const [report] = await check(source);
       expect(report).toMatchObject({ declared: true, sampled: 3, unusable: 0 });
       expect(codes(report)).toEqual(source === 'orders' ? ['warning EVENT_FIELD_UNKNOWN placedBy'] : []);
