@@ -21,7 +21,8 @@ import { MaterializationSchedule } from './materialization/materialization-sched
 import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/materialize-job.js';
 import { SourceChecker } from './materialization/source-check.js';
 import { StagedMerger } from './materialization/staged-merger.js';
-import { createStreamHandler, STREAM_JOB, submitStreams } from './materialization/stream-job.js';
+import { createStreamHandler, STREAM_JOB } from './materialization/stream-job.js';
+import { StreamSchedule } from './materialization/stream-schedule.js';
 import { Worker } from './materialization/worker.js';
 import { Writer } from './materialization/writer.js';
 import { RegistryFollower } from './registry/registry-follower.js';
@@ -166,7 +167,6 @@ async function open(
         await staged.fence(stream);
         await merger.drain(stream, views);
       },
-      onAdopted: (snapshot) => submitStreams(jobs, snapshot, limits),
       log: debug,
     });
     closers.push(() => worker.stop());
@@ -219,6 +219,9 @@ async function open(
       });
       closers.push(() => streams.stop());
       streams.start();
+      const wanted = new StreamSchedule({ jobs, limits, snapshot: () => follower.current, log: debug });
+      closers.push(() => wanted.stop());
+      wanted.start();
     }
     const schedule = new MaterializationSchedule({
       jobs,

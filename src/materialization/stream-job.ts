@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
-import type { Job, JobStore, Json } from '../store/job-store.js';
+import type { Job, Json } from '../store/job-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { EngineDriver, EngineEnd } from './engine-driver.js';
 import { type EnginePlan, isSameWork, type PlanOptions, streamPlan } from './engine-plan.js';
@@ -21,6 +21,13 @@ import { type SourceContract, type StreamContract, sourceContracts, streamName }
 import type { StagedMerger } from './staged-merger.js';
 
 export const STREAM_JOB = 'stream';
+
+export interface StreamRequest {
+  readonly source: string;
+  /** Tables of the views that were on the engine when the job was asked for. */
+  readonly views: readonly string[];
+  readonly revision: number;
+}
 
 export interface StreamWork {
   readonly driver: EngineDriver;
@@ -44,7 +51,7 @@ const LONGEST_PAUSE = 60_000;
 const MAX_FAILURES = 8;
 
 /** What another engine has to do of a source; null: nothing. */
-function engineWork(
+export function engineWork(
   contract: SourceContract | undefined,
 ): { readonly contract: StreamContract; readonly views: readonly ViewVersion[] } | null {
   if (!contract || contract.topic === null) return null;
@@ -52,26 +59,10 @@ function engineWork(
   return views.length > 0 ? { contract: { ...contract, topic: contract.topic }, views } : null;
 }
 
-/** Has a job for each source with views on another engine; asks once for each set of views, so that a cancelled one stays cancelled. */
-export async function submitStreams(jobs: JobStore, snapshot: Snapshot, limits: EventLimits): Promise<void> {
-  for (const contract of sourceContracts(snapshot, limits).values()) {
-    const found = engineWork(contract);
-    if (!found) continue;
-    const { source } = contract;
-    const of = { kind: STREAM_JOB, key: source };
-    const [last] = await jobs.list({ ...of, limit: 1 });
-    const tables = found.views.map((view) => view.table).sort();
-    const known = (last?.request as { views?: readonly string[] } | undefined)?.views;
-    const isSame = JSON.stringify(known) === JSON.stringify(tables);
-    if (last && (last.finishedAt === null || (last.status === 'CANCELLED' && isSame))) continue;
-    await jobs.submit({ ...of, request: { source, views: tables } });
-  }
-}
-
 /** Makes the handler of stream jobs. */
 export function createStreamHandler(work: StreamWork): (job: Job, context: JobContext) => Promise<Json> {
   return async (job, context) => {
-    const { source } = job.request as { source: string };
+    const { source } = job.request as unknown as StreamRequest;
     const stream = new SourceStreamRun(work, source, context);
     return stream.keepGoing();
   };

@@ -24,8 +24,6 @@ export interface WorkerOptions {
   readonly sweepInterval?: number;
   /** Takes in whatever another engine has computed of a stream, and lets it compute no more. */
   readonly settle?: (stream: string, views: readonly ViewVersion[]) => Promise<void>;
-  /** Called when this process writes with a new revision. */
-  readonly onAdopted?: (snapshot: Snapshot) => Promise<void>;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -54,7 +52,6 @@ export class Worker {
     this.#options = {
       sweepInterval: 250,
       settle: async () => {},
-      onAdopted: async () => {},
       log: () => {},
       ...options,
     };
@@ -119,7 +116,6 @@ export class Worker {
       fresh.map(({ source, topic }) => (topic === null ? null : this.#join(source, topic, snapshot.project))),
     );
     this.#revision = snapshot.revision;
-    await this.#options.onAdopted(snapshot);
   }
 
   async #join(source: string, topic: string, project: string): Promise<void> {
