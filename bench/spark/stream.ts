@@ -67,12 +67,10 @@ export async function measureStream(
     const events = await taken();
     return { at: Date.now(), events, cpu: processes(platform, fstore.process.pid, { producer: producer.pid }) };
   };
-  const until = async (total: number): Promise<Sample[]> => {
-    const samples: Sample[] = [];
+  const until = async (total: number): Promise<Sample> => {
     for (const deadline = Date.now() + 900_000; ; await delay(SAMPLE_EVERY)) {
       const one = await sample();
-      if (one.events !== samples.at(-1)?.events) samples.push(one);
-      if (one.events >= total) return samples;
+      if (one.events >= total) return one;
       if (Date.now() > deadline) throw new Error(`${one.events} of ${total} events: ${fstore.process.logTail()}`);
     }
   };
@@ -93,13 +91,9 @@ export async function measureStream(
     await produce(options.warmup * 500, 500);
     await until(total);
 
-    const before = total;
+    const first = await sample();
     await produce(options.events, null);
-    const samples = (await until(total)).filter(
-      ({ events }) => events >= before + options.events * 0.1 && events <= before + options.events * 0.95,
-    );
-    const [first, last] = [samples[0]!, samples.at(-1)!];
-    const count = last.events - first.events;
+    const last = await until(total);
     const { seconds, cpu } = spentBetween(first, last);
 
     const users = Array.from({ length: PROBES }, (_, index) => `probe${index}`);
@@ -140,8 +134,10 @@ export async function measureStream(
     ).catch(() => {});
     return {
       engine,
-      eventsPerSecond: count / seconds,
-      cpuMsPerEvent: Object.fromEntries(Object.entries(cpu).map(([name, value]) => [name, (value * 1000) / count])),
+      eventsPerSecond: options.events / seconds,
+      cpuMsPerEvent: Object.fromEntries(
+        Object.entries(cpu).map(([name, value]) => [name, (value * 1000) / options.events]),
+      ),
       freshness,
       checked: checked.length * WINDOWS,
       wrong,
