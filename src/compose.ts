@@ -203,6 +203,8 @@ async function open(
         merger,
         brokers: config.kafkaBrokers,
         maxEvents: spark.maxEvents,
+        refresh: spark.refresh,
+        folder: config.batchFolder,
         limits,
         snapshot: adopted,
         current: () => follower.current,

@@ -91,6 +91,7 @@ const environmentSchema = z.object({
     .optional()
     .describe('The offline store as executors of Spark reach it; default: FSTORE_POSTGRES_URL.'),
   FSTORE_SPARK_MAX_EVENTS: count(50_000, 10_000_000).describe('Events of one micro-batch of a stream at most.'),
+  FSTORE_SPARK_REFRESH: duration('5m').describe('After what time a table that a `sql` view reads is read again.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
@@ -138,6 +139,8 @@ export interface Config {
     readonly folder: string;
     readonly sinkUrl: string | null;
     readonly maxEvents: number;
+    /** Milliseconds. */
+    readonly refresh: number;
   } | null;
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
@@ -235,6 +238,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
           folder: env.FSTORE_SPARK_FOLDER ?? join(env.FSTORE_DATA_DIR, 'spark'),
           sinkUrl: env.FSTORE_SPARK_SINK_URL ?? null,
           maxEvents: env.FSTORE_SPARK_MAX_EVENTS,
+          refresh: env.FSTORE_SPARK_REFRESH,
         }
       : null,
     apiKeyHashes,

@@ -268,6 +268,11 @@ export const ERRORS = {
     cause: 'A definition asks for an engine that this installation has not been given.',
     cure: 'Set FSTORE_SPARK_HOME, for streams also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
   },
+  SQL_INVALID: {
+    status: 400,
+    cause: 'Spark refuses the query of a feature view, or its result is not what the view declares.',
+    cure: 'Correct the query or `features` and apply the view again; then retire the version that was refused, such as view@1.',
+  },
   ENGINE_FAILED: {
     status: 502,
     cause: 'The engine ended without a result.',

@@ -11,20 +11,9 @@ from pyspark.sql import types as T
 from .aggregator import needs_hash, needs_text, quoted, state_columns
 from .decoder import Unusable, decode_event, value_hash, value_text
 from .sink import CHUNK
+from .typed import spark_type
 
-SPARK_TYPES = {
-    "STRING": T.StringType(),
-    "BOOL": T.BooleanType(),
-    "INT32": T.IntegerType(),
-    "INT64": T.LongType(),
-    "FLOAT64": T.DoubleType(),
-    "TIMESTAMP": T.LongType(),
-}
 REVISION_HEADER = "fstore-revision"
-
-
-def _spark_type(kind):
-    return T.ArrayType(SPARK_TYPES[kind[:-2]]) if kind.endswith("[]") else SPARK_TYPES[kind]
 
 
 class Decoding:
@@ -38,12 +27,13 @@ class Decoding:
         self.texts = sorted({one["column"] for one in aggregates if needs_text(one)})
         fields = [("_partition", T.IntegerType()), ("_offset", T.LongType()), ("_arrived", T.LongType())]
         fields += [("_revision", T.IntegerType()), ("_ok", T.BooleanType()), ("_ms", T.LongType())]
-        fields += [(name, _spark_type(kind)) for name, kind in kinds.items()]
+        fields += [(name, spark_type(kind)) for name, kind in kinds.items()]
         fields += [(f"_h_{name}", T.DoubleType()) for name in self.hashed]
         fields += [(f"_t_{name}", T.StringType()) for name in self.texts]
         fields += [
             (f"_key_{at}_{part}", T.StringType())
             for at, view in enumerate(plan["views"])
+            if not view["sql"]
             for part in range(len(view["keys"]))
         ]
         self.schema = T.StructType([T.StructField(name, kind) for name, kind in fields])
@@ -71,7 +61,7 @@ class Decoding:
                 *columns.values(),
                 *(None if columns[one] is None else value_hash(kinds[one], columns[one]) for one in self.hashed),
                 *(None if columns[one] is None else value_text(kinds[one], columns[one]) for one in self.texts),
-                *(part for view in views for part in keys[view["table"]]),
+                *(part for view in views if not view["sql"] for part in keys[view["table"]]),
             )
 
 

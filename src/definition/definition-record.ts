@@ -28,15 +28,24 @@ export type BatchMeaning =
   | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow'; readonly path: string }
   | { readonly query: string };
 
-/** A view with all that its values depend on: a later change of its entity or source does not reach it. */
+/** A view with all that its values depend on (but for what a query reads): a later change of its entity or source does not reach it. */
 export interface ViewMeaning {
   readonly entity: string;
   readonly source: string;
   readonly timestamp: string;
+  /** `column` is one of the source, or of the result of a query. */
   readonly keys: readonly { readonly name: string; readonly type: KeyType; readonly column: string }[];
   /** `column` is null for a feature that is no column of the source. */
   readonly features: readonly { readonly name: string; readonly type: ValueType; readonly column: string | null }[];
   readonly aggregation?: AggregationMeaning;
+  readonly sql?: SqlMeaning;
+}
+
+/** A query over the events of the source. What it reads is read as it is declared at the time. */
+export interface SqlMeaning {
+  readonly query: string;
+  /** Sources that are read as tables. */
+  readonly with: readonly string[];
 }
 
 /** What a view aggregates: each aggregate is kept once, and shown over one or more windows. */

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
 import { isCron } from './cron.js';
 import { durationSchema } from './duration.js';
+import { isSingleSelect } from './sql-text.js';
 import { fittedParametersSchema, transformerOptionsSchema } from './transformer-options.js';
 import { keyTypeSchema, valueTypeSchema } from './value-type.js';
 
@@ -135,8 +136,28 @@ const aggregation = z.strictObject({
   tags: documented.tags,
 });
 
+const sql = z.strictObject({
+  query: z
+    .string()
+    .trim()
+    .min(1)
+    .max(20_000)
+    .refine(isSingleSelect, 'expected one SELECT (or WITH … SELECT), with no semicolon')
+    .describe(
+      'SELECT in the SQL of Spark, over the events of the source; gives join keys, event time and features by name.',
+    ),
+  with: z.array(name).max(20).optional().describe('Further sources, which are read as tables from their `batch`.'),
+  features: z
+    .record(name, valueTypeSchema)
+    .refine((features) => {
+      const { length } = Object.keys(features);
+      return length >= 1 && length <= 900;
+    }, 'a view has between 1 and 900 features')
+    .describe('Columns of the result that are features, and their types.'),
+});
+
 /** A view has features of one of these kinds. */
-const TRANSFORMATIONS = ['features', 'aggregations'] as const;
+const TRANSFORMATIONS = ['features', 'aggregations', 'sql'] as const;
 
 export const featureViewSchema = z
   .strictObject({
@@ -147,7 +168,7 @@ export const featureViewSchema = z
     joinKeys: z
       .record(name, name)
       .optional()
-      .describe('Join key → column of the source, where the two have different names.'),
+      .describe('Join key → column of the source (of the result of `sql`), where the two have different names.'),
     ttl: durationSchema.optional().describe('A value older than this is OUTSIDE_MAX_AGE; default: no limit.'),
     engine: engineSchema
       .optional()
@@ -160,6 +181,7 @@ export const featureViewSchema = z
       .max(100)
       .optional()
       .describe('Features that are computed from all events within a window of time.'),
+    sql: sql.optional().describe('Features that a query computes from each event; needs `engine: spark`.'),
     graphql: z
       .strictObject({
         type: graphqlType.optional().describe('Name of the GraphQL type; default: the name in PascalCase.'),

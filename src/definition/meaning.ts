@@ -11,6 +11,7 @@ import type {
   BatchMeaning,
   EntityMeaning,
   SourceMeaning,
+  SqlMeaning,
   ViewMeaning,
 } from './definition-record.js';
 import { readWindow } from './window.js';
@@ -99,15 +100,15 @@ export function resolveViewMeaning(
   }
   const keys = entity.joinKeys.map((key) => {
     const column = view.joinKeys?.[key.name] ?? key.name;
+    // What a query gives, Spark tells when it runs.
+    if (view.sql) return { name: key.name, type: key.type, column };
     const type = source.schema[column];
     const path = view.joinKeys?.[key.name] ? ['joinKeys', key.name] : ['source'];
     if (!type) unknown(`source ${view.source} has no column ${column} for the join key ${key.name}`, path);
     else if (type !== key.type) invalid(`join key ${key.name} is ${key.type}, but column ${column} is ${type}`, path);
     return { name: key.name, type: key.type, column };
   });
-  const { features, aggregation } = view.aggregations
-    ? resolveAggregations(view, source, findings)
-    : { features: resolveRows(view, source, findings), aggregation: undefined };
+  const { features, ...computed } = resolveFeatures(view, source, sources, findings);
   const names = new Set<string>();
   for (const { name, path } of features) {
     if (names.has(name)) invalid(`view ${view.name} has the feature ${name} twice`, path);
@@ -121,13 +122,60 @@ export function resolveViewMeaning(
       timestamp: source.timestamp,
       keys,
       features: features.map(({ path: _, ...feature }) => feature),
-      ...(aggregation ? { aggregation } : {}),
+      ...computed,
     },
     findings,
   };
 }
 
 type ResolvedFeature = ViewMeaning['features'][number] & { readonly path: Finding['path'] };
+type ResolvedFeatures = Pick<ViewMeaning, 'aggregation' | 'sql'> & { readonly features: ResolvedFeature[] };
+
+function resolveFeatures(
+  view: FeatureView,
+  source: SourceMeaning,
+  sources: ReadonlyMap<string, SourceMeaning>,
+  findings: Finding[],
+): ResolvedFeatures {
+  if (view.aggregations) return resolveAggregations(view, source, findings);
+  if (!view.sql) return { features: resolveRows(view, source, findings) };
+  const features = Object.entries(view.sql.features).map(([name, type]) => ({
+    name,
+    type,
+    column: null,
+    path: ['sql', 'features', name],
+  }));
+  return { features, sql: resolveSql(view, view.sql, sources, findings) };
+}
+
+function resolveSql(
+  view: FeatureView,
+  { query, with: names = [] }: NonNullable<FeatureView['sql']>,
+  sources: ReadonlyMap<string, SourceMeaning>,
+  findings: Finding[],
+): SqlMeaning {
+  const find = (code: Finding['code'], message: string, path: Finding['path']) =>
+    findings.push({ code, message, path });
+  if (view.engine !== 'spark') {
+    const message = `view ${view.name} has a query in the SQL of Spark: write engine: spark. SQL of PostgreSQL is the \`batch: { query }\` of a source`;
+    find('DEFINITION_INVALID', message, ['engine']);
+  }
+  for (const [index, name] of names.entries()) {
+    const path = ['sql', 'with', index];
+    const table = sources.get(name);
+    if (!table) find('REFERENCE_UNKNOWN', `view ${view.name} reads the source ${name}, which is not declared`, path);
+    else if (!table.batch) {
+      const message = `source ${name} is read as a table, and has no \`batch\` to read it from`;
+      find('DEFINITION_INVALID', message, path);
+    } else if ('format' in table.batch && table.batch.format === 'arrow') {
+      find('DEFINITION_INVALID', `source ${name} is an Arrow file, which Spark does not read: write Parquet`, path);
+    }
+    if (name === view.source || names.indexOf(name) < index) {
+      find('NAME_COLLISION', `the query of view ${view.name} has the table ${name} twice`, path);
+    }
+  }
+  return { query, with: names };
+}
 
 function resolveRows(view: FeatureView, source: SourceMeaning, findings: Finding[]): ResolvedFeature[] {
   return (view.features ?? []).map((item, index) => {
@@ -142,11 +190,7 @@ function resolveRows(view: FeatureView, source: SourceMeaning, findings: Finding
   });
 }
 
-function resolveAggregations(
-  view: FeatureView,
-  source: SourceMeaning,
-  findings: Finding[],
-): { features: ResolvedFeature[]; aggregation: AggregationMeaning } {
+function resolveAggregations(view: FeatureView, source: SourceMeaning, findings: Finding[]): ResolvedFeatures {
   const features: ResolvedFeature[] = [];
   const aggregates: AggregationMeaning['aggregates'][number][] = [];
   const windows: AggregationMeaning['features'][number][] = [];

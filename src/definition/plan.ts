@@ -167,12 +167,12 @@ export function planDefinitions(
   const isUntouched = ({ kind, name, meaning }: DefinitionRecord): boolean => {
     if (given.has(`${kind}/${name}`)) return false;
     if (kind !== 'featureView') return true;
-    const { entity, source } = meaning as ViewMeaning;
-    const now = [entities.get(entity), sources.get(source)];
+    const { entity, source, sql } = meaning as ViewMeaning;
+    const was = (id: string) => heads.get(id)?.meaning;
     return (
-      now.every(Boolean) &&
-      now[0] === heads.get(`entity/${entity}`)?.meaning &&
-      now[1] === heads.get(`source/${source}`)?.meaning
+      entities.has(entity) &&
+      entities.get(entity) === was(`entity/${entity}`) &&
+      [source, ...(sql?.with ?? [])].every((one) => sources.has(one) && sources.get(one) === was(`source/${one}`))
     );
   };
   for (const kind of DATA_KINDS) {

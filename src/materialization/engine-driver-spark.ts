@@ -9,8 +9,8 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { EngineDriver, EngineEnd } from './engine-driver.js';
-import { type EnginePlan, SINK_VARIABLE } from './engine-plan.js';
+import type { EngineDriver, EngineEnd, OnRefused } from './engine-driver.js';
+import { SINK_VARIABLE } from './engine-plan.js';
 
 export interface SparkOptions {
   /** Folder of Spark, which has bin/spark-submit. */
@@ -45,14 +45,22 @@ const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
 const SETTINGS: Readonly<Record<string, string>> = {
   'spark.ui.enabled': 'false',
   'spark.sql.session.timeZone': 'UTC',
+  // What a query cannot compute is null: one odd event must not hold up all that come after it.
+  'spark.sql.ansi.enabled': 'false',
+  // A query reads events and declared sources, no files by their path and no environment.
+  'spark.sql.runSQLOnFiles': 'false',
+  'spark.sql.variable.substitute': 'false',
 };
 
 /** Makes the driver; nothing is started before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
-  return { run: (plan, signal) => runSubmit(options, plan, signal) };
+  return { run: (...run) => runSubmit(options, ...run) };
 }
 
-async function runSubmit(options: SparkOptions, plan: EnginePlan, signal: AbortSignal): Promise<EngineEnd> {
+async function runSubmit(
+  options: SparkOptions,
+  ...[plan, signal, onRefused]: Parameters<EngineDriver['run']>
+): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });
   const name = `${plan.stream.replaceAll(/[^A-Za-z0-9._-]/g, '_')}-${plan.epoch}`;
@@ -75,9 +83,8 @@ async function runSubmit(options: SparkOptions, plan: EnginePlan, signal: AbortS
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environmentOf(options) },
   );
   return new Promise((resolve) => {
-    const run = new SubmittedRun(child, logFile, signal, (end) => {
-      void rm(planFile, { force: true }).finally(() => resolve(end));
-    });
+    const settle = (end: EngineEnd): void => void rm(planFile, { force: true }).finally(() => resolve(end));
+    const run = new SubmittedRun(child, logFile, { signal, onRefused, settle });
     run.follow();
   });
 }
@@ -92,9 +99,15 @@ function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.
   };
 }
 
-/** What a run says of its own end, as a line of its standard output. */
-interface LastWord {
-  readonly event: 'fenced' | 'failed';
+interface RunListener {
+  readonly signal: AbortSignal;
+  readonly onRefused: OnRefused;
+  readonly settle: (end: EngineEnd) => void;
+}
+
+/** What a run says of views that it leaves out and of its own end, as a line of its standard output. */
+interface Word {
+  readonly event: 'refused' | 'fenced' | 'failed';
   readonly code?: string;
   readonly message?: string;
 }
@@ -103,16 +116,16 @@ class SubmittedRun {
   readonly #child: ChildProcess;
   readonly #logFile: string;
   readonly #signal: AbortSignal;
-  readonly #settle: (end: EngineEnd) => void;
+  readonly #listener: RunListener;
   readonly #tail: string[] = [];
-  #lastWord: LastWord | null = null;
+  #lastWord: Word | null = null;
   #force: NodeJS.Timeout | null = null;
 
-  constructor(child: ChildProcess, logFile: string, signal: AbortSignal, settle: (end: EngineEnd) => void) {
+  constructor(child: ChildProcess, logFile: string, listener: RunListener) {
     this.#child = child;
     this.#logFile = logFile;
-    this.#signal = signal;
-    this.#settle = settle;
+    this.#signal = listener.signal;
+    this.#listener = listener;
   }
 
   follow(): void {
@@ -135,13 +148,14 @@ class SubmittedRun {
       // What the driver has started may outlive it when it was killed.
       this.#kill('SIGKILL');
       log.end();
-      this.#settle(this.#endOf(code));
+      this.#listener.settle(this.#endOf(code));
     });
   }
 
   #read(line: string): void {
     try {
-      const told = JSON.parse(line) as LastWord | null;
+      const told = JSON.parse(line) as Word | null;
+      if (told?.event === 'refused') this.#listener.onRefused(told.message ?? '');
       if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
     } catch {
       // Not the job's own: Spark writes here as well.

@@ -12,6 +12,9 @@ export type EngineEnd =
   | { readonly outcome: 'stopped' | 'fenced' }
   | { readonly outcome: 'failed'; readonly code: string; readonly message: string; readonly log: string };
 
+/** Is told of a view that the run leaves out because it refuses its query: which one, and why. */
+export type OnRefused = (message: string) => void;
+
 export interface EngineDriver {
-  run(plan: EnginePlan, signal: AbortSignal): Promise<EngineEnd>;
+  run(plan: EnginePlan, signal: AbortSignal, onRefused: OnRefused): Promise<EngineEnd>;
 }

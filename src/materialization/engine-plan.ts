@@ -4,14 +4,17 @@
  *
  * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
  */
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { aggregationPlan } from '../aggregation/tile-set.js';
 import { AGGREGATE_FUNCTIONS } from '../definition/aggregate-function.js';
 import { valueTypeSchema } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
-import type { StreamContract } from './source-contract.js';
+import { pathWithin } from './batch-path.js';
+import type { StreamContract, TableMeaning } from './source-contract.js';
 
 /** Environment variable from which a run takes the address of PostgreSQL. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
@@ -22,7 +25,18 @@ const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
 const kafkaInput = z.strictObject({
   kafka: z.strictObject({ brokers: z.string(), topic: z.string(), maxEvents: z.int().positive(), options }),
 });
+/** What is read whole: a file or folder, or a SELECT. */
+const tableInput = z.union([
+  z.strictObject({ file: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet']), path: z.string() }) }),
+  z.strictObject({ jdbc: z.strictObject({ query: z.string(), urlEnv: z.string() }) }),
+]);
+const tablePlan = z.strictObject({
+  name: z.string(),
+  schema: z.record(z.string(), valueTypeSchema),
+  input: tableInput,
+});
 const viewPlan = z.strictObject({
+  id: z.string(),
   table: z.string(),
   keys: z.array(z.strictObject({ column: z.string(), stored: z.string() })).min(1),
   columns: z.array(z.strictObject({ name: z.string(), column: z.string() })),
@@ -38,6 +52,15 @@ const viewPlan = z.strictObject({
         }),
       ),
       hops: z.array(z.int().positive()),
+    })
+    .nullable(),
+  /** A query whose result has the columns; types are those of the keys and columns above. */
+  sql: z
+    .strictObject({
+      query: z.string(),
+      timestamp: z.string(),
+      keyTypes: z.array(valueTypeSchema),
+      types: z.array(valueTypeSchema),
     })
     .nullable(),
 });
@@ -61,6 +84,9 @@ const enginePlanSchema = z
     limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
     input: kafkaInput,
     views: z.array(viewPlan),
+    // What queries read besides events; read again when older than `refresh`, in milliseconds.
+    tables: z.array(tablePlan),
+    refresh: z.int().positive(),
     sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
   })
   .describe('What the job in spark/ is told to do, version 1.');
@@ -75,13 +101,24 @@ export interface PlanOptions {
   readonly begun: BegunRun;
 }
 
+/** Where a stream's events and tables are read from. */
+export interface StreamInputs {
+  readonly brokers: readonly string[];
+  /** Events of one micro-batch at most. */
+  readonly maxEvents: number;
+  /** Milliseconds after which a table is read again. */
+  readonly refresh: number;
+  /** Folder of batch files. */
+  readonly folder: string;
+}
+
 /**
  * The plan of a stream: events of a topic of Kafka, `maxEvents` at a time.
- * Throws ZodError for one that the job would not understand.
+ * Throws BAD_REQUEST for a table out of the folder, ZodError for a plan that the job would not understand.
  */
 export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
-  { brokers, maxEvents }: { readonly brokers: readonly string[]; readonly maxEvents: number },
+  { brokers, maxEvents, refresh, folder }: StreamInputs,
 ): EnginePlan {
   const { source, meaning, limits, revision, topic } = contract;
   return enginePlanSchema.parse({
@@ -103,6 +140,7 @@ export function streamPlan(
     limits: { ...limits },
     input: { kafka: { brokers: brokers.join(','), topic, maxEvents, options: {} } },
     views: views.map((view) => ({
+      id: view.id,
       table: view.table,
       keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
       columns: view.columns.map(({ name, column }) => ({ name, column })),
@@ -116,9 +154,27 @@ export function streamPlan(
         })),
         hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
       },
+      sql: view.sql && {
+        query: view.sql.query,
+        timestamp: view.timestamp,
+        keyTypes: view.keys.map(({ type }) => type),
+        types: view.columns.map(({ type }) => type),
+      },
     })),
+    tables: [...new Set(views.flatMap((view) => view.sql?.with ?? []))].sort().map((name) => {
+      const table = contract.tables.get(name)!;
+      return { name, schema: { ...table.schema }, input: tableInputOf(table, folder) };
+    }),
+    refresh,
     sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
   } satisfies EnginePlan);
+}
+
+function tableInputOf({ batch }: TableMeaning, folder: string): z.infer<typeof tableInput> {
+  if ('query' in batch) return { jdbc: { query: batch.query, urlEnv: SINK_VARIABLE } };
+  const { format, path } = batch;
+  if (format === 'arrow') throw new FStoreError('DEFINITION_INVALID', `Spark does not read ${path}, which is Arrow`);
+  return { file: { format, path: resolve(pathWithin(folder, path)) } };
 }
 
 /** True if two plans compute the same, wherever they begin. */

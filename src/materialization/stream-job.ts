@@ -6,6 +6,7 @@
  *    the old one can seal no more.
  * 2. What is sealed is merged whether its run still lives or not; the job ends only when nothing is left to merge.
  * 3. A run that ends by itself is begun again, after a pause that grows while runs end without having sealed anything.
+ * 4. A view whose query the engine refuses is left out and named; where nothing else is left to compute, the job fails at once.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ViewVersion } from '../definition/view-version.js';
@@ -14,7 +15,7 @@ import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, Json } from '../store/job-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { EngineDriver, EngineEnd } from './engine-driver.js';
-import { type EnginePlan, isSameWork, type PlanOptions, streamPlan } from './engine-plan.js';
+import { type EnginePlan, isSameWork, type PlanOptions, type StreamInputs, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
 import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
@@ -29,13 +30,10 @@ export interface StreamRequest {
   readonly revision: number;
 }
 
-export interface StreamWork {
+export interface StreamWork extends StreamInputs {
   readonly driver: EngineDriver;
   readonly staged: StagedBatches;
   readonly merger: StagedMerger;
-  readonly brokers: readonly string[];
-  /** Events of one micro-batch at most. */
-  readonly maxEvents: number;
   readonly limits: EventLimits;
   /** The newest definitions, which this process writes with. */
   snapshot(): Promise<Snapshot>;
@@ -55,7 +53,7 @@ export function engineWork(
   contract: SourceContract | undefined,
 ): { readonly contract: StreamContract; readonly views: readonly ViewVersion[] } | null {
   if (!contract || contract.topic === null) return null;
-  const views = contract.views.filter((view) => view.engine !== 'builtin');
+  const views = [...contract.views.filter((view) => view.engine !== 'builtin'), ...contract.queries];
   return views.length > 0 ? { contract: { ...contract, topic: contract.topic }, views } : null;
 }
 
@@ -76,6 +74,8 @@ class SourceStreamRun {
   #events = 0;
   #newest: number | null = null;
   #failures = 0;
+  /** Views whose query the run refuses, and why. */
+  #refused = '';
   /** Revision of the registry up to which the plan of the run is known to be the newest. */
   #examined = -1;
 
@@ -111,6 +111,7 @@ class SourceStreamRun {
       const end = await this.#run({ project: snapshot.project, contract, views, stream, begun });
       signal.throwIfAborted();
       if (end.outcome !== 'failed') continue;
+      if (end.code === 'SQL_INVALID') throw new FStoreError('SQL_INVALID', end.message);
       this.#failures += 1;
       log('a run of the engine failed; another begins', { source: this.#source, ...end });
       if (this.#failures >= MAX_FAILURES) {
@@ -132,9 +133,15 @@ class SourceStreamRun {
     const onAbort = (): void => stop.abort(this.#context.signal.reason);
     this.#context.signal.addEventListener('abort', onAbort, { once: true });
     if (this.#context.signal.aborted) onAbort();
+    this.#refused = '';
     this.#report(`${views.length} views: the engine starts`);
     let ended: EngineEnd | null = null;
-    const running = driver.run(plan, stop.signal).then((end) => {
+    const onRefused = (message: string): void => {
+      this.#refused += `; not computed: ${message}`;
+      this.#work.log('the engine refuses the query of a view', { source: this.#source, message });
+      this.#report('the engine has started');
+    };
+    const running = driver.run(plan, stop.signal, onRefused).then((end) => {
       ended = end;
     });
     try {
@@ -175,6 +182,6 @@ class SourceStreamRun {
   }
 
   #report(note: string): void {
-    this.#context.report({ done: this.#events, total: null, note });
+    this.#context.report({ done: this.#events, total: null, note: `${note}${this.#refused}` });
   }
 }

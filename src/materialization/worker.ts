@@ -10,7 +10,7 @@ import type { EventLimits } from './event-decoder.js';
 import { prepareSnapshot } from './preparation.js';
 import { processBatch } from './processor.js';
 import { REVISION_HEADER, type SourceContract, sourceContracts, streamName } from './source-contract.js';
-import { viewFill } from './view-fill.js';
+import { queryFill, viewFill } from './view-fill.js';
 import type { Writer } from './writer.js';
 
 export interface WorkerOptions {
@@ -189,12 +189,13 @@ export class Worker {
   async #fill(contracts: ReadonlyMap<string, SourceContract>, { project, views: active }: Snapshot): Promise<void> {
     const { offline, settle, now, log } = this.#options;
     for (const contract of contracts.values()) {
-      const { source, topic, revision } = contract;
-      const fresh = contract.views.filter((view) => this.#engines.get(view.table) !== view.engine);
+      const { source, topic, revision, views, queries } = contract;
+      const isFresh = (view: ViewVersion): boolean => this.#engines.get(view.table) !== view.engine;
+      const fresh = [...views, ...queries].filter(isFresh);
       if (fresh.length === 0) continue;
       const name = streamName(project, source);
       const stream = topic === null ? null : { name, topic, consumer: name };
-      const fills = fresh.map((view) => viewFill(contract, view));
+      const fills = fresh.map((view) => (view.sql ? queryFill(view) : viewFill(contract, view)));
       const events = await offline.fill({ source, stream, revision }, fills, now()).catch(async (error: unknown) => {
         if (!(error instanceof FStoreError) || error.code !== 'ENGINE_BUSY') throw error;
         // What the other engine has computed goes before what comes now; then it is tried again.

@@ -1,11 +1,10 @@
 /** Views on Spark beside the same views on the built-in processor: real Kafka, PostgreSQL, Redis, MongoDB and Spark. */
-import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Kafka, logLevel, type Producer } from 'kafkajs';
 import pg from 'pg';
 import { camelCase } from '../../src/definition/graphql-name.js';
 import { eventually } from '../harness/eventually.js';
-import { type SparkEnvironment, sparkEnvironment } from '../harness/spark-home.js';
+import { type SparkEnvironment, sparkDriversOf, sparkEnvironment } from '../harness/spark-home.js';
 import { testServers } from '../harness/test-servers.js';
 import { everyAggregation, everyColumn, randomValue } from '../unit/fakes/random-history.js';
 import { seededRandom } from '../unit/fakes/seeded-random.js';
@@ -191,7 +190,7 @@ describe(`a view on Spark (seed ${seed})`, () => {
     const publishing = publish(EVENTS);
     for (let kill = 0; kill < KILLS; kill += 1) {
       const pids = await eventually(async () => {
-        const found = await driversOf(platform.folder);
+        const found = await sparkDriversOf(platform.folder);
         expect(found.length).toBeGreaterThan(0);
         return found;
       }, WAIT);
@@ -221,17 +220,6 @@ describe(`a view on Spark (seed ${seed})`, () => {
     await expectSame();
   }, 900_000);
 });
-
-/** Processes of Spark drivers whose plan lies under a folder. */
-async function driversOf(folder: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
-    if (command.includes(folder) && command.includes('fstore_job.py')) found.push(Number(name));
-  }
-  return found;
-}
 
 function expectClose(place: string, got: Values, wanted: Values): void {
   if (got === null || wanted === null) {
