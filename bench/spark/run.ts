@@ -1,7 +1,7 @@
 /**
  * Views on Spark beside the same views on the built-in engine: a stream of Kafka, and tables of PostgreSQL of growing length.
  *
- *   node --import tsx bench/spark/run.ts [--quick] [--part stream,batch] [--events 300000] [--rows 10000,100000,1000000,10000000]
+ *   node --import tsx bench/spark/run.ts [--quick] [--part stream,batch] [--engine builtin,spark] [--events 300000] [--rows 10000,100000,1000000,10000000]
  *     [--seconds 20] [--json <file>]
  *
  * See README.md beside this file for what is measured and what is not.
@@ -26,6 +26,7 @@ function readOptions() {
     options: {
       quick: { type: 'boolean', default: false },
       part: { type: 'string', default: 'stream,batch' },
+      engine: { type: 'string', default: ENGINES.join(',') },
       events: { type: 'string' },
       rows: { type: 'string' },
       seconds: { type: 'string' },
@@ -35,6 +36,7 @@ function readOptions() {
   const { quick } = values;
   return {
     parts: values.part.split(','),
+    engines: ENGINES.filter((name) => values.engine.split(',').includes(name)),
     rows: (values.rows ?? (quick ? '10000,100000' : '10000,100000,1000000,10000000')).split(',').map(Number),
     stream: {
       events: Number(values.events ?? (quick ? 50_000 : 300_000)),
@@ -111,13 +113,13 @@ async function main(): Promise<number> {
     process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1';
     const brokers = pool.endpoints.kafka!.split(',');
     const kafka = new Kafka({ clientId: 'spark-bench', brokers, logLevel: logLevel.NOTHING });
-    for (const engine of options.parts.includes('stream') ? ENGINES : []) {
+    for (const engine of options.parts.includes('stream') ? options.engines : []) {
       const report = await on((platform) => measureStream(engine, options.stream, platform, spark, kafka));
       say(`stream, ${engine}: ${whole(report.eventsPerSecond)} events/s`);
       stream.push(report);
     }
     for (const rows of options.parts.includes('batch') ? options.rows : []) {
-      for (const engine of ENGINES) {
+      for (const engine of options.engines) {
         const report = await on((platform) => measureBatch(engine, rows, platform, spark));
         say(`batch, ${engine}: ${whole(rows)} rows in ${report.seconds.toFixed(1)} s`);
         batch.push(report);
