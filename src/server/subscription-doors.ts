@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ExecutionArgs, type ExecutionResult, execute, GraphQLError, type ValidationRule } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
 import { createHandler } from 'graphql-sse/lib/use/fastify';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
@@ -12,7 +12,7 @@ import { subscribeLive } from '../schema/live-subscription.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 import type { Authenticate } from './authentication.js';
 import { formatErrors, formatResult, type ReportDefect } from './graphql-error.js';
-import { type OperationLimits, type OperationRequest, prepareOperation } from './operation-limits.js';
+import type { OperationGate, OperationRequest } from './operation-gate.js';
 
 const MAX_MESSAGE_BYTES = 1_000_000;
 const CLOSE_FORBIDDEN = 4403;
@@ -21,8 +21,7 @@ export interface DoorOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
-  readonly limits: OperationLimits;
-  readonly rules: readonly ValidationRule[];
+  readonly gate: OperationGate;
   readonly report: ReportDefect;
 }
 
@@ -31,8 +30,7 @@ function prepare(
   request: OperationRequest,
   actor: string,
 ): ExecutionArgs | readonly GraphQLError[] {
-  const { live, limits, rules, services } = options;
-  return prepareOperation(request, live, limits, rules, new RequestContext(services, actor));
+  return options.gate.prepare(request, new RequestContext(options.services, actor));
 }
 
 /** Answers graphql-ws on upgrades of `path`. Returns a function that ends all connections. */

@@ -3,11 +3,11 @@
  * graphql-js answers, byte for byte; where graphql-js has a finding, the lane must not answer.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type ExecutionResult, execute, parse, specifiedRules, validate } from 'graphql';
+import { type ExecutionResult, execute } from 'graphql';
 import type { OnlineQuery } from '../../src/retrieval/online-query.js';
 import { FastLane } from '../../src/schema/lane/fast-lane.js';
-import { limitRules } from '../../src/server/operation-limits.js';
-import { type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
+import { OperationCheck } from '../../src/schema/operation-check.js';
+import { LIMITS, type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
 import { OperationGrammar, type RandomOperation } from './fakes/operation-grammar.js';
 import { type SeededRandom, seededRandom } from './fakes/seeded-random.js';
 
@@ -147,7 +147,7 @@ function events(random: SeededRandom): Record<string, unknown>[] {
 describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
   let fstore: MemoryFStore;
   const random = seededRandom(seed);
-  const rules = limitRules({ maxDepth: 12, maxAliases: 100, maxTokens: 10_000 });
+  const check = new OperationCheck(LIMITS);
 
   beforeAll(async () => {
     fstore = await startMemoryFStore(NOW);
@@ -165,10 +165,8 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
       query,
       maxKeys: fstore.services.maxKeys,
       now: fstore.services.now,
-      validate: (text, { schema: served }) => {
-        const document = parse(text, { maxTokens: 10_000 });
-        return validate(served, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
-      },
+      check,
+      onlyRegistered: false,
     });
 
   /** What graphql-js answers, as Apollo writes it; null if there is any finding. */
@@ -176,8 +174,8 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
     const served = fstore.live.current.schema;
     let result: ExecutionResult;
     try {
-      const document = parse(query, { maxTokens: 10_000 });
-      if (validate(served, document, [...specifiedRules, ...rules]).length > 0) return null;
+      const document = check.parse(query);
+      if (check.findings(served, document).length > 0) return null;
       result = await execute({
         schema: served,
         document,
