@@ -38,6 +38,8 @@ interface FoundOperation {
 }
 
 const MAX_SHOWN = 80;
+/** What goes with a text. */
+const OTHERS = ['operationName', 'variables'];
 
 function usable(operation: RegisteredOperation): FoundOperation {
   if (operation.fault !== null) {
@@ -65,20 +67,15 @@ export class OperationGate {
       const body = request.body as OperationRequest | null | undefined;
       const found = this.#find(typeof body === 'object' && body !== null ? body : {});
       if (!found) return;
-      const { operationName, variables } = body as OperationRequest;
-      request.body = { query: found.text, operationName, variables };
+      request.body = { query: found.text, ...only(OTHERS, body as unknown as Record<string, unknown>) };
       return;
     }
     const [path = '', search = ''] = request.raw.url?.split('?') ?? [];
     const parameters = new URLSearchParams(search);
     const found = this.#find({ ...Object.fromEntries(parameters), extensions: readJson(parameters.get('extensions')) });
     if (!found) return;
-    const next = new URLSearchParams({ query: found.text });
-    for (const name of ['operationName', 'variables']) {
-      const value = parameters.get(name);
-      if (value !== null) next.set(name, value);
-    }
-    request.raw.url = `${path}?${next}`;
+    const others = only(OTHERS, Object.fromEntries(parameters));
+    request.raw.url = `${path}?${new URLSearchParams({ query: found.text, ...others })}`;
   }
 
   /** For the other doors: what to execute on the schema served now, or the findings. */
@@ -87,7 +84,7 @@ export class OperationGate {
     const { schema } = live.current;
     const { operationName = null, variables = null } = request;
     try {
-      const found = this.#find(request);
+      const found = this.#find(request, false);
       let document = found?.registered?.read?.document;
       if (!document) {
         document = check.parse(found?.text ?? request.query);
@@ -103,7 +100,7 @@ export class OperationGate {
   }
 
   /** The operation of a request; null for one that is left as it is. */
-  #find(request: OperationNaming): FoundOperation | null {
+  #find(request: OperationNaming, isForApollo = true): FoundOperation | null {
     const { live, onlyRegistered } = this.#options;
     const { operations } = live.current;
     const name = namedOperation(request);
@@ -112,7 +109,7 @@ export class OperationGate {
       if (found) return usable(found);
       // Apollo keeps operations by their hashes for clients that send them once in full.
       const isAutomatic = request.documentId === undefined && request.id === undefined;
-      if (isAutomatic && !onlyRegistered) return null;
+      if (isAutomatic && isForApollo && !onlyRegistered) return null;
       const message = `no operation is registered as ${name.slice(0, MAX_SHOWN)}`;
       throw new FStoreError('PERSISTED_QUERY_NOT_FOUND', message, { field: isAutomatic ? 'extensions' : 'documentId' });
     }
@@ -127,6 +124,10 @@ export class OperationGate {
     const message = `this document is not registered: ${text.slice(0, MAX_SHOWN)}`;
     throw new FStoreError('OPERATION_NOT_REGISTERED', message, { field: 'query' });
   }
+}
+
+function only<T>(names: readonly string[], object: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => names.includes(name)));
 }
 
 function readJson(text: string | null): unknown {

@@ -1,5 +1,5 @@
 /** The doors of subscriptions: graphql-ws on the GraphQL path, graphql-sse beside it. Both run every kind of operation. */
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
@@ -82,7 +82,10 @@ export function createSseDoor(options: DoorOptions): (request: FastifyRequest, r
       const actor = (request.raw as { actor?: string }).actor ?? 'anonymous';
       const prepared = prepare(options, parameters as OperationRequest, actor);
       if ('document' in prepared) return prepared as ExecutionArgs & { contextValue: undefined };
-      return { errors: formatErrors(prepared, options.report) as never };
+      const errors = formatErrors(prepared, options.report);
+      const status = Number(errors[0]?.extensions?.status ?? 400);
+      const headers = { 'content-type': 'application/json; charset=utf-8' };
+      return [JSON.stringify({ errors }), { status, statusText: STATUS_CODES[status] ?? '', headers }];
     },
     execute: (args: ExecutionArgs) => execute(args),
     subscribe: (args: ExecutionArgs) => subscribeLive(args, options.live),
