@@ -1,11 +1,11 @@
 /** The measured rounds: contenders in turn, each round beginning with another one. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { listenerOf } from '../ingest/meter.js';
+import { residentMb } from '../measure/process-tree.js';
 import { type Cell, capacityOf, figuresOf, summarize } from './cell.js';
 import type { Contender } from './contender.js';
 import { GeneratorProcess } from './generator-process.js';
 import type { LoadTarget, PhaseReport } from './load.js';
-import { residentMb } from './process-tree.js';
 import type { Workload } from './workload.js';
 import type { World } from './world.js';
 
