@@ -154,7 +154,7 @@ function compareOperations(before: RegisteredOperations, after: RegisteredOperat
 }
 
 async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<SchemaChange[]> {
-  const changes = await diff(before, after);
+  const changes = await diff(withoutShared(before, after), withoutShared(after, before));
   const levels: Record<CriticalityLevel, SchemaChange['criticality']> = {
     [CriticalityLevel.Breaking]: 'BREAKING',
     [CriticalityLevel.Dangerous]: 'DANGEROUS',
@@ -167,4 +167,11 @@ async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<Sch
     message,
     path: path ?? null,
   }));
+}
+
+/** A schema as the difference sees it: a type that is one object in both, as most of a large project's are, has none. */
+function withoutShared(schema: GraphQLSchema, other: GraphQLSchema): GraphQLSchema {
+  const others = other.getTypeMap();
+  const types = Object.entries(schema.getTypeMap()).filter(([name, type]) => others[name] !== type);
+  return Object.create(schema, { getTypeMap: { value: () => Object.fromEntries(types) } }) as GraphQLSchema;
 }
