@@ -56,7 +56,8 @@ class FleetProcess {
 
   constructor() {
     const file = fileURLToPath(new URL('subscriber-process.ts', import.meta.url));
-    this.#child = fork(file, { execArgv: ['--import', 'tsx'] });
+    // JSON would make null of NaN.
+    this.#child = fork(file, { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
   }
 
   tell(order: FleetOrder): Promise<FleetReport | null> {

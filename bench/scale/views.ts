@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { apply, ask } from '../../test/system/graphql-door.js';
 import { createPlatform, type FStoreProcess } from '../../test/system/platform.js';
 import { memoryMb } from '../ingest/meter.js';
+import { CpuClock } from '../measure/cpu-clock.js';
 import { drawLines } from '../measure/line-chart.js';
 import { short, table, whole } from '../measure/markdown.js';
 import { machineOf, report, say, withServers } from './world.js';
@@ -24,6 +25,9 @@ interface ViewsReport {
   readonly visible: number;
   readonly applyingBlock: number;
   readonly followingBlock: number;
+  /** CPU of each replica for one view more; unlike times, it does not depend on who else has the CPUs. */
+  readonly applyingCpu: number;
+  readonly followingCpu: number;
   readonly introspection: number;
   readonly introspectionKb: number;
   readonly sdl: number;
@@ -108,6 +112,8 @@ async function textOf(url: string, query: string): Promise<string> {
 
 /** Adds a view at one replica; it is there when the other answers it. */
 async function swap(one: FStoreProcess, other: FStoreProcess, index: number, features: number) {
+  const clock = new CpuClock({ one: one.process.pid, other: other.process.pid });
+  const cpuBefore = clock.read();
   const probes = [new Probe(one.url), new Probe(other.url)];
   const since = performance.now();
   await apply(one.url, [viewOf(index, features)]);
@@ -122,7 +128,9 @@ async function swap(one: FStoreProcess, other: FStoreProcess, index: number, fea
   }
   const visible = performance.now() - since;
   const [applying = 0, following = 0] = await Promise.all(probes.map((probe) => probe.stop()));
-  return { apply: applied, visible, applying, following };
+  const cpu = CpuClock.between(cpuBefore, clock.read());
+  const [applyingCpu, followingCpu] = [(cpu.one ?? 0) * 1_000, (cpu.other ?? 0) * 1_000];
+  return { apply: applied, visible, applying, following, applyingCpu, followingCpu };
 }
 
 async function heapMb(url: string): Promise<number> {
@@ -164,6 +172,8 @@ async function measure(
     visible: median(done.map((each) => each.visible)),
     applyingBlock: median(done.map((each) => each.applying)),
     followingBlock: median(done.map((each) => each.following)),
+    applyingCpu: median(done.map((each) => each.applyingCpu)),
+    followingCpu: median(done.map((each) => each.followingCpu)),
     introspection: introspection.ms,
     introspectionKb: introspection.value.length / 1e3,
     sdl: sdl.ms,
@@ -182,6 +192,8 @@ function describe(reports: readonly ViewsReport[], machine: object, features: nu
   const more = [
     'block, applying ms',
     'block, following ms',
+    'CPU, applying ms',
+    'CPU, following ms',
     'introspection ms',
     'MB',
     '_service ms',
@@ -190,6 +202,7 @@ function describe(reports: readonly ViewsReport[], machine: object, features: nu
   ];
   const rows = reports.map((one) => [
     ...[one.views, one.firstApply, one.start, one.apply, one.visible, one.applyingBlock, one.followingBlock].map(whole),
+    ...[one.applyingCpu, one.followingCpu].map(whole),
     ...[whole(one.introspection), short(one.introspectionKb / 1e3), whole(one.sdl), short(one.sdlKb / 1e3)],
     ...[one.startedMb, one.residentMb, one.peakMb, one.heapMb].map(whole),
   ]);
@@ -212,6 +225,7 @@ function draw(reports: readonly ViewsReport[]): string {
     line('apply of one view', (one) => one.apply),
     line('block, applying', (one) => one.applyingBlock),
     line('block, following', (one) => one.followingBlock),
+    line('CPU, applying', (one) => one.applyingCpu),
   ];
   const asked = [line('introspection', (one) => one.introspection), line('_service', (one) => one.sdl)];
   const memory = [
