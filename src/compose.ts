@@ -35,6 +35,7 @@ import { UpdateFeed } from './retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from './schema/control/control-schema.js';
 import { DefinitionApply } from './schema/definition-apply.js';
 import { LiveSchema } from './schema/live-schema.js';
+import { OperationCheck } from './schema/operation-check.js';
 import { createAuthenticate } from './server/authentication.js';
 import { startHttpServer } from './server/http-server.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
@@ -71,8 +72,10 @@ type Closer = () => Promise<void>;
 export async function startFStore(
   config: Config,
   roles: readonly Role[],
-  log: Logger = createLog(config),
+  /** Documents that run whatever is registered: those of FStore's own command line. */
+  ownDocuments: readonly string[] = [],
 ): Promise<RunningFStore> {
+  const log = createLog(config);
   const closers: Closer[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) {
@@ -84,7 +87,7 @@ export async function startFStore(
     }
   };
   try {
-    return { ...(await open(config, roles, log, closers)), close };
+    return { ...(await open(config, roles, log, closers, ownDocuments)), close };
   } catch (error) {
     await close();
     throw error;
@@ -100,6 +103,7 @@ async function open(
   roles: readonly Role[],
   log: Logger,
   closers: Closer[],
+  ownDocuments: readonly string[],
 ): Promise<Omit<RunningFStore, 'close'>> {
   const { project } = config;
   if (!config.redis && roles.length === 1) {
@@ -240,7 +244,8 @@ async function open(
   if (!roles.includes('serve')) return { url: null, stores };
 
   const control = buildControlSchema();
-  const live = new LiveSchema(control, follower.current);
+  const check = new OperationCheck(config.limits);
+  const live = new LiveSchema(control, follower.current, check);
   const forget = follower.onChange(async (snapshot) => {
     try {
       await live.publish(snapshot);
@@ -281,11 +286,15 @@ async function open(
       }),
       trainingSets: config.trainingSets,
       snapshot: () => live.current.snapshot,
+      operations: () => live.current.operations,
       now,
       maxKeys: config.limits.maxKeys,
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
     limits: config.limits,
+    check,
+    onlyRegistered: config.onlyRegistered,
+    ownDocuments,
     fastLane: config.fastLane,
     log,
     probes: {

@@ -50,6 +50,10 @@ const environmentSchema = z.object({
     .enum(['true', 'false'])
     .default('true')
     .describe('Whether plain reads of features are answered in front of Apollo; with the same answers, faster.'),
+  FSTORE_OPERATIONS: z
+    .enum(['any', 'registered'])
+    .default('any')
+    .describe('Which GraphQL documents run: any, or those that consumers have registered.'),
   FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('Offline store; without it, an embedded PostgreSQL is started.'),
@@ -122,6 +126,8 @@ export interface Config {
   readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number; readonly allowSql: boolean };
   /** Whether plain reads are answered in front of Apollo. */
   readonly fastLane: boolean;
+  /** Whether documents run only if a consumer has registered them. */
+  readonly onlyRegistered: boolean;
   readonly postgresUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
@@ -217,6 +223,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       allowSql: env.FSTORE_SQL_SPINES === 'true',
     },
     fastLane: env.FSTORE_FAST_LANE === 'true',
+    onlyRegistered: env.FSTORE_OPERATIONS === 'registered',
     postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,

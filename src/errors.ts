@@ -123,6 +123,21 @@ export const ERRORS = {
     cause: 'The GraphQL operation is deeper, longer or more repetitive than the limits allow.',
     cure: 'Ask for less in one operation.',
   },
+  PERSISTED_QUERY_NOT_FOUND: {
+    status: 404,
+    cause: 'No consumer has registered an operation with this id.',
+    cure: 'Register the operation with a `consumer` definition; `fstore get consumers` lists ids.',
+  },
+  OPERATION_NOT_REGISTERED: {
+    status: 403,
+    cause: 'This server runs registered operations only, and this document is none (FSTORE_OPERATIONS).',
+    cure: 'Register the document, exactly as it is sent, with a `consumer` definition.',
+  },
+  OPERATION_INVALID: {
+    status: 410,
+    cause: 'The schema was changed so that a registered operation does not fit it any more.',
+    cure: 'Put back what is missing, or correct the operation in its `consumer` definition and send that.',
+  },
   UNAUTHENTICATED: {
     status: 401,
     cause: 'The request carries no API key, or one that is not known.',

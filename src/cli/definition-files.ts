@@ -10,7 +10,15 @@ import { type RemoteIssue, ServerError, UsageError } from './failure.js';
 
 const YAML = new Set(['.yaml', '.yml']);
 const TYPESCRIPT = new Set(['.ts', '.mts']);
-const KINDS = new Set(['entity', 'source', 'featureView', 'onDemandFeatureView', 'transformer', 'featureService']);
+const KINDS = new Set([
+  'entity',
+  'source',
+  'featureView',
+  'onDemandFeatureView',
+  'transformer',
+  'featureService',
+  'consumer',
+]);
 
 function isDefinitionFile(name: string): boolean {
   const extension = extname(name);

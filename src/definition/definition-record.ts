@@ -113,13 +113,19 @@ export interface ServiceMeaning {
   readonly request?: readonly RequestColumn[];
 }
 
+export interface ConsumerMeaning {
+  /** Documents, each with one operation. */
+  readonly operations: readonly string[];
+}
+
 export type Meaning =
   | EntityMeaning
   | SourceMeaning
   | ViewMeaning
   | OnDemandMeaning
   | TransformerMeaning
-  | ServiceMeaning;
+  | ServiceMeaning
+  | ConsumerMeaning;
 
 export interface DefinitionRecord<D extends Definition = Definition, M extends Meaning = Meaning> {
   readonly kind: DefinitionKind;

@@ -271,6 +271,32 @@ export const featureServiceSchema = z
   })
   .describe('The list of features that one model reads together.');
 
+/** A document is written down for people and sent by machines: white space around it is no part of it. */
+const operation = z
+  .string()
+  .trim()
+  .min(1)
+  .max(16_384)
+  .describe('A GraphQL document with one operation and its fragments, as clients send it.');
+
+export const consumerSchema = z
+  .strictObject({
+    kind: z.literal('consumer'),
+    name,
+    operations: z
+      .array(operation)
+      .min(1)
+      .max(500)
+      .superRefine((operations, context) => {
+        const index = operations.findIndex((one, position) => operations.indexOf(one) < position);
+        if (index >= 0)
+          context.addIssue({ code: 'custom', message: 'this operation is in the list twice', path: [index] });
+      })
+      .describe('What it asks FStore: each is known by its SHA-256, and checked whenever the schema changes.'),
+    ...documented,
+  })
+  .describe('A program that reads features, with the operations that it sends.');
+
 export const definitionSchema = z.discriminatedUnion('kind', [
   entitySchema,
   sourceSchema,
@@ -278,6 +304,7 @@ export const definitionSchema = z.discriminatedUnion('kind', [
   onDemandFeatureViewSchema,
   transformerSchema,
   featureServiceSchema,
+  consumerSchema,
 ]);
 
 export type Entity = z.infer<typeof entitySchema>;
@@ -286,6 +313,7 @@ export type FeatureView = z.infer<typeof featureViewSchema>;
 export type OnDemandFeatureView = z.infer<typeof onDemandFeatureViewSchema>;
 export type Transformer = z.infer<typeof transformerSchema>;
 export type FeatureService = z.infer<typeof featureServiceSchema>;
+export type Consumer = z.infer<typeof consumerSchema>;
 export type Definition = z.infer<typeof definitionSchema>;
 export type DefinitionKind = Definition['kind'];
 

@@ -68,7 +68,8 @@ export interface PlanOptions {
 }
 
 /** What others are resolved from comes before them. */
-const DATA_KINDS: readonly DefinitionKind[] = ['entity', 'source', 'featureView'];
+// Whether the operations of a consumer can be served is seen when the schema is built; here they stand for themselves.
+const DATA_KINDS: readonly DefinitionKind[] = ['entity', 'source', 'featureView', 'consumer'];
 const SERVING_KINDS: readonly DefinitionKind[] = ['onDemandFeatureView', 'transformer', 'featureService'];
 const idOf = (item: { kind: DefinitionKind; name: string }): string => `${item.kind}/${item.name}`;
 
@@ -255,6 +256,8 @@ function resolveOne(
       return resolveSourceMeaning(definition);
     case 'featureView':
       return resolveViewMeaning(definition, entities, sources);
+    case 'consumer':
+      return { meaning: { operations: definition.operations }, findings: [] };
     default:
       throw new FStoreError('INTERNAL', `${definition.kind} is resolved after views`);
   }

@@ -11,6 +11,7 @@ import { UpdateFeed } from '../../../src/retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from '../../../src/schema/control/control-schema.js';
 import { DefinitionApply } from '../../../src/schema/definition-apply.js';
 import { LiveSchema } from '../../../src/schema/live-schema.js';
+import { OperationCheck } from '../../../src/schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../../../src/store/intake.js';
 import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
@@ -74,6 +75,9 @@ class NoIntake implements IntakeLedger {
   async close(): Promise<void> {}
 }
 
+/** Those of the configuration, by default. */
+export const LIMITS = { maxDepth: 12, maxAliases: 100, maxTokens: 10_000 };
+
 export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promise<MemoryFStore> {
   const clock = { now };
   const registry = new MemoryRegistry();
@@ -83,7 +87,7 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
   const limits = { clockSkew: 60_000, maxBytes: 100_000 };
   const follower = await RegistryFollower.start({ registry, pollInterval: 60_000 });
   const control = buildControlSchema();
-  const live = new LiveSchema(control, follower.current);
+  const live = new LiveSchema(control, follower.current, new OperationCheck(LIMITS));
   follower.onChange(async (snapshot) => {
     await live.publish(snapshot);
   });
@@ -114,6 +118,7 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
       hasSpark: true,
     }),
     snapshot: () => live.current.snapshot,
+    operations: () => live.current.operations,
     now: time,
     maxKeys: 1_000,
   };
