@@ -28,8 +28,10 @@ export class SchemaRegistry {
 
   /** Gets the schemas that are not known yet; one that is not there may have come since. Throws SCHEMA_REGISTRY_UNAVAILABLE. */
   async load(ids: ReadonlySet<number>): Promise<void> {
-    const missing = [...ids].filter((id) => this.#known.get(id)?.kind !== 'record');
-    await Promise.all(missing.map(async (id) => this.#known.set(id, await this.#fetch(id))));
+    // One after the other: numbers that mean nothing must not become a flood.
+    for (const id of ids) {
+      if (this.#known.get(id)?.kind !== 'record') this.#known.set(id, await this.#fetch(id));
+    }
   }
 
   /** A schema that was loaded. */
