@@ -19,6 +19,8 @@ import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
 import { MaterializationSchedule } from './materialization/materialization-schedule.js';
 import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/materialize-job.js';
+import { payloadFormats } from './materialization/payload-format.js';
+import { SchemaRegistry } from './materialization/schema-registry.js';
 import { SourceChecker } from './materialization/source-check.js';
 import { StagedMerger } from './materialization/staged-merger.js';
 import { createStreamHandler, STREAM_JOB } from './materialization/stream-job.js';
@@ -145,6 +147,7 @@ async function open(
   const follower = await RegistryFollower.start({ registry, pollInterval: config.pollInterval, log: warn });
   closers.push(() => follower.stop());
   const now = Date.now;
+  const formats = payloadFormats(config.schemaRegistryUrl ? new SchemaRegistry(config.schemaRegistryUrl) : null);
   const stores = {
     online: config.redis ? 'Redis' : 'memory',
     offline: config.postgresUrl ? 'PostgreSQL' : 'embedded PostgreSQL',
@@ -167,6 +170,7 @@ async function open(
       writer,
       limits,
       now,
+      formats,
       settle: async (stream, views) => {
         await staged.fence(stream);
         await merger.drain(stream, views);
@@ -269,9 +273,9 @@ async function open(
     services: {
       query,
       updates,
-      ingestion: new Ingestion({ bus, offline, limits, now }),
+      ingestion: new Ingestion({ bus, offline, limits, formats, now }),
       freshness: new FreshnessReader({ bus, ledger }),
-      sourceChecks: new SourceChecker({ bus, offline, folder: config.batchFolder, limits, reserved, now }),
+      sourceChecks: new SourceChecker({ bus, offline, folder: config.batchFolder, limits, reserved, formats, now }),
       offline,
       registry,
       jobs,
@@ -282,6 +286,7 @@ async function open(
         bus,
         live,
         reserved,
+        hasSchemaRegistry: config.schemaRegistryUrl !== null,
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
       }),
       trainingSets: config.trainingSets,

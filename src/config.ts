@@ -96,6 +96,9 @@ const environmentSchema = z.object({
     .describe('The offline store as executors of Spark reach it; default: FSTORE_POSTGRES_URL.'),
   FSTORE_SPARK_MAX_EVENTS: count(50_000, 10_000_000).describe('Events of one micro-batch of a stream at most.'),
   FSTORE_SPARK_REFRESH: duration('5m').describe('After what time a table that a `sql` view reads is read again.'),
+  FSTORE_SCHEMA_REGISTRY_URL: address('http', /^https?:\/\/./)
+    .optional()
+    .describe('Schema registry that Avro messages name their schema of; user and password may be part of it.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
@@ -148,6 +151,7 @@ export interface Config {
     /** Milliseconds. */
     readonly refresh: number;
   } | null;
+  readonly schemaRegistryUrl: string | null;
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
   readonly limits: {
@@ -248,6 +252,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
           refresh: env.FSTORE_SPARK_REFRESH,
         }
       : null,
+    schemaRegistryUrl: env.FSTORE_SCHEMA_REGISTRY_URL ?? null,
     apiKeyHashes,
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
     limits: {

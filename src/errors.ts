@@ -78,6 +78,11 @@ export const ERRORS = {
     cause: 'The event is not a JSON object.',
     cure: 'Send one JSON object for an event, with the columns of the source as its fields.',
   },
+  EVENT_SCHEMA_UNKNOWN: {
+    status: 400,
+    cause: 'The event names an Avro schema that the schema registry does not have, or that FStore cannot read.',
+    cure: 'Register the schema that the message names, then replay the dead letters.',
+  },
   EVENT_FIELD_UNKNOWN: {
     status: 400,
     cause: 'The event has a field that the schema of its source does not declare.',
@@ -282,6 +287,16 @@ export const ERRORS = {
     status: 400,
     cause: 'A definition asks for an engine that this installation has not been given.',
     cure: 'Set FSTORE_SPARK_HOME, for streams also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
+  },
+  SCHEMA_REGISTRY_MISSING: {
+    status: 400,
+    cause: 'A source has Avro messages that name their schema, and this FStore knows no schema registry.',
+    cure: 'Set FSTORE_SCHEMA_REGISTRY_URL on servers and workers, or give the source its `avroSchema`.',
+  },
+  SCHEMA_REGISTRY_UNAVAILABLE: {
+    status: 503,
+    cause: 'The schema registry does not answer, so Avro messages cannot be read.',
+    cure: 'Nothing to do for events, which wait until it answers; look at FSTORE_SCHEMA_REGISTRY_URL.',
   },
   SQL_INVALID: {
     status: 400,

@@ -3,13 +3,15 @@
 Each item is a JSON object; the control plane merges them (see `src/store/view-table-postgres.ts`).
 """
 
+import os
 from itertools import islice
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from .aggregator import needs_hash, needs_text, quoted, state_columns
-from .decoder import Unusable, decode_event, value_hash, value_text
+from .avro import AvroParser
+from .decoder import Unusable, decode_event, parse_json, value_hash, value_text
 from .sink import CHUNK
 from .typed import spark_type
 
@@ -21,6 +23,8 @@ class Decoding:
 
     def __init__(self, plan, now):
         self.plan, self.now = plan, now
+        avro = plan["source"]["avro"]
+        self.parse = AvroParser(avro["schema"], os.environ.get(avro["urlEnv"])) if avro else parse_json
         aggregates = [one for view in plan["views"] if view["aggregation"] for one in view["aggregation"]["aggregates"]]
         kinds = plan["source"]["schema"]
         self.hashed = sorted({one["column"] for one in aggregates if needs_hash(one)})
@@ -50,7 +54,7 @@ class Decoding:
                     revision = int(header.value)
             place = (record.partition, record.offset, arrived, revision)
             try:
-                columns, keys = decode_event(record.value or b"", self.plan, self.now)
+                columns, keys = decode_event(record.value or b"", self.plan, self.now, self.parse)
             except Unusable:
                 yield (*place, False, *blank)
                 continue

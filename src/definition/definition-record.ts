@@ -19,6 +19,8 @@ export interface SourceMeaning {
   readonly schema: Readonly<Record<string, ValueType>>;
   readonly timestamp: string;
   readonly topic: string | null;
+  /** Messages of the topic are Avro of this schema; null: of the one that they name. Absent: they are JSON. */
+  readonly avro?: { readonly schema: Readonly<Record<string, unknown>> | null };
   /** Absent if it is not read in batches. */
   readonly batch?: BatchMeaning;
 }

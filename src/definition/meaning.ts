@@ -5,6 +5,7 @@
  */
 import type { Issue } from '../errors.js';
 import { inputTypesOf, resultTypeOf } from './aggregate-function.js';
+import { AvroSchemaError, type AvroType, carries, parseAvroSchema } from './avro-schema.js';
 import type { Entity, FeatureView, Source } from './definition.js';
 import type {
   AggregationMeaning,
@@ -56,10 +57,47 @@ export function resolveSourceMeaning(source: Source): Resolved<SourceMeaning> {
   }
   const topic = source.stream ? (source.stream.topic ?? source.name) : null;
   const batch = batchOf(source);
-  return {
-    meaning: { schema: source.schema, timestamp: source.timestamp, topic, ...(batch ? { batch } : {}) },
-    findings: [],
+  const { avro, findings } = resolveAvro(source);
+  const meaning = {
+    schema: source.schema,
+    timestamp: source.timestamp,
+    topic,
+    ...(avro ? { avro } : {}),
+    ...(batch ? { batch } : {}),
   };
+  return { meaning: findings.length ? null : meaning, findings };
+}
+
+function resolveAvro({ name, schema, timestamp, stream }: Source): {
+  readonly avro?: NonNullable<SourceMeaning['avro']>;
+  readonly findings: readonly Finding[];
+} {
+  if (stream?.format !== 'avro') return { findings: [] };
+  const given = stream.avroSchema;
+  if (given === undefined) return { avro: { schema: null }, findings: [] };
+  const invalid = (message: string): Finding => ({
+    code: 'DEFINITION_INVALID',
+    message,
+    path: ['stream', 'avroSchema'],
+  });
+  if (typeof given === 'string') {
+    return { findings: [invalid(`${given} is a path, which \`fstore apply\` reads; here goes the schema itself`)] };
+  }
+  let fields: ReadonlyMap<string, AvroType>;
+  try {
+    fields = new Map(parseAvroSchema(given).fields.map((field) => [field.name, field.type]));
+  } catch (error) {
+    if (!(error instanceof AvroSchemaError)) throw error;
+    return { findings: [invalid(`the Avro schema cannot be used: ${error.message}`)] };
+  }
+  const findings = [...fields].flatMap(([field, type]) => {
+    const declared = schema[field];
+    if (!declared) return [invalid(`the Avro schema has the field ${field}, which source ${name} does not declare`)];
+    if (carries(type, declared)) return [];
+    return [invalid(`field ${field} of the Avro schema is ${type.kind}, which is no ${declared}`)];
+  });
+  if (!fields.has(timestamp)) findings.push(invalid(`the Avro schema has no field ${timestamp}`));
+  return { avro: { schema: given }, findings };
 }
 
 function batchOf({ batch }: Source): BatchMeaning | null {

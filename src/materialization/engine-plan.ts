@@ -19,6 +19,9 @@ import type { StreamContract, TableMeaning } from './source-contract.js';
 /** Environment variable from which a run takes the address of PostgreSQL. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
 
+/** Environment variable from which a run takes the address of the schema registry. */
+const REGISTRY_VARIABLE = 'FSTORE_SCHEMA_REGISTRY_URL';
+
 const options = z.record(z.string(), z.string());
 const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
 
@@ -76,6 +79,8 @@ const enginePlanSchema = z
       name: z.string(),
       schema: z.record(z.string(), valueTypeSchema),
       timestamp: z.string(),
+      // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`.
+      avro: z.strictObject({ schema: z.record(z.string(), z.unknown()).nullable(), urlEnv: z.string() }).nullable(),
       // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
       checks: z.array(
         z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
@@ -131,6 +136,7 @@ export function streamPlan(
       name: source,
       schema: { ...meaning.schema },
       timestamp: meaning.timestamp,
+      avro: meaning.avro ? { schema: meaning.avro.schema, urlEnv: REGISTRY_VARIABLE } : null,
       checks: contract.views.map((view) => ({
         table: view.table,
         keys: view.keys.map((key) => key.column),

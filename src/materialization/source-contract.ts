@@ -3,6 +3,7 @@ import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { EventContract, EventLimits } from './event-decoder.js';
+import { onlyJson, type PayloadFormats } from './payload-format.js';
 
 /** A source that takes events: its topic and what its events must look like. */
 export interface SourceContract extends EventContract {
@@ -49,8 +50,12 @@ export function deadLetterTopic(topic: string): string {
   return `${topic}.dead-letters`;
 }
 
-/** The contracts of all sources, by name. */
-export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<string, SourceContract> {
+/** The contracts of all sources, by name; `formats`: of what is read from the bus. */
+export function sourceContracts(
+  snapshot: Snapshot,
+  limits: EventLimits,
+  formats: PayloadFormats = onlyJson,
+): Map<string, SourceContract> {
   const contracts = new Map<string, SourceContract>();
   for (const record of snapshot.sources.values()) {
     // A version whose columns or tables are no longer there as they were cannot be computed any more.
@@ -67,6 +72,7 @@ export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<st
       meaning: record.meaning,
       views,
       limits,
+      format: formats(record.name, record.meaning),
       topic: record.meaning.topic === null ? null : busTopic(snapshot.project, record.meaning.topic),
       keyColumns: first?.keys.map((key) => key.column) ?? [],
       queries,
@@ -89,10 +95,15 @@ function tablesOf(snapshot: Snapshot, views: readonly ViewVersion[]): Map<string
 export type StreamContract = SourceContract & { readonly topic: string };
 
 /** The contract of one source that takes events. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
-export function contractOf(snapshot: Snapshot, source: string, limits: EventLimits): StreamContract {
+export function contractOf(
+  snapshot: Snapshot,
+  source: string,
+  limits: EventLimits,
+  formats: PayloadFormats,
+): StreamContract {
   if (!snapshot.sources.has(source))
     throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`, { field: 'source' });
-  const contract = sourceContracts(snapshot, limits).get(source);
+  const contract = sourceContracts(snapshot, limits, formats).get(source);
   if (!contract || contract.topic === null) {
     throw new FStoreError('SOURCE_NOT_PUSHABLE', `source ${source} has no stream`, { field: 'source' });
   }

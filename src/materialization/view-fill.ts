@@ -28,6 +28,7 @@ export function viewFill(contract: SourceContract, view: ViewVersion): ViewFill 
     source,
     meaning: { ...meaning, schema },
     views: [view],
+    format: null,
     // Whatever is in the log was accepted when it came.
     limits: { clockSkew: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY },
   };

@@ -34,6 +34,8 @@ export interface DefinitionApplyOptions {
   readonly reserved: ReservedNames;
   /** Whether this installation has Spark, and Kafka for it to read from; default: no. */
   readonly hasSpark?: boolean;
+  /** Whether this installation has a schema registry; default: no. */
+  readonly hasSchemaRegistry?: boolean;
 }
 
 export class DefinitionApply implements ApplyDefinitions {
@@ -82,6 +84,17 @@ export class DefinitionApply implements ApplyDefinitions {
     return { ...report, revision };
   }
 
+  /** Throws SCHEMA_REGISTRY_MISSING for messages that nothing here could read. */
+  #checkFormats(definitions: readonly Definition[]): void {
+    if (this.#options.hasSchemaRegistry) return;
+    const isNaming = (one: Definition): boolean =>
+      one.kind === 'source' && one.stream?.format === 'avro' && one.stream.avroSchema === undefined;
+    const index = definitions.findIndex(isNaming);
+    if (index < 0) return;
+    const message = `source ${definitions[index]!.name} has Avro without avroSchema, and this FStore has no schema registry`;
+    throw new FStoreError('SCHEMA_REGISTRY_MISSING', message, { field: `definitions[${index}].stream.format` });
+  }
+
   /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
   #checkEngines(definitions: readonly Definition[]): void {
     if (this.#options.hasSpark) return;
@@ -95,6 +108,7 @@ export class DefinitionApply implements ApplyDefinitions {
     const { follower, live, reserved } = this.#options;
     const definitions = parseDefinitions(request.definitions);
     this.#checkEngines(definitions);
+    this.#checkFormats(definitions);
     const snapshot = await follower.refresh();
     const { prune, retire } = request;
     // Each of these steps takes milliseconds for a thousand views: requests are let in between.

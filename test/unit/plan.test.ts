@@ -162,6 +162,13 @@ const risk = {
 const asking = (change: Partial<(typeof risk)['sql']>) => ({ ...risk, sql: { ...risk.sql, ...change } });
 const tables = [user, transactions, merchants];
 
+const avro = (avroSchema: unknown, format = 'avro') => ({ ...transactions, stream: { format, avroSchema } });
+const avroFields = (...names: string[]) => ({
+  type: 'record',
+  name: 'Event',
+  fields: names.map((name) => ({ name, type: ['null', 'string'] })),
+});
+
 describe('a plan of a view that a query computes', () => {
   const base = plan([], [...tables, risk]);
 
@@ -262,6 +269,22 @@ describe('a plan refuses', () => {
       'NAME_COLLISION',
       'sql.with.0',
     ],
+    ['a path of an Avro schema', [avro('a.avsc')], 'DEFINITION_INVALID', 'stream.avroSchema'],
+    ['an Avro schema that is none', [avro({ type: 'record' })], 'DEFINITION_INVALID', 'stream.avroSchema'],
+    ['an Avro schema without the event time', [avro(avroFields('user_id'))], 'DEFINITION_INVALID', 'stream.avroSchema'],
+    [
+      'an Avro schema with a field that is no column',
+      [avro(avroFields('user_id', 'event_time', 'device'))],
+      'DEFINITION_INVALID',
+      'stream.avroSchema',
+    ],
+    [
+      'an Avro schema with a field of another type',
+      [avro(avroFields('event_time', 'amount'))],
+      'DEFINITION_INVALID',
+      'stream.avroSchema',
+    ],
+    ['an Avro schema of JSON', [avro(avroFields('event_time'), 'json')], 'DEFINITION_INVALID', 'stream.format'],
     ['a service over an unknown view', [{ ...fraud, features: ['nope'] }], 'REFERENCE_UNKNOWN', 'features.0'],
     [
       'a service over an unknown feature',

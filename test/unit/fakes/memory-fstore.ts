@@ -2,6 +2,7 @@
 import { type ExecutionResult, graphql } from 'graphql';
 import { FreshnessReader } from '../../../src/materialization/freshness.js';
 import { Ingestion } from '../../../src/materialization/ingestion.js';
+import { onlyJson } from '../../../src/materialization/payload-format.js';
 import { SourceChecker } from '../../../src/materialization/source-check.js';
 import { Worker } from '../../../src/materialization/worker.js';
 import { Writer } from '../../../src/materialization/writer.js';
@@ -103,7 +104,15 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
     updates,
     freshness: new FreshnessReader({ bus, ledger: new NoIntake() }),
     ingestion: new Ingestion({ bus, offline, limits, now: time }),
-    sourceChecks: new SourceChecker({ bus, offline, folder: '.', limits, reserved: reservedNames(control), now: time }),
+    sourceChecks: new SourceChecker({
+      bus,
+      offline,
+      folder: '.',
+      limits,
+      reserved: reservedNames(control),
+      formats: onlyJson,
+      now: time,
+    }),
     offline,
     registry,
     jobs: new MemoryJobStore(),
