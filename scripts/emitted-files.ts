@@ -6,6 +6,7 @@ import { definitionJsonSchema } from '../src/definition/definition.js';
 import { parseDefinitionFile } from '../src/definition/definition-file.js';
 import { parseDefinitions, planDefinitions } from '../src/definition/plan.js';
 import { ERRORS } from '../src/errors.js';
+import { enginePlanJsonSchema } from '../src/materialization/engine-plan.js';
 import { createSnapshot } from '../src/registry/snapshot.js';
 import { buildControlSchema, reservedNames } from '../src/schema/control/control-schema.js';
 import { buildFeatureSchema } from '../src/schema/feature/feature-schema.js';
@@ -61,6 +62,7 @@ export async function emittedFiles(): Promise<Map<string, string>> {
     ['docs/errors.md', errorTable()],
     ['docs/configuration.md', configurationTable()],
     ['schema/definition.schema.json', `${JSON.stringify(definitionJsonSchema(), null, 2)}\n`],
+    ['spark/fstore_spark/plan.schema.json', `${JSON.stringify(enginePlanJsonSchema(), null, 2)}\n`],
   ]);
   for (const name of EXAMPLES) {
     const text = await readFile(new URL(`examples/${name}/definitions.yaml`, root), 'utf8');

@@ -15,10 +15,10 @@ import time
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from .plan import PlanInvalid, read_plan
 from .sink import Fenced, Sink
 from .staging import STAGED, chunks, decode, view_items
 
-PLAN_VERSION = 1
 FENCED, FAILED, BAD_PLAN = 75, 1, 64
 POLL = 2.0
 
@@ -157,17 +157,6 @@ def ship_package(spark):
     spark.sparkContext.addPyFile(archive)
 
 
-def read_plan(path):
-    """The plan of a file. Raises ValueError for one that this job cannot do."""
-    with open(path, encoding="utf-8") as file:
-        plan = json.load(file)
-    if plan.get("version") != PLAN_VERSION:
-        raise ValueError(f"the plan has version {plan.get('version')}, this job reads {PLAN_VERSION}")
-    if plan.get("mode") != "stream" or "kafka" not in plan.get("input", {}):
-        raise ValueError("this job computes streams of Kafka")
-    return plan
-
-
 def main(arguments):
     """Runs a plan to its end; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -175,7 +164,7 @@ def main(arguments):
     given, _ = parser.parse_known_args(arguments)
     try:
         plan = read_plan(given.plan)
-    except (OSError, ValueError) as error:
+    except (OSError, PlanInvalid) as error:
         tell("failed", code="PLAN_INVALID", message=str(error))
         return BAD_PLAN
     try:

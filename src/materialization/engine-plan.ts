@@ -1,6 +1,6 @@
 /**
  * What an engine outside of this process is told: one JSON document, compiled from the registry. It is checked against its schema before
- * it is sent; the job checks that it reads this version.
+ * it is sent, and by the job against the same schema (`spark/fstore_spark/plan.schema.json`, emitted from here).
  *
  * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
  */
@@ -11,7 +11,7 @@ import { valueTypeSchema } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
-import type { StreamContract } from './source-contract.js';
+import type { SourceContract, StreamContract } from './source-contract.js';
 
 /** Environment variable from which a run takes the address of PostgreSQL. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
@@ -26,7 +26,6 @@ const viewPlan = z.strictObject({
   table: z.string(),
   keys: z.array(z.strictObject({ column: z.string(), stored: z.string() })).min(1),
   columns: z.array(z.strictObject({ name: z.string(), column: z.string() })),
-  positions: offsets,
   aggregation: z
     .strictObject({
       aggregates: z.array(
@@ -42,29 +41,72 @@ const viewPlan = z.strictObject({
     .nullable(),
 });
 
+const anyPlan = z.strictObject({
+  version: z.literal(1),
+  stream: z.string(),
+  epoch: z.int(),
+  revision: z.int(),
+  source: z.strictObject({
+    name: z.string(),
+    schema: z.record(z.string(), valueTypeSchema),
+    timestamp: z.string(),
+    // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
+    checks: z.array(
+      z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
+    ),
+  }),
+  limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
+  sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
+});
+const streamPlanSchema = anyPlan.extend({
+  mode: z.literal('stream'),
+  input: kafkaInput,
+  views: z.array(viewPlan.extend({ positions: offsets })),
+});
+
+/** Files of one format: a file, a folder of them, or an address that a connector of Spark reads. */
+const filesInput = z.strictObject({
+  files: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string() }),
+});
+/** A SELECT of a database; `partition`: a column by whose ranges it is read in so many parts at once. */
+const jdbcInput = z.strictObject({
+  jdbc: z.strictObject({
+    urlEnv: z.string(),
+    userEnv: z.string().nullable(),
+    passwordEnv: z.string().nullable(),
+    query: z.string(),
+    partition: z.strictObject({ column: z.string(), count: z.int().positive() }).nullable(),
+  }),
+});
+const tableInput = z.union([filesInput, jdbcInput]);
+/** What the rows of a table are read from. */
+export type TableInput = z.infer<typeof tableInput>;
+
+const batchPlanSchema = anyPlan.extend({
+  mode: z.literal('batch'),
+  input: tableInput,
+  views: z.array(viewPlan),
+  run: z.strictObject({
+    number: z.int().nonnegative(),
+    consumer: z.string(),
+    topic: z.string(),
+    /** Rows at or before it are passed over. */
+    since: z.int().nullable(),
+    /** Rows of one batch at most. */
+    rows: z.int().positive(),
+  }),
+});
 const enginePlanSchema = z
-  .strictObject({
-    version: z.literal(1),
-    mode: z.literal('stream'),
-    stream: z.string(),
-    epoch: z.int(),
-    revision: z.int(),
-    source: z.strictObject({
-      name: z.string(),
-      schema: z.record(z.string(), valueTypeSchema),
-      timestamp: z.string(),
-      // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
-      checks: z.array(
-        z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
-      ),
-    }),
-    limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
-    input: kafkaInput,
-    views: z.array(viewPlan),
-    sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
-  })
+  .discriminatedUnion('mode', [streamPlanSchema, batchPlanSchema])
   .describe('What the job in spark/ is told to do, version 1.');
+export type StreamPlan = z.infer<typeof streamPlanSchema>;
+export type BatchPlan = z.infer<typeof batchPlanSchema>;
 export type EnginePlan = z.infer<typeof enginePlanSchema>;
+
+/** The schema of plans as JSON Schema: what the job in `spark/` checks one against. */
+export function enginePlanJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(enginePlanSchema);
+}
 
 /** What a plan is made of, besides where its events come from. */
 export interface PlanOptions {
@@ -82,48 +124,83 @@ export interface PlanOptions {
 export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
   { brokers, maxEvents }: { readonly brokers: readonly string[]; readonly maxEvents: number },
-): EnginePlan {
-  const { source, meaning, limits, revision, topic } = contract;
-  return enginePlanSchema.parse({
-    version: 1,
+): StreamPlan {
+  return streamPlanSchema.parse({
+    ...planOf(project, contract, stream, begun.epoch),
     mode: 'stream',
+    input: { kafka: { brokers: brokers.join(','), topic: contract.topic, maxEvents, options: {} } },
+    views: views.map((view) => ({ ...viewPlanOf(view), positions: { ...begun.positions.get(view.table) } })),
+  } satisfies StreamPlan);
+}
+
+/** What of a plan is the same in each mode. */
+function planOf(
+  project: string,
+  { source, meaning, limits, revision, views }: SourceContract,
+  stream: string,
+  epoch: number,
+): z.infer<typeof anyPlan> {
+  return {
+    version: 1,
     stream,
-    epoch: begun.epoch,
+    epoch,
     revision,
     source: {
       name: source,
       schema: { ...meaning.schema },
       timestamp: meaning.timestamp,
-      checks: contract.views.map((view) => ({
+      checks: views.map((view) => ({
         table: view.table,
         keys: view.keys.map((key) => key.column),
         summed: view.columns.filter((one) => one.summed).map((one) => one.column),
       })),
     },
     limits: { ...limits },
-    input: { kafka: { brokers: brokers.join(','), topic, maxEvents, options: {} } },
-    views: views.map((view) => ({
-      table: view.table,
-      keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
-      columns: view.columns.map(({ name, column }) => ({ name, column })),
-      positions: { ...begun.positions.get(view.table) },
-      aggregation: view.aggregation && {
-        aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({
-          function: name,
-          column,
-          type,
-          n,
-        })),
-        hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
-      },
-    })),
     sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
-  } satisfies EnginePlan);
+  };
+}
+
+function viewPlanOf(view: ViewVersion): z.infer<typeof viewPlan> {
+  return {
+    table: view.table,
+    keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
+    columns: view.columns.map(({ name, column }) => ({ name, column })),
+    aggregation: view.aggregation && {
+      aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({
+        function: name,
+        column,
+        type,
+        n,
+      })),
+      hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
+    },
+  };
+}
+
+/** What a batch is made of, besides where its rows come from. */
+export interface BatchPlanOptions {
+  readonly project: string;
+  readonly contract: SourceContract;
+  readonly stream: string;
+  readonly epoch: number;
+  readonly input: TableInput;
+  readonly run: BatchPlan['run'];
+}
+
+/** The plan of a batch: all rows of a table, for all views of its source. Throws ZodError for one that the job would not understand. */
+export function batchPlan({ project, contract, stream, epoch, input, run }: BatchPlanOptions): BatchPlan {
+  return batchPlanSchema.parse({
+    ...planOf(project, contract, stream, epoch),
+    mode: 'batch',
+    input,
+    views: contract.views.map(viewPlanOf),
+    run,
+  } satisfies BatchPlan);
 }
 
 /** True if two plans compute the same, wherever they begin. */
-export function isSameWork(a: EnginePlan, b: EnginePlan): boolean {
-  const work = ({ epoch, revision, views, ...plan }: EnginePlan): string =>
+export function isSameWork(a: StreamPlan, b: StreamPlan): boolean {
+  const work = ({ epoch, revision, views, ...plan }: StreamPlan): string =>
     JSON.stringify([plan, views.map(({ positions, ...view }) => view)]);
   return work(a) === work(b);
 }

@@ -14,7 +14,7 @@ import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobStore, Json } from '../store/job-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { EngineDriver, EngineEnd } from './engine-driver.js';
-import { type EnginePlan, isSameWork, type PlanOptions, streamPlan } from './engine-plan.js';
+import { isSameWork, type PlanOptions, type StreamPlan, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
 import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
@@ -162,7 +162,7 @@ class SourceStreamRun {
   }
 
   /** Begins anew when definitions have changed, and says so to a run that asks. */
-  async #attend(plan: EnginePlan, options: PlanOptions, stop: AbortController): Promise<void> {
+  async #attend(plan: StreamPlan, options: PlanOptions, stop: AbortController): Promise<void> {
     const { staged, current, snapshot, limits } = this.#work;
     const isAsking = await staged.isAsking(plan.stream, plan.epoch);
     if (!isAsking && current().revision === this.#examined) return;
