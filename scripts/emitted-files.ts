@@ -50,6 +50,9 @@ with \`FSTORE_\` and is not in it is refused.
 
 ${table(['variable', 'meaning', 'default'], rows)}
 
+A connection of \`batch: { jdbc: … }\` is three variables more, named after it: of \`warehouse\` they are \`FSTORE_JDBC_WAREHOUSE_URL\` (an
+address that begins with \`jdbc:\`), \`FSTORE_JDBC_WAREHOUSE_USER\` and \`FSTORE_JDBC_WAREHOUSE_PASSWORD\`. Set them on servers and workers.
+
 The command line reads two more: \`FSTORE_URL\` (address of the server) and \`FSTORE_API_KEY\`.
 `;
 }

@@ -11,6 +11,10 @@ class Fenced(Exception):
     """Another run has taken over."""
 
 
+class Stale(Exception):
+    """A view of the source has begun with newer definitions."""
+
+
 class Sink:
     """One connection for the driver's calls; executors write through Spark's JDBC."""
 
@@ -35,6 +39,10 @@ class Sink:
     def seal(self, sealed):
         """Declares a batch whole. Raises Fenced."""
         self._call(f"SELECT {self._schema}.seal_staged_batch(?::json)", [sealed])
+
+    def seal_run(self, sealed):
+        """Declares all batches of a run whole. Raises Fenced, Stale."""
+        self._call(f"SELECT {self._schema}.seal_staged_run(?::json)", [sealed])
 
     def is_newest(self, revision):
         """Whether somebody has confirmed that the plan's definitions are the newest. Raises Fenced."""
@@ -61,6 +69,8 @@ class Sink:
             except Exception as error:
                 if "another run has taken over" in str(error):
                     raise Fenced from error
+                if "is newer than this run" in str(error):
+                    raise Stale("a view of the source has begun with newer definitions") from error
                 self._connection.close()
                 raise
             finally:

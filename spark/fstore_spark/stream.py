@@ -4,28 +4,18 @@ Where the stream stands is what PostgreSQL says; the checkpoint of Spark is thro
 that begins exactly after the last sealed batch, and no watermark of Spark decides what is late.
 """
 
-import argparse
 import json
-import os
-import shutil
 import tempfile
 import threading
 import time
 
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from .plan import PlanInvalid, read_plan
 from .sink import Fenced, Sink
-from .staging import STAGED, chunks, decode, view_items
+from .staging import STAGED, decode, pieces, view_items
+from .telling import tell
 
-FENCED, FAILED, BAD_PLAN = 75, 1, 64
 POLL = 2.0
-
-
-def tell(event, **fields):
-    """One line of standard output: what the control plane reads."""
-    print(json.dumps({"event": event, **fields}), flush=True)
 
 
 class Stream:
@@ -136,8 +126,9 @@ class Stream:
                 for part in parts
                 if part.last + 1 > known.get(part._partition, 0)
             }
-        pack = chunks(self.plan["stream"], self.plan["epoch"], batch)
-        packed = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism)).rdd.mapPartitions(pack)
+        pack = pieces(self.plan["stream"], self.plan["epoch"])
+        items = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism))
+        packed = items.select(F.lit(batch), *items.columns).rdd.mapPartitionsWithIndex(pack)
         self.sink.stage(self.spark.createDataFrame(packed, STAGED, verifySchema=False))
         usable = sum(part.usable for part in parts)
         newest = max((part.newest for part in parts if part.newest is not None), default=None)
@@ -150,39 +141,14 @@ class Stream:
         tell("batch", batch=batch, events=usable, unusable=unusable, newest=newest, millis=millis)
 
 
-def ship_package(spark):
-    """Gives executors this package, wherever they run."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    archive = shutil.make_archive(os.path.join(tempfile.mkdtemp(), "fstore_spark"), "zip", folder, "fstore_spark")
-    spark.sparkContext.addPyFile(archive)
-
-
-def main(arguments):
-    """Runs a plan to its end; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", required=True, help="JSON file that FStore has compiled")
-    given, _ = parser.parse_known_args(arguments)
-    try:
-        plan = read_plan(given.plan)
-    except (OSError, PlanInvalid) as error:
-        tell("failed", code="PLAN_INVALID", message=str(error))
-        return BAD_PLAN
-    try:
-        spark = SparkSession.builder.getOrCreate()
-        spark.sparkContext.setLogLevel("WARN")
-        ship_package(spark)
-        tell("started", spark=spark.version, appId=spark.sparkContext.applicationId)
-        stream = Stream(spark, plan)
-        query = stream.start()
-        threading.Thread(target=stream.watch, daemon=True).start()
-        while query.isActive and not stream.ended.wait(0.2):
-            pass
-        if stream.fenced:
-            tell("fenced")
-            query.stop()
-            return FENCED
-        error = stream.lost or query.exception()
-        raise RuntimeError(str(error).splitlines()[0] if error else "the query has ended")
-    except Exception as error:
-        tell("failed", code="SPARK_FAILED", message=str(error).splitlines()[0][:500])
-        return FAILED
+def run_stream(spark, plan):
+    """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, and what ends the query."""
+    stream = Stream(spark, plan)
+    query = stream.start()
+    threading.Thread(target=stream.watch, daemon=True).start()
+    while query.isActive and not stream.ended.wait(0.2):
+        pass
+    if stream.fenced:
+        query.stop()
+        raise Fenced
+    raise stream.lost or query.exception() or RuntimeError("the query has ended")

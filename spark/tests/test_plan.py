@@ -37,7 +37,7 @@ STREAM = COMMON | {
 }
 BATCH = COMMON | {
     "mode": "batch",
-    "input": {"files": {"format": "parquet", "path": "/data/payments"}},
+    "input": {"file": {"format": "parquet", "path": "/data/payments"}},
     "views": [VIEW],
     "run": {"number": 9, "consumer": "batch.payments", "topic": "p.payments.batch", "since": None, "rows": 20_000},
 }
@@ -70,7 +70,7 @@ def test_a_plan_of_each_mode_is_read(tmp_path):
             "plan.views[0].aggregation.aggregates[0].function",
         ),
         (BATCH, ["views", 0, "positions"], {}, "plan.views[0].positions is not known here"),
-        (BATCH, ["input", "files", "format"], "xml", "plan.input.files.format"),
+        (BATCH, ["input", "file", "format"], "xml", "plan.input.file.format"),
         (BATCH, ["input"], {"jdbc": {"urlEnv": "X"}}, "plan.input.jdbc.userEnv is missing"),
         (BATCH, ["run", "since"], "yesterday", "plan.run.since is"),
     ],

@@ -9,7 +9,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { EngineDriver, EngineEnd } from './engine-driver.js';
+import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import { type EnginePlan, SINK_VARIABLE } from './engine-plan.js';
 
 export interface SparkOptions {
@@ -33,7 +33,7 @@ const JOB = fileURLToPath(new URL('../../spark/fstore_job.py', import.meta.url))
 const FENCED = 75;
 /** Milliseconds that a run gets to stop by itself. */
 const GRACE = 10_000;
-const LOG_LINES = 20;
+const JDBC_SECRET = /^FSTORE_JDBC_[A-Z0-9_]+_PASSWORD$/;
 
 /** Settings that suit one machine; a cluster's come from its own configuration and from `settings`. */
 const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
@@ -45,14 +45,22 @@ const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
 const SETTINGS: Readonly<Record<string, string>> = {
   'spark.ui.enabled': 'false',
   'spark.sql.session.timeZone': 'UTC',
+  // JDBC drivers take times without a zone to be in the zone of Java.
+  'spark.driver.extraJavaOptions': '-Duser.timezone=UTC',
+  'spark.executor.extraJavaOptions': '-Duser.timezone=UTC',
 };
 
 /** Makes the driver; nothing is started before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
-  return { run: (plan, signal) => runSubmit(options, plan, signal) };
+  return { run: (plan, signal, hear) => runSubmit(options, plan, signal, hear) };
 }
 
-async function runSubmit(options: SparkOptions, plan: EnginePlan, signal: AbortSignal): Promise<EngineEnd> {
+async function runSubmit(
+  options: SparkOptions,
+  plan: EnginePlan,
+  signal: AbortSignal,
+  hear: (word: EngineWord) => void,
+): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });
   const name = `${plan.stream.replaceAll(/[^A-Za-z0-9._-]/g, '_')}-${plan.epoch}`;
@@ -75,10 +83,8 @@ async function runSubmit(options: SparkOptions, plan: EnginePlan, signal: AbortS
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environmentOf(options) },
   );
   return new Promise((resolve) => {
-    const run = new SubmittedRun(child, logFile, signal, (end) => {
-      void rm(planFile, { force: true }).finally(() => resolve(end));
-    });
-    run.follow();
+    const settle = (end: EngineEnd): void => void rm(planFile, { force: true }).finally(() => resolve(end));
+    new SubmittedRun({ child, logFile, signal, hear, hide: hiderOf(options.sinkUrl), settle }).follow();
   });
 }
 
@@ -92,60 +98,84 @@ function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.
   };
 }
 
-/** What a run says of its own end, as a line of its standard output. */
-interface LastWord {
-  readonly event: 'fenced' | 'failed';
+/** Takes the passwords that a run is given out of what it says. */
+function hiderOf(sinkUrl: string): (text: string) => string {
+  const { password } = new URL(sinkUrl);
+  const given = Object.entries(process.env).flatMap(([name, value]) =>
+    JDBC_SECRET.test(name) && value ? [value] : [],
+  );
+  const secrets = [password, decodeURIComponent(password), ...given].filter((secret) => secret !== '');
+  return (text) => secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+}
+
+/** A line of a run's standard output. */
+interface Told {
+  readonly event: string;
   readonly code?: string;
   readonly message?: string;
+  readonly field?: string | null;
+  readonly rows?: number;
+  readonly note?: string;
+}
+
+interface FollowOptions {
+  readonly child: ChildProcess;
+  readonly logFile: string;
+  readonly signal: AbortSignal;
+  readonly hear: (word: EngineWord) => void;
+  readonly hide: (text: string) => string;
+  readonly settle: (end: EngineEnd) => void;
 }
 
 class SubmittedRun {
+  readonly #options: FollowOptions;
   readonly #child: ChildProcess;
-  readonly #logFile: string;
-  readonly #signal: AbortSignal;
-  readonly #settle: (end: EngineEnd) => void;
-  readonly #tail: string[] = [];
-  #lastWord: LastWord | null = null;
+  #lastLine = '';
+  #lastWord: Told | null = null;
   #force: NodeJS.Timeout | null = null;
 
-  constructor(child: ChildProcess, logFile: string, signal: AbortSignal, settle: (end: EngineEnd) => void) {
-    this.#child = child;
-    this.#logFile = logFile;
-    this.#signal = signal;
-    this.#settle = settle;
+  constructor(options: FollowOptions) {
+    this.#options = options;
+    this.#child = options.child;
   }
 
   follow(): void {
-    const child = this.#child;
-    const signal = this.#signal;
-    const log = createWriteStream(this.#logFile);
+    const { child, signal, logFile, hear, hide, settle } = this.#options;
+    const log = createWriteStream(logFile, { mode: 0o600 });
     const stop = (): void => this.#stop();
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(line));
+    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(hide(line)));
     createInterface({ input: child.stderr! }).on('line', (line) => {
-      log.write(`${line}\n`);
-      this.#tail.push(line);
-      if (this.#tail.length > LOG_LINES) this.#tail.shift();
+      this.#lastLine = hide(line);
+      log.write(`${this.#lastLine}\n`);
+      hear({ line: this.#lastLine });
     });
-    child.on('error', (error) => this.#tail.push(error.message));
+    child.on('error', (error) => {
+      this.#lastLine = error.message;
+    });
     child.on('close', (code) => {
       signal.removeEventListener('abort', stop);
       if (this.#force) clearTimeout(this.#force);
       // What the driver has started may outlive it when it was killed.
       this.#kill('SIGKILL');
       log.end();
-      this.#settle(this.#endOf(code));
+      settle(this.#endOf(code));
     });
   }
 
   #read(line: string): void {
+    let told: Told | null;
     try {
-      const told = JSON.parse(line) as LastWord | null;
-      if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
+      told = JSON.parse(line) as Told | null;
     } catch {
       // Not the job's own: Spark writes here as well.
+      return;
     }
+    if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
+    if (told?.event !== 'progress') return;
+    const note = told.note ?? '';
+    this.#options.hear({ progress: { done: told.rows ?? 0, total: null, note } });
   }
 
   #stop(): void {
@@ -166,12 +196,13 @@ class SubmittedRun {
   #endOf(code: number | null): EngineEnd {
     const told = this.#lastWord;
     if (told?.event === 'fenced' || code === FENCED) return { outcome: 'fenced' };
-    if (this.#signal.aborted) return { outcome: 'stopped' };
+    if (this.#options.signal.aborted) return { outcome: 'stopped' };
     return {
       outcome: 'failed',
       code: told?.code ?? 'SPARK_FAILED',
-      message: told?.message ?? (this.#tail.at(-1) || `spark-submit ended with ${code}`),
-      log: this.#logFile,
+      message: told?.message ?? (this.#lastLine || `spark-submit ended with ${code}`),
+      field: told?.field ?? null,
+      log: this.#options.logFile,
     };
   }
 }

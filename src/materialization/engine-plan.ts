@@ -66,7 +66,7 @@ const streamPlanSchema = anyPlan.extend({
 
 /** Files of one format: a file, a folder of them, or an address that a connector of Spark reads. */
 const filesInput = z.strictObject({
-  files: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string() }),
+  file: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string() }),
 });
 /** A SELECT of a database; `partition`: a column by whose ranges it is read in so many parts at once. */
 const jdbcInput = z.strictObject({
@@ -76,6 +76,8 @@ const jdbcInput = z.strictObject({
     passwordEnv: z.string().nullable(),
     query: z.string(),
     partition: z.strictObject({ column: z.string(), count: z.int().positive() }).nullable(),
+    /** Columns by which the rows of a part are put in order: the order of their arrival. */
+    order: z.array(z.string()),
   }),
 });
 const tableInput = z.union([filesInput, jdbcInput]);

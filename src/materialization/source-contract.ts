@@ -1,3 +1,4 @@
+import type { Engine, Source } from '../definition/definition.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { EventContract, EventLimits } from './event-decoder.js';
@@ -8,8 +9,29 @@ export interface SourceContract extends EventContract {
   readonly revision: number;
   /** Null for a source that is read in batches only. */
   readonly topic: string | null;
+  /** What reads its batches, and how; null if it has none. */
+  readonly reading: BatchReading | null;
   /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
   readonly keyColumns: readonly string[];
+}
+
+/** How batches are read: no part of what they mean. */
+export interface BatchReading {
+  readonly engine: Engine;
+  /** The column by whose ranges so many parts are read at once. */
+  readonly partition: { readonly column: string; readonly count: number } | null;
+}
+
+/** Parts that are read at once where a definition does not say how many. */
+const PARTITIONS = 8;
+
+function readingOf({ batch }: Source): BatchReading | null {
+  if (!batch) return null;
+  const { partitionBy, partitions = PARTITIONS } = batch.jdbc ?? batch;
+  return {
+    engine: batch.engine ?? 'builtin',
+    partition: partitionBy === undefined ? null : { column: partitionBy, count: partitions },
+  };
 }
 
 /** Header of a pushed event: the registry revision against which it was checked. */
@@ -23,6 +45,11 @@ export function busTopic(project: string, topic: string): string {
 /** Name of a source's stream among the runs of other engines; the consumer group of its topic has the same. */
 export function streamName(project: string, source: string): string {
   return `fstore.${project}.${source}`;
+}
+
+/** Name of the runs of other engines that read a source's batches. */
+export function batchStream(project: string, source: string): string {
+  return `${streamName(project, source)}.batch`;
 }
 
 /** Topic under which rows of a source that come in batches are known, in history and among dead letters. */
@@ -55,6 +82,7 @@ export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<st
       meaning: record.meaning,
       views,
       limits,
+      reading: readingOf(record.definition),
       topic: record.meaning.topic === null ? null : busTopic(snapshot.project, record.meaning.topic),
       keyColumns: first?.keys.map((key) => key.column) ?? [],
     });

@@ -13,10 +13,11 @@ import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobStore, Json } from '../store/job-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
-import type { EngineDriver, EngineEnd } from './engine-driver.js';
+import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import { isSameWork, type PlanOptions, type StreamPlan, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
+import { LogTail } from './log-tail.js';
 import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 
@@ -82,6 +83,7 @@ class SourceStreamRun {
   readonly #source: string;
   readonly #context: JobContext;
   readonly #startedAt = Date.now();
+  readonly #tail = new LogTail();
   #events = 0;
   #newest: number | null = null;
   #failures = 0;
@@ -143,7 +145,10 @@ class SourceStreamRun {
     if (this.#context.signal.aborted) onAbort();
     this.#report(`${views.length} views: the engine starts`);
     let ended: EngineEnd | null = null;
-    const running = driver.run(plan, stop.signal).then((end) => {
+    const hear = (word: EngineWord): void => {
+      if ('line' in word) this.#tail.add(word.line);
+    };
+    const running = driver.run(plan, stop.signal, hear).then((end) => {
       ended = end;
     });
     try {
@@ -184,6 +189,6 @@ class SourceStreamRun {
   }
 
   #report(note: string): void {
-    this.#context.report({ done: this.#events, total: null, note });
+    this.#context.report({ done: this.#events, total: null, note, log: this.#tail.lines });
   }
 }

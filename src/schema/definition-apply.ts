@@ -10,7 +10,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
 import type { GraphQLSchema } from 'graphql';
 import type { EventBus } from '../bus/event-bus.js';
-import type { Definition } from '../definition/definition.js';
+import type { Definition, Source } from '../definition/definition.js';
 import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../definition/plan.js';
 import type { ReservedNames } from '../definition/schema-names.js';
 import { FStoreError } from '../errors.js';
@@ -32,6 +32,8 @@ export interface DefinitionApplyOptions {
   readonly reserved: ReservedNames;
   /** Whether this installation has Spark, and Kafka for it to read from; default: no. */
   readonly hasSpark?: boolean;
+  /** Whether Spark reads batches here, and connections that it reads databases by; default: no. */
+  readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
 }
 
 export class DefinitionApply implements ApplyDefinitions {
@@ -82,11 +84,28 @@ export class DefinitionApply implements ApplyDefinitions {
 
   /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
   #checkEngines(definitions: readonly Definition[]): void {
+    for (const [index, one] of definitions.entries()) {
+      if (one.kind === 'source') this.#checkBatch(one, `definitions[${index}].batch`);
+    }
     if (this.#options.hasSpark) return;
     const index = definitions.findIndex((one) => one.kind === 'featureView' && one.engine === 'spark');
     if (index < 0) return;
     const message = `view ${definitions[index]!.name} asks for Spark, and this FStore has no Spark with Kafka`;
     throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `definitions[${index}].engine` });
+  }
+
+  #checkBatch({ name, batch }: Source, field: string): void {
+    if (batch?.engine !== 'spark') return;
+    const { spark, connections } = this.#options.batches ?? { spark: false, connections: [] };
+    if (!spark) {
+      const message = `the batch of source ${name} asks for Spark, and this FStore has none`;
+      throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `${field}.engine` });
+    }
+    const { connection } = batch.jdbc ?? {};
+    if (connection === undefined || connections.includes(connection)) return;
+    const known = connections.join(', ') || 'none';
+    const message = `there is no connection ${connection} (there are: ${known}): set FSTORE_JDBC_${connection.toUpperCase()}_URL`;
+    throw new FStoreError('REFERENCE_UNKNOWN', message, { field: `${field}.jdbc.connection` });
   }
 
   async #prepare(request: ApplyRequest): Promise<{ plan: DefinitionPlan; report: PlanReport }> {

@@ -9,7 +9,7 @@ import { RegistryFollower } from '../../../src/registry/registry-follower.js';
 import { OnlineQuery } from '../../../src/retrieval/online-query.js';
 import { UpdateFeed } from '../../../src/retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from '../../../src/schema/control/control-schema.js';
-import { DefinitionApply } from '../../../src/schema/definition-apply.js';
+import { DefinitionApply, type DefinitionApplyOptions } from '../../../src/schema/definition-apply.js';
 import { LiveSchema } from '../../../src/schema/live-schema.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../../../src/store/intake.js';
@@ -74,7 +74,10 @@ class NoIntake implements IntakeLedger {
   async close(): Promise<void> {}
 }
 
-export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promise<MemoryFStore> {
+export async function startMemoryFStore(
+  now = Date.UTC(2026, 0, 31, 12),
+  batches?: DefinitionApplyOptions['batches'],
+): Promise<MemoryFStore> {
   const clock = { now };
   const registry = new MemoryRegistry();
   const online = new CountingOnlineStore();
@@ -104,7 +107,10 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
     registry,
     jobs: new MemoryJobStore(),
     trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false },
-    apply: new DefinitionApply({ registry, follower, offline, bus, live, reserved: reservedNames(control) }),
+    apply: new DefinitionApply({
+      ...{ registry, follower, offline, bus, live, reserved: reservedNames(control) },
+      ...(batches ? { batches } : {}),
+    }),
     snapshot: () => live.current.snapshot,
     now: time,
     maxKeys: 1_000,

@@ -1,0 +1,154 @@
+"""The batch: all rows of a table, made into events, and of those what every view of their source has of them; sealed as a whole.
+
+Rows are cut into batches where they are read, in the order in which they are read, and kept on disk from then on: whatever is computed
+of a batch is computed of the same rows. A row is read once, and an executor that is lost fails the run rather than read others.
+"""
+
+import base64
+import json
+import threading
+import time
+
+from pyspark import StorageLevel
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from .decoder import Unusable, decode_event
+from .event_text import event_text
+from .sink import Sink
+from .staging import STAGED, Decoding, pieces, view_items
+from .tables import Rows, read_table
+from .telling import tell
+
+PARTITION_BATCHES = 2**20
+POLL = 1.0
+
+
+class RowDecoding(Decoding):
+    """How rows of a table become rows of a frame of events; travels to the executors."""
+
+    place = (
+        T.StructField("_batch", T.LongType()),
+        T.StructField("_n", T.IntegerType()),
+        T.StructField("_arrived", T.LongType()),
+        T.StructField("_payload", T.StringType()),
+    )
+
+    def __init__(self, plan, now, rows, counter):
+        super().__init__(plan, now)
+        self.rows, self.counter = rows, counter
+
+    def __call__(self, partition, records):
+        kinds, time_column = self.plan["source"]["schema"], self.plan["source"]["timestamp"]
+        since, size = self.plan["run"]["since"], self.plan["run"]["rows"]
+        batch, n, seen = partition * PARTITION_BATCHES, 0, 0
+        for values in self.rows.read(records):
+            seen += 1
+            if seen == size:
+                self.counter.add(seen)
+                seen = 0
+            if since is not None and values[time_column] is not None and values[time_column] <= since:
+                continue
+            payload = event_text(kinds, values, nulls=True).encode()
+            try:
+                columns, keys = decode_event(payload, self.plan, self.now)
+                yield self.usable((batch, n, None, event_text(kinds, columns, nulls=False)), columns, keys)
+            except Unusable:
+                yield self.unusable((batch, n, None, base64.b64encode(payload).decode()))
+            n += 1
+            if n == size:
+                batch, n = batch + 1, 0
+        self.counter.add(seen)
+
+
+class Progress:
+    """Tells, while a run goes on, how many of its tasks are done."""
+
+    def __init__(self, spark, counter):
+        self.tracker, self.counter = spark.sparkContext.statusTracker(), counter
+        self.step = "reading"
+        self.ended = threading.Event()
+
+    def follow(self):
+        """Tells until the run has ended."""
+        while not self.ended.wait(POLL):
+            stages = [self.tracker.getStageInfo(one) for one in self.tracker.getActiveStageIds()]
+            done = sum(one.numCompletedTasks for one in stages if one)
+            total = sum(one.numTasks for one in stages if one)
+            tell("progress", rows=self.counter.value, note=f"{self.step}: {done} of {total} tasks")
+
+
+def _sealed(plan, now, sums, read):
+    total = {
+        "read": read,
+        "written": sum(one.events for one in sums),
+        "deadLetters": sum(one.size - one.events for one in sums),
+        "newest": max((one.newest for one in sums if one.newest is not None), default=None),
+    }
+    run = plan["run"]
+    place = {"source": plan["source"]["name"], "consumer": run["consumer"], "topic": run["topic"]}
+    batches = [
+        {
+            "batch": one._batch,
+            "size": one.size,
+            "events": one.events,
+            "unusable": one.size - one.events,
+            "newest": one.newest,
+        }
+        for one in sums
+    ]
+    return {
+        "stream": plan["stream"],
+        "epoch": plan["epoch"],
+        "revision": plan["revision"],
+        "place": place | {"partition": run["number"], "now": now},
+        "batches": batches,
+        "total": total,
+    }
+
+
+def _all_items(events, plan, now):
+    """Everything that is staged of a run: (batch, view_table, kind, item)."""
+    usable = events.where("_ok")
+    log = F.format_string('{"_n":%d,"_ms":%d,"e":%s}', "_n", "_ms", "_payload")
+    letter = F.format_string('{"_n":%d,"p":"%s"}', "_n", "_payload")
+    items = [
+        frame.select("_batch", F.lit("").alias("view_table"), F.lit(kind).alias("kind"), item.alias("item"))
+        for kind, frame, item in (("log", usable, log), ("unusable", events.where("NOT _ok"), letter))
+    ]
+    for at, view in enumerate(plan["views"]):
+        items += view_items(usable, at, view, now, ("_batch",))
+    whole = items[0]
+    for more in items[1:]:
+        whole = whole.unionAll(more)
+    return whole
+
+
+def run_batch(spark, plan):
+    """Computes a plan of the mode `batch` and seals it. Raises BadInput, Fenced, Stale, and what Spark raises."""
+    now = int(time.time() * 1_000)
+    sink = Sink(spark, plan)
+    counter = spark.sparkContext.accumulator(0)
+    progress = Progress(spark, counter)
+    threading.Thread(target=progress.follow, daemon=True).start()
+    try:
+        rows = Rows(plan["input"], plan["source"]["schema"])
+        table = rows.select(read_table(spark, plan["input"], lines=True))
+        decoding = RowDecoding(plan, now, rows, counter)
+        read = table.rdd.mapPartitionsWithIndex(decoding)
+        frame = spark.createDataFrame(read, decoding.schema, verifySchema=False)
+        events = frame.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY)
+        sums = (
+            events.groupBy("_batch")
+            .agg(F.count("*").alias("size"), F.count_if("_ok").alias("events"), F.max("_ms").alias("newest"))
+            .collect()
+        )
+        progress.step = "computing"
+        pack = pieces(plan["stream"], plan["epoch"])
+        packed = _all_items(events, plan, now).rdd.mapPartitionsWithIndex(pack)
+        sink.stage(spark.createDataFrame(packed, STAGED, verifySchema=False))
+        sealed = _sealed(plan, now, sums, counter.value)
+        sink.seal_run(json.dumps(sealed))
+        tell("sealed", batches=len(sums), **sealed["total"])
+    finally:
+        progress.ended.set()
