@@ -155,7 +155,10 @@ class Rows:
         column = column_of(frame, name)
         if column is None:
             raise BadInput(name, f"{self.place} has no column {name} (it has {', '.join(frame.columns) or 'none'})")
-        return _plain(F.col(quoted(column)), frame.schema[column].dataType, f"{self.place}, column {name}", name).alias(name)
+        kind = frame.schema[column].dataType
+        if self.kinds[name].startswith("TIMESTAMP") and isinstance(getattr(kind, "elementType", kind), T.LongType):
+            raise BadInput(name, f"{self.place}, column {name} is {kind.simpleString()}, which is no TIMESTAMP")
+        return _plain(F.col(quoted(column)), kind, f"{self.place}, column {name}", name).alias(name)
 
     def _check_lines(self, frame):
         lines = [line for (line,) in frame.head(SAMPLE) if line.strip()]
