@@ -5,6 +5,7 @@ of a batch is computed of the same rows. A row is read once, and an executor tha
 """
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -15,7 +16,7 @@ from pyspark.sql import types as T
 
 from .decoder import Unusable, decode_event
 from .event_text import event_text
-from .sink import Sink
+from .sink import Fenced, Sink
 from .staging import STAGED, Decoding, pieces, view_items
 from .tables import Rows, read_table
 from .telling import tell
@@ -62,16 +63,24 @@ class RowDecoding(Decoding):
 
 
 class Progress:
-    """Tells, while a run goes on, how many of its tasks are done."""
+    """Tells, while a run goes on, how many of its tasks are done; ends it when another has taken over."""
 
-    def __init__(self, spark, counter):
-        self.tracker, self.counter = spark.sparkContext.statusTracker(), counter
+    def __init__(self, spark, sink, counter):
+        self.context, self.sink, self.counter = spark.sparkContext, sink, counter
+        self.tracker = self.context.statusTracker()
         self.step = "reading"
         self.ended = threading.Event()
+        self.fenced = False
 
     def follow(self):
         """Tells until the run has ended."""
         while not self.ended.wait(POLL):
+            # Without PostgreSQL nobody can say who has taken over; the run cannot stage anything either.
+            with contextlib.suppress(Exception):
+                self.fenced = not self.sink.holds()
+            if self.fenced:
+                self.context.cancelAllJobs()
+                return
             stages = [self.tracker.getStageInfo(one) for one in self.tracker.getActiveStageIds()]
             done = sum(one.numCompletedTasks for one in stages if one)
             total = sum(one.numTasks for one in stages if one)
@@ -129,7 +138,7 @@ def run_batch(spark, plan):
     now = int(time.time() * 1_000)
     sink = Sink(spark, plan)
     counter = spark.sparkContext.accumulator(0)
-    progress = Progress(spark, counter)
+    progress = Progress(spark, sink, counter)
     threading.Thread(target=progress.follow, daemon=True).start()
     try:
         rows = Rows(plan["input"], plan["source"]["schema"])
@@ -150,5 +159,9 @@ def run_batch(spark, plan):
         sealed = _sealed(plan, now, sums, counter.value)
         sink.seal_run(json.dumps(sealed))
         tell("sealed", batches=len(sums), **sealed["total"])
+    except Exception as error:
+        if progress.fenced:
+            raise Fenced from error
+        raise
     finally:
         progress.ended.set()

@@ -1,5 +1,5 @@
 /**
- * Materialization: rows of a source's files or tables, checked like events and written by the same writer.
+ * Materialization: rows of a source's files or tables, checked like events, and written as events are.
  *
  * Invariants
  * 1. A row has its place (source, run, position in what is read). A job that is taken over, or begun again after one that failed, reads

@@ -65,6 +65,9 @@ export async function startSparkSession(
   const log = join(folder, 'spark.log');
   child.stderr.pipe(createWriteStream(log));
   let settle: (end: EngineEnd) => void = () => {};
+  const started = new Promise<EngineEnd>((resolve) => {
+    settle = resolve;
+  });
   let hear: Parameters<EngineDriver['run']>[2] = () => {};
   const failed = ({ code = 'SPARK_FAILED', message = 'Spark has ended', field = null }: Partial<Ended>): EngineEnd => {
     return { outcome: 'failed', code, message, field, log };
@@ -79,6 +82,7 @@ export async function startSparkSession(
     else if (told.event === 'failed') settle(failed(told));
   });
   child.on('close', () => settle(failed({})));
+  if ((await started).outcome === 'failed') throw new Error(`Spark does not start: ${log}`);
   let count = 0;
   let last: Promise<unknown> = Promise.resolve();
   const run: EngineDriver['run'] = (plan, _, listener) => {

@@ -15,6 +15,7 @@ from fstore_spark.telling import tell
 spark = SparkSession.builder.getOrCreate()
 spark.sparkContext.setLogLevel("ERROR")
 ship_package(spark)
+tell("done")
 for line in sys.stdin:
     try:
         plan = read_plan(line.strip())
