@@ -6,6 +6,7 @@ import { definitionJsonSchema } from '../src/definition/definition.js';
 import { parseDefinitionFile } from '../src/definition/definition-file.js';
 import { parseDefinitions, planDefinitions } from '../src/definition/plan.js';
 import { ERRORS } from '../src/errors.js';
+import { enginePlanJsonSchema } from '../src/materialization/engine-plan.js';
 import { createSnapshot } from '../src/registry/snapshot.js';
 import { buildControlSchema, reservedNames } from '../src/schema/control/control-schema.js';
 import { buildFeatureSchema } from '../src/schema/feature/feature-schema.js';
@@ -49,6 +50,9 @@ with \`FSTORE_\` and is not in it is refused.
 
 ${table(['variable', 'meaning', 'default'], rows)}
 
+A connection of \`batch: { jdbc: … }\` is three variables more, named after it: of \`warehouse\` they are \`FSTORE_JDBC_WAREHOUSE_URL\` (an
+address that begins with \`jdbc:\`), \`FSTORE_JDBC_WAREHOUSE_USER\` and \`FSTORE_JDBC_WAREHOUSE_PASSWORD\`. Set them on servers and workers.
+
 The command line reads two more: \`FSTORE_URL\` (address of the server) and \`FSTORE_API_KEY\`.
 `;
 }
@@ -61,6 +65,7 @@ export async function emittedFiles(): Promise<Map<string, string>> {
     ['docs/errors.md', errorTable()],
     ['docs/configuration.md', configurationTable()],
     ['schema/definition.schema.json', `${JSON.stringify(definitionJsonSchema(), null, 2)}\n`],
+    ['spark/fstore_spark/plan.schema.json', `${JSON.stringify(enginePlanJsonSchema(), null, 2)}\n`],
   ]);
   for (const name of EXAMPLES) {
     const text = await readFile(new URL(`examples/${name}/definitions.yaml`, root), 'utf8');

@@ -12,7 +12,9 @@ import { connectKafkaBus } from './bus/event-bus-kafka.js';
 import { connectPostgresBus } from './bus/event-bus-postgres.js';
 import type { Config } from './config.js';
 import { FStoreError } from './errors.js';
+import { createBatchEngine } from './materialization/batch-engine-choice.js';
 import { createBuiltinBatchEngine } from './materialization/batch-engine-postgres.js';
+import { createSparkBatchEngine } from './materialization/batch-engine-spark.js';
 import { createSparkDriver } from './materialization/engine-driver-spark.js';
 import { FreshnessReader } from './materialization/freshness.js';
 import { Ingestion } from './materialization/ingestion.js';
@@ -22,6 +24,7 @@ import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/mat
 import { payloadFormats } from './materialization/payload-format.js';
 import { SchemaRegistry } from './materialization/schema-registry.js';
 import { SourceChecker } from './materialization/source-check.js';
+import { sourceContracts } from './materialization/source-contract.js';
 import { StagedMerger } from './materialization/staged-merger.js';
 import { createStreamHandler, STREAM_JOB } from './materialization/stream-job.js';
 import { StreamSchedule } from './materialization/stream-schedule.js';
@@ -159,9 +162,10 @@ async function open(
     const writer = new Writer({ project, online, offline, bus, now });
     const staged = connectPostgresStagedBatches({ url: postgresUrl, project, log: note });
     closers.push(() => staged.close());
-    const merger = new StagedMerger({ staged, offline, writer, now });
-    const debug = (message: string, fields: Record<string, unknown>): void => log.debug(fields, message);
     const { spark, eventLimits: limits } = config;
+    const contractOf = (source: string) => sourceContracts(follower.current, limits).get(source);
+    const merger = new StagedMerger({ staged, offline, writer, contractOf, now });
+    const debug = (message: string, fields: Record<string, unknown>): void => log.debug(fields, message);
     const driver = spark && createSparkDriver({ ...spark, sinkUrl: spark.sinkUrl ?? postgresUrl });
     const worker = new Worker({
       follower,
@@ -191,7 +195,11 @@ async function open(
         [MATERIALIZE_JOB]: createMaterializeHandler({
           jobs,
           limits,
-          engine: createBuiltinBatchEngine({ offline, writer, folder: config.batchFolder, now }),
+          engine: createBatchEngine({
+            builtin: createBuiltinBatchEngine({ offline, writer, folder: config.batchFolder, now }),
+            spark: createSparkBatchEngine({ driver, staged, merger, folder: config.batchFolder }),
+            staged,
+          }),
           snapshot: adopted,
         }),
         [TRAINING_SET_JOB]: createTrainingSetHandler({
@@ -288,6 +296,7 @@ async function open(
         reserved,
         hasSchemaRegistry: config.schemaRegistryUrl !== null,
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
+        batches: { spark: config.spark !== null, connections: config.jdbcConnections },
       }),
       trainingSets: config.trainingSets,
       snapshot: () => live.current.snapshot,

@@ -152,6 +152,8 @@ export interface Config {
     readonly refresh: number;
   } | null;
   readonly schemaRegistryUrl: string | null;
+  /** Names of databases that Spark reads: the connection x has its address in FSTORE_JDBC_X_URL. */
+  readonly jdbcConnections: readonly string[];
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
   readonly limits: {
@@ -181,6 +183,24 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
+const JDBC_VARIABLE = /^FSTORE_JDBC_([A-Z][A-Z0-9_]*)_(URL|USER|PASSWORD)$/;
+
+/** Names of the connections of `batch.jdbc`; the job in `spark/` reads their variables itself. Throws CONFIG_INVALID. */
+function readConnections(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const names = new Set<string>();
+  for (const field of Object.keys(environment)) {
+    const name = JDBC_VARIABLE.exec(field)?.[1];
+    if (name === undefined) continue;
+    const url = environment[`FSTORE_JDBC_${name}_URL`];
+    if (!url?.startsWith('jdbc:')) {
+      const message = `FSTORE_JDBC_${name}_URL: expected an address that begins with jdbc:`;
+      throw new FStoreError('CONFIG_INVALID', message, { field: `FSTORE_JDBC_${name}_URL` });
+    }
+    names.add(name.toLowerCase());
+  }
+  return [...names];
+}
+
 /** Reads the configuration. Throws CONFIG_INVALID naming the variable, or INSECURE_BIND. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const unknown = Object.keys(environment).find(
@@ -189,12 +209,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       !name.startsWith('FSTORE_TEST_') &&
       name !== 'FSTORE_URL' &&
       name !== 'FSTORE_API_KEY' &&
+      !JDBC_VARIABLE.test(name) &&
       !(name in environmentSchema.shape),
   );
   if (unknown) throw new FStoreError('CONFIG_INVALID', `${unknown} is no variable of FStore`, { field: unknown });
   const present = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
+  const jdbcConnections = readConnections(present);
   const parsed = environmentSchema.safeParse(present);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -253,6 +275,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
         }
       : null,
     schemaRegistryUrl: env.FSTORE_SCHEMA_REGISTRY_URL ?? null,
+    jdbcConnections,
     apiKeyHashes,
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
     limits: {

@@ -4,7 +4,6 @@ Each item is a JSON object; the control plane merges them (see `src/store/view-t
 """
 
 import os
-from itertools import islice
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -15,11 +14,20 @@ from .decoder import Unusable, decode_event, parse_json, value_hash, value_text
 from .sink import CHUNK
 from .typed import spark_type
 
+# Items that a task holds at most.
+MAX_HELD = 20_000
 REVISION_HEADER = "fstore-revision"
 
 
 class Decoding:
     """How events become rows of a frame; travels to the executors."""
+
+    place = (
+        T.StructField("_partition", T.IntegerType()),
+        T.StructField("_offset", T.LongType()),
+        T.StructField("_arrived", T.LongType()),
+        T.StructField("_revision", T.IntegerType()),
+    )
 
     def __init__(self, plan, now):
         self.plan, self.now = plan, now
@@ -29,8 +37,7 @@ class Decoding:
         kinds = plan["source"]["schema"]
         self.hashed = sorted({one["column"] for one in aggregates if needs_hash(one)})
         self.texts = sorted({one["column"] for one in aggregates if needs_text(one)})
-        fields = [("_partition", T.IntegerType()), ("_offset", T.LongType()), ("_arrived", T.LongType())]
-        fields += [("_revision", T.IntegerType()), ("_ok", T.BooleanType()), ("_ms", T.LongType())]
+        fields = [("_ok", T.BooleanType()), ("_ms", T.LongType())]
         fields += [(name, spark_type(kind)) for name, kind in kinds.items()]
         fields += [(f"_h_{name}", T.DoubleType()) for name in self.hashed]
         fields += [(f"_t_{name}", T.StringType()) for name in self.texts]
@@ -40,12 +47,27 @@ class Decoding:
             if not view["sql"]
             for part in range(len(view["keys"]))
         ]
-        self.schema = T.StructType([T.StructField(name, kind) for name, kind in fields])
+        self.blank = (False,) + (None,) * (len(fields) - 1)
+        self.schema = T.StructType([*self.place, *(T.StructField(name, kind) for name, kind in fields)])
+
+    def unusable(self, place):
+        """The row of an event that cannot be used."""
+        return (*place, *self.blank)
+
+    def usable(self, place, columns, keys):
+        """The row of an event."""
+        kinds = self.plan["source"]["schema"]
+        return (
+            *place,
+            True,
+            columns[self.plan["source"]["timestamp"]],
+            *columns.values(),
+            *(None if columns[one] is None else value_hash(kinds[one], columns[one]) for one in self.hashed),
+            *(None if columns[one] is None else value_text(kinds[one], columns[one]) for one in self.texts),
+            *(part for view in self.plan["views"] if not view["sql"] for part in keys[view["table"]]),
+        )
 
     def __call__(self, records):
-        kinds, views = self.plan["source"]["schema"], self.plan["views"]
-        time = self.plan["source"]["timestamp"]
-        blank = (None,) * (len(self.schema) - 5)
         for record in records:
             arrived = round(record.timestamp.timestamp() * 1_000)
             revision = 0
@@ -55,18 +77,9 @@ class Decoding:
             place = (record.partition, record.offset, arrived, revision)
             try:
                 columns, keys = decode_event(record.value or b"", self.plan, self.now, self.parse)
+                yield self.usable(place, columns, keys)
             except Unusable:
-                yield (*place, False, *blank)
-                continue
-            yield (
-                *place,
-                True,
-                columns[time],
-                *columns.values(),
-                *(None if columns[one] is None else value_hash(kinds[one], columns[one]) for one in self.hashed),
-                *(None if columns[one] is None else value_text(kinds[one], columns[one]) for one in self.texts),
-                *(part for view in views if not view["sql"] for part in keys[view["table"]]),
-            )
+                yield self.unusable(place)
 
 
 def decode(spark, records, plan, now):
@@ -75,45 +88,57 @@ def decode(spark, records, plan, now):
     return spark.createDataFrame(records.rdd.mapPartitions(decoding), decoding.schema, verifySchema=False)
 
 
-def view_items(events, at, view, now):
-    """Frames of (view_table, kind, item) for one view; `events` has `_n`, the order of arrival."""
+def view_items(events, at, view, now, within=()):
+    """Frames of (*within, view_table, kind, item) for one view; `events` has `_n`, the order of arrival.
+
+    Each value of the columns `within` is a batch of its own.
+    """
     keys = [f"{quoted(f'_key_{at}_{part}')} AS {quoted(key['stored'])}" for part, key in enumerate(view["keys"])]
     names = [quoted(key["stored"]) for key in view["keys"]]
     columns = {quoted(one["name"]): quoted(one["column"]) for one in view["columns"]}
     helpers = [quoted(name) for name in events.columns if name.startswith(("_h_", "_t_"))]
     shown = [f"{column} AS {name}" for name, column in columns.items()]
-    rows = events.selectExpr("_n", "_ms", "_arrived", *keys, *shown, *helpers)
+    rows = events.selectExpr(*within, "_n", "_ms", "_arrived", *keys, *shown, *helpers)
     seen = rows.where(F.col("_ms") <= now)
 
     def items(kind, frame, fields):
         # Nulls are left out of the JSON.
         item = F.to_json(F.struct(*fields)).alias("item")
-        return frame.select(F.lit(view["table"]).alias("view_table"), F.lit(kind).alias("kind"), item)
+        return frame.select(*within, F.lit(view["table"]).alias("view_table"), F.lit(kind).alias("kind"), item)
 
     yield items("rows", rows, ["_n", "_ms", "_arrived", *names, *columns])
     yield items("due", rows.where(F.col("_ms") > now), ["_n", "_ms", *names])
-    heads = seen.groupBy(*names).agg(F.max("_ms").alias("_ms"))
+    heads = seen.groupBy(*within, *names).agg(F.max("_ms").alias("_ms"))
     yield items("heads", heads, ["_ms", *names])
     if view["aggregation"] is None:
         return
     hops = ", ".join(f"bigint({hop})" for hop in view["aggregation"]["hops"])
     states = state_columns(view["aggregation"]["aggregates"])
     exploded = seen.selectExpr("*", f"explode(array({hops})) AS _hop").selectExpr("*", "_ms - pmod(_ms, _hop) AS _start")
-    tiles = exploded.groupBy(*names, "_hop", "_start").agg(*(F.expr(one) for one in states))
-    yield items("tiles", tiles, tiles.columns)
+    tiles = exploded.groupBy(*within, *names, "_hop", "_start").agg(*(F.expr(one) for one in states))
+    yield items("tiles", tiles, tiles.columns[len(within) :])
 
 
-def chunks(stream, epoch, batch):
-    """Turns (view_table, kind, item) into rows of the staging table, many items in one."""
+def pieces(stream, epoch):
+    """Turns (batch, view_table, kind, item) into rows of the staging table, many items in one, by partition."""
 
-    def pack(rows):
-        lists = {}
-        for view_table, kind, item in rows:
-            lists.setdefault((view_table, kind), []).append(item)
-        for (view_table, kind), items in lists.items():
-            rest = iter(items)
-            while some := list(islice(rest, CHUNK)):
-                yield (stream, epoch, batch, view_table, kind, "[" + ",".join(some) + "]")
+    def pack(partition, rows):
+        lists, held, piece = {}, 0, partition << 32
+        for batch, view_table, kind, item in rows:
+            place = (batch, view_table, kind)
+            items = lists.setdefault(place, [])
+            items.append(item)
+            held += 1
+            # One that is full; or all, where items of many batches come in no order.
+            full = [place] if len(items) == CHUNK else list(lists) if held >= MAX_HELD else []
+            for one in full:
+                items = lists.pop(one)
+                held -= len(items)
+                yield (stream, epoch, *one, piece, "[" + ",".join(items) + "]")
+                piece += 1
+        for place, items in lists.items():
+            yield (stream, epoch, *place, piece, "[" + ",".join(items) + "]")
+            piece += 1
 
     return pack
 
@@ -125,6 +150,7 @@ STAGED = T.StructType(
         T.StructField("batch", T.LongType()),
         T.StructField("view_table", T.StringType()),
         T.StructField("kind", T.StringType()),
+        T.StructField("piece", T.LongType()),
         T.StructField("content", T.StringType()),
     ]
 )

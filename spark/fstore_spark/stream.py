@@ -4,29 +4,19 @@ Where the stream stands is what PostgreSQL says; the checkpoint of Spark is thro
 that begins exactly after the last sealed batch, and no watermark of Spark decides what is late.
 """
 
-import argparse
 import json
-import os
-import shutil
 import tempfile
 import threading
 import time
 
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from .queries import Queries, first_line
+from .queries import Queries, SqlInvalid
 from .sink import Fenced, Sink
-from .staging import STAGED, chunks, decode, view_items
+from .staging import STAGED, decode, pieces, view_items
+from .telling import tell
 
-PLAN_VERSION = 1
-FENCED, FAILED, BAD_PLAN = 75, 1, 64
 POLL = 2.0
-
-
-def tell(event, **fields):
-    """One line of standard output: what the control plane reads."""
-    print(json.dumps({"event": event, **fields}), flush=True)
 
 
 class Stream:
@@ -162,8 +152,9 @@ class Stream:
                 for part in parts
                 if part.last + 1 > known.get(part._partition, 0)
             }
-        pack = chunks(self.plan["stream"], self.plan["epoch"], batch)
-        packed = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism)).rdd.mapPartitions(pack)
+        pack = pieces(self.plan["stream"], self.plan["epoch"])
+        items = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism))
+        packed = items.select(F.lit(batch), *items.columns).rdd.mapPartitionsWithIndex(pack)
         self.sink.stage(self.spark.createDataFrame(packed, STAGED, verifySchema=False))
         for result in results:
             result.cached.unpersist()
@@ -178,58 +169,21 @@ class Stream:
         tell("batch", batch=batch, events=usable, unusable=unusable, newest=newest, millis=millis)
 
 
-def ship_package(spark):
-    """Gives executors this package, wherever they run."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    archive = shutil.make_archive(os.path.join(tempfile.mkdtemp(), "fstore_spark"), "zip", folder, "fstore_spark")
-    spark.sparkContext.addPyFile(archive)
-
-
-def read_plan(path):
-    """The plan of a file. Raises ValueError for one that this job cannot do."""
-    with open(path, encoding="utf-8") as file:
-        plan = json.load(file)
-    if plan.get("version") != PLAN_VERSION:
-        raise ValueError(f"the plan has version {plan.get('version')}, this job reads {PLAN_VERSION}")
-    if plan.get("mode") != "stream" or "kafka" not in plan.get("input", {}):
-        raise ValueError("this job computes streams of Kafka")
-    return plan
-
-
-def main(arguments):
-    """Runs a plan to its end; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", required=True, help="JSON file that FStore has compiled")
-    given, _ = parser.parse_known_args(arguments)
-    try:
-        plan = read_plan(given.plan)
-    except (OSError, ValueError) as error:
-        tell("failed", code="PLAN_INVALID", message=str(error))
-        return BAD_PLAN
-    try:
-        spark = SparkSession.builder.getOrCreate()
-        spark.sparkContext.setLogLevel("WARN")
-        ship_package(spark)
-        tell("started", spark=spark.version, appId=spark.sparkContext.applicationId)
-        queries = Queries(spark, plan)
-        refused = queries.refusals()
-        plan["views"] = [view for view in plan["views"] if all(view is not one for one, _ in refused)]
-        if not plan["views"]:
-            tell("failed", code="SQL_INVALID", message="; ".join(reason for _, reason in refused))
-            return BAD_PLAN
-        for _, reason in refused:
-            tell("refused", message=reason)
-        stream = Stream(spark, plan, queries)
-        query = stream.start()
-        threading.Thread(target=stream.watch, daemon=True).start()
-        while query.isActive and not stream.ended.wait(0.2):
-            pass
-        if stream.fenced:
-            tell("fenced")
-            query.stop()
-            return FENCED
-        error = stream.lost or query.exception()
-        raise RuntimeError(first_line(error) if error else "the query has ended")
-    except Exception as error:
-        tell("failed", code="SPARK_FAILED", message=first_line(error))
-        return FAILED
+def run_stream(spark, plan):
+    """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, SqlInvalid, and what ends the query."""
+    queries = Queries(spark, plan)
+    refused = queries.refusals()
+    plan["views"] = [view for view in plan["views"] if all(view is not one for one, _ in refused)]
+    if not plan["views"]:
+        raise SqlInvalid("; ".join(reason for _, reason in refused))
+    for _, reason in refused:
+        tell("refused", message=reason)
+    stream = Stream(spark, plan, queries)
+    query = stream.start()
+    threading.Thread(target=stream.watch, daemon=True).start()
+    while query.isActive and not stream.ended.wait(0.2):
+        pass
+    if stream.fenced:
+        query.stop()
+        raise Fenced
+    raise stream.lost or query.exception() or RuntimeError("the query has ended")

@@ -37,6 +37,7 @@ function lines(job: JobReport): string[] {
     ['finished', job.finishedAt],
     ['error', job.error && `${job.error.code}: ${job.error.message}`],
     ['request', JSON.stringify(job.request)],
+    ...job.log.map((line, index): [string, unknown] => [index === 0 ? 'log' : '', line]),
   ];
   return layOutTable(
     null,

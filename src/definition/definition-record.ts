@@ -25,10 +25,10 @@ export interface SourceMeaning {
   readonly batch?: BatchMeaning;
 }
 
-/** Where rows are read from: a file, or a SELECT of the offline store. */
+/** Where rows are read from: a file, a SELECT of the offline store, or one of another database. */
 export type BatchMeaning =
-  | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow'; readonly path: string }
-  | { readonly query: string };
+  | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow' | 'orc'; readonly path: string }
+  | { readonly query: string; readonly connection?: string };
 
 /** A view with all that its values depend on (but for what a query reads): a later change of its entity or source does not reach it. */
 export interface ViewMeaning {

@@ -102,6 +102,11 @@ function resolveAvro({ name, schema, timestamp, stream }: Source): {
 
 function batchOf({ batch }: Source): BatchMeaning | null {
   if (!batch) return null;
+  if (batch.jdbc) {
+    const { connection, table, query } = batch.jdbc;
+    // Which names need quotes, and which quotes, is the other database's business.
+    return { connection, query: query ?? `SELECT * FROM ${table}` };
+  }
   if (batch.query) return { query: batch.query };
   if (batch.table) {
     const name = batch.table
@@ -110,7 +115,7 @@ function batchOf({ batch }: Source): BatchMeaning | null {
       .join('.');
     return { query: `SELECT * FROM ${name}` };
   }
-  const format = (['csv', 'ndjson', 'parquet', 'arrow'] as const).find((one) => batch[one] !== undefined);
+  const format = (['csv', 'ndjson', 'parquet', 'arrow', 'orc'] as const).find((one) => batch[one] !== undefined);
   return format ? { format, path: batch[format]! } : null;
 }
 

@@ -5,7 +5,7 @@ import { FStoreError } from '../errors.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
-import { pathWithin } from './batch-path.js';
+import { localBatch, pathWithin } from './batch-path.js';
 import { processBatch } from './processor.js';
 import { batchConsumer, batchTopic } from './source-contract.js';
 import type { Writer } from './writer.js';
@@ -87,12 +87,14 @@ class BuiltinRun {
 }
 
 async function readRows(
-  { schema, timestamp, batch }: SourceMeaning,
+  { schema, timestamp, batch: declared }: SourceMeaning,
   { offline, folder }: BuiltinBatchOptions,
   take: (rows: readonly (readonly FeatureValue[])[]) => Promise<void>,
 ): Promise<void> {
   const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
-  if (!batch) return;
+  if (!declared) return;
+  const batch = localBatch(declared);
+  if (!batch) throw new FStoreError('ENGINE_UNAVAILABLE', 'only Spark reads this', { field: 'batch.engine' });
   if ('query' in batch) {
     // Read in one order whenever it is read, because places count; by time first, so that what is new comes last.
     const names = columns.map(({ name }) => `"${name}"`).join(', ');

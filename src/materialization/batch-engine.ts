@@ -1,7 +1,7 @@
 /**
  * Port: reads all rows of a source that are new, and has them written into all stores.
  *
- * Invariants that every adapter holds (test/contract/materialize-job.test.ts)
+ * Invariants that every adapter holds (test/contract/batch-engine.test.ts)
  * 1. The same rows give the same values, whichever engine reads them; a row that cannot be used becomes a dead letter.
  * 2. A run that is begun again under its number, after it died anywhere, writes nothing twice.
  * 3. Rows at or before `since` are passed over.

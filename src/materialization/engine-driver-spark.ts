@@ -9,8 +9,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { EngineDriver, EngineEnd, OnRefused } from './engine-driver.js';
-import { SINK_VARIABLE } from './engine-plan.js';
+import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
+import type { EnginePlan } from './engine-plan.js';
+import { SINK_VARIABLE } from './table-input.js';
 
 export interface SparkOptions {
   /** Folder of Spark, which has bin/spark-submit. */
@@ -33,7 +34,7 @@ const JOB = fileURLToPath(new URL('../../spark/fstore_job.py', import.meta.url))
 const FENCED = 75;
 /** Milliseconds that a run gets to stop by itself. */
 const GRACE = 10_000;
-const LOG_LINES = 20;
+const JDBC_SECRET = /^FSTORE_JDBC_[A-Z0-9_]+_PASSWORD$/;
 
 /** Settings that suit one machine; a cluster's come from its own configuration and from `settings`. */
 const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
@@ -45,6 +46,9 @@ const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
 const SETTINGS: Readonly<Record<string, string>> = {
   'spark.ui.enabled': 'false',
   'spark.sql.session.timeZone': 'UTC',
+  // JDBC drivers take times without a zone to be in the zone of Java.
+  'spark.driver.extraJavaOptions': '-Duser.timezone=UTC',
+  'spark.executor.extraJavaOptions': '-Duser.timezone=UTC',
   // What a query cannot compute is null: one odd event must not hold up all that come after it.
   'spark.sql.ansi.enabled': 'false',
   // A query reads events and declared sources, no files by their path and no environment.
@@ -54,12 +58,14 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 /** Makes the driver; nothing is started before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
-  return { run: (...run) => runSubmit(options, ...run) };
+  return { run: (plan, signal, hear) => runSubmit(options, plan, signal, hear) };
 }
 
 async function runSubmit(
   options: SparkOptions,
-  ...[plan, signal, onRefused]: Parameters<EngineDriver['run']>
+  plan: EnginePlan,
+  signal: AbortSignal,
+  hear: (word: EngineWord) => void,
 ): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });
@@ -84,8 +90,7 @@ async function runSubmit(
   );
   return new Promise((resolve) => {
     const settle = (end: EngineEnd): void => void rm(planFile, { force: true }).finally(() => resolve(end));
-    const run = new SubmittedRun(child, logFile, { signal, onRefused, settle });
-    run.follow();
+    new SubmittedRun({ child, logFile, signal, hear, hide: hiderOf(options.sinkUrl), settle }).follow();
   });
 }
 
@@ -99,67 +104,85 @@ function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.
   };
 }
 
-interface RunListener {
+/** Takes the passwords that a run is given out of what it says. */
+function hiderOf(sinkUrl: string): (text: string) => string {
+  const { password } = new URL(sinkUrl);
+  const given = Object.entries(process.env).flatMap(([name, value]) =>
+    JDBC_SECRET.test(name) && value ? [value] : [],
+  );
+  const secrets = [password, decodeURIComponent(password), ...given].filter((secret) => secret !== '');
+  return (text) => secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+}
+
+/** A line of a run's standard output. */
+interface Told {
+  readonly event: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly field?: string | null;
+  readonly rows?: number;
+  readonly note?: string;
+}
+
+interface FollowOptions {
+  readonly child: ChildProcess;
+  readonly logFile: string;
   readonly signal: AbortSignal;
-  readonly onRefused: OnRefused;
+  readonly hear: (word: EngineWord) => void;
+  readonly hide: (text: string) => string;
   readonly settle: (end: EngineEnd) => void;
 }
 
-/** What a run says of views that it leaves out and of its own end, as a line of its standard output. */
-interface Word {
-  readonly event: 'refused' | 'fenced' | 'failed';
-  readonly code?: string;
-  readonly message?: string;
-}
-
 class SubmittedRun {
+  readonly #options: FollowOptions;
   readonly #child: ChildProcess;
-  readonly #logFile: string;
-  readonly #signal: AbortSignal;
-  readonly #listener: RunListener;
-  readonly #tail: string[] = [];
-  #lastWord: Word | null = null;
+  #lastLine = '';
+  #lastWord: Told | null = null;
   #force: NodeJS.Timeout | null = null;
 
-  constructor(child: ChildProcess, logFile: string, listener: RunListener) {
-    this.#child = child;
-    this.#logFile = logFile;
-    this.#signal = listener.signal;
-    this.#listener = listener;
+  constructor(options: FollowOptions) {
+    this.#options = options;
+    this.#child = options.child;
   }
 
   follow(): void {
-    const child = this.#child;
-    const signal = this.#signal;
-    const log = createWriteStream(this.#logFile);
+    const { child, signal, logFile, hear, hide, settle } = this.#options;
+    const log = createWriteStream(logFile, { mode: 0o600 });
     const stop = (): void => this.#stop();
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(line));
+    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(hide(line)));
     createInterface({ input: child.stderr! }).on('line', (line) => {
-      log.write(`${line}\n`);
-      this.#tail.push(line);
-      if (this.#tail.length > LOG_LINES) this.#tail.shift();
+      this.#lastLine = hide(line);
+      log.write(`${this.#lastLine}\n`);
+      hear({ line: this.#lastLine });
     });
-    child.on('error', (error) => this.#tail.push(error.message));
+    child.on('error', (error) => {
+      this.#lastLine = error.message;
+    });
     child.on('close', (code) => {
       signal.removeEventListener('abort', stop);
       if (this.#force) clearTimeout(this.#force);
       // What the driver has started may outlive it when it was killed.
       this.#kill('SIGKILL');
       log.end();
-      this.#listener.settle(this.#endOf(code));
+      settle(this.#endOf(code));
     });
   }
 
   #read(line: string): void {
+    let told: Told | null;
     try {
-      const told = JSON.parse(line) as Word | null;
-      if (told?.event === 'refused') this.#listener.onRefused(told.message ?? '');
-      if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
+      told = JSON.parse(line) as Told | null;
     } catch {
       // Not the job's own: Spark writes here as well.
+      return;
     }
+    if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
+    if (told?.event === 'refused') this.#options.hear({ refused: told.message ?? '' });
+    if (told?.event !== 'progress') return;
+    const note = told.note ?? '';
+    this.#options.hear({ progress: { done: told.rows ?? 0, total: null, note } });
   }
 
   #stop(): void {
@@ -180,12 +203,13 @@ class SubmittedRun {
   #endOf(code: number | null): EngineEnd {
     const told = this.#lastWord;
     if (told?.event === 'fenced' || code === FENCED) return { outcome: 'fenced' };
-    if (this.#signal.aborted) return { outcome: 'stopped' };
+    if (this.#options.signal.aborted) return { outcome: 'stopped' };
     return {
       outcome: 'failed',
       code: told?.code ?? 'SPARK_FAILED',
-      message: told?.message ?? (this.#tail.at(-1) || `spark-submit ended with ${code}`),
-      log: this.#logFile,
+      message: told?.message ?? (this.#lastLine || `spark-submit ended with ${code}`),
+      field: told?.field ?? null,
+      log: this.#options.logFile,
     };
   }
 }

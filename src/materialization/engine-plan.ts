@@ -1,23 +1,18 @@
 /**
  * What an engine outside of this process is told: one JSON document, compiled from the registry. It is checked against its schema before
- * it is sent; the job checks that it reads this version.
+ * it is sent, and by the job against the same schema (`spark/fstore_spark/plan.schema.json`, emitted from here).
  *
  * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
  */
-import { resolve } from 'node:path';
 import { z } from 'zod';
 import { aggregationPlan } from '../aggregation/tile-set.js';
 import { AGGREGATE_FUNCTIONS } from '../definition/aggregate-function.js';
 import { valueTypeSchema } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
-import { FStoreError } from '../errors.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
-import { pathWithin } from './batch-path.js';
-import type { StreamContract, TableMeaning } from './source-contract.js';
-
-/** Environment variable from which a run takes the address of PostgreSQL. */
-export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
+import type { SourceContract, StreamContract } from './source-contract.js';
+import { SINK_VARIABLE, type TableInput, tableInput, tableInputSchema } from './table-input.js';
 
 /** Environment variable from which a run takes the address of the schema registry. */
 const REGISTRY_VARIABLE = 'FSTORE_SCHEMA_REGISTRY_URL';
@@ -28,22 +23,16 @@ const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
 const kafkaInput = z.strictObject({
   kafka: z.strictObject({ brokers: z.string(), topic: z.string(), maxEvents: z.int().positive(), options }),
 });
-/** What is read whole: a file or folder, or a SELECT. */
-const tableInput = z.union([
-  z.strictObject({ file: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet']), path: z.string() }) }),
-  z.strictObject({ jdbc: z.strictObject({ query: z.string(), urlEnv: z.string() }) }),
-]);
 const tablePlan = z.strictObject({
   name: z.string(),
   schema: z.record(z.string(), valueTypeSchema),
-  input: tableInput,
+  input: tableInputSchema,
 });
 const viewPlan = z.strictObject({
   id: z.string(),
   table: z.string(),
   keys: z.array(z.strictObject({ column: z.string(), stored: z.string() })).min(1),
   columns: z.array(z.strictObject({ name: z.string(), column: z.string() })),
-  positions: offsets,
   aggregation: z
     .strictObject({
       aggregates: z.array(
@@ -68,34 +57,59 @@ const viewPlan = z.strictObject({
     .nullable(),
 });
 
+const anyPlan = z.strictObject({
+  version: z.literal(1),
+  stream: z.string(),
+  epoch: z.int(),
+  revision: z.int(),
+  source: z.strictObject({
+    name: z.string(),
+    schema: z.record(z.string(), valueTypeSchema),
+    timestamp: z.string(),
+    // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`. Null: they are JSON.
+    avro: z.strictObject({ schema: z.record(z.string(), z.unknown()).nullable(), urlEnv: z.string() }).nullable(),
+    // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
+    checks: z.array(
+      z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
+    ),
+  }),
+  limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
+  // What queries read besides events; read again when older than `refresh`, in milliseconds.
+  tables: z.array(tablePlan),
+  refresh: z.int().positive(),
+  sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
+});
+const streamPlanSchema = anyPlan.extend({
+  mode: z.literal('stream'),
+  input: kafkaInput,
+  views: z.array(viewPlan.extend({ positions: offsets })),
+});
+
+const batchPlanSchema = anyPlan.extend({
+  mode: z.literal('batch'),
+  input: tableInputSchema,
+  views: z.array(viewPlan),
+  run: z.strictObject({
+    number: z.int().nonnegative(),
+    consumer: z.string(),
+    topic: z.string(),
+    /** Rows at or before it are passed over. */
+    since: z.int().nullable(),
+    /** Rows of one batch at most. */
+    rows: z.int().positive(),
+  }),
+});
 const enginePlanSchema = z
-  .strictObject({
-    version: z.literal(1),
-    mode: z.literal('stream'),
-    stream: z.string(),
-    epoch: z.int(),
-    revision: z.int(),
-    source: z.strictObject({
-      name: z.string(),
-      schema: z.record(z.string(), valueTypeSchema),
-      timestamp: z.string(),
-      // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`.
-      avro: z.strictObject({ schema: z.record(z.string(), z.unknown()).nullable(), urlEnv: z.string() }).nullable(),
-      // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
-      checks: z.array(
-        z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
-      ),
-    }),
-    limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
-    input: kafkaInput,
-    views: z.array(viewPlan),
-    // What queries read besides events; read again when older than `refresh`, in milliseconds.
-    tables: z.array(tablePlan),
-    refresh: z.int().positive(),
-    sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
-  })
+  .discriminatedUnion('mode', [streamPlanSchema, batchPlanSchema])
   .describe('What the job in spark/ is told to do, version 1.');
+export type StreamPlan = z.infer<typeof streamPlanSchema>;
+export type BatchPlan = z.infer<typeof batchPlanSchema>;
 export type EnginePlan = z.infer<typeof enginePlanSchema>;
+
+/** The schema of plans as JSON Schema: what the job in `spark/` checks one against. */
+export function enginePlanJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(enginePlanSchema);
+}
 
 /** What a plan is made of, besides where its events come from. */
 export interface PlanOptions {
@@ -124,19 +138,42 @@ export interface StreamInputs {
 export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
   { brokers, maxEvents, refresh, folder }: StreamInputs,
-): EnginePlan {
-  const { source, meaning, limits, revision, topic } = contract;
-  return enginePlanSchema.parse({
-    version: 1,
+): StreamPlan {
+  const { avro } = contract.meaning;
+  const plan = planOf({ project, contract, views, stream, epoch: begun.epoch, folder, refresh });
+  return streamPlanSchema.parse({
+    ...plan,
+    source: { ...plan.source, avro: avro ? { schema: avro.schema, urlEnv: REGISTRY_VARIABLE } : null },
     mode: 'stream',
+    input: { kafka: { brokers: brokers.join(','), topic: contract.topic, maxEvents, options: {} } },
+    views: views.map((view) => ({ ...viewPlanOf(view), positions: { ...begun.positions.get(view.table) } })),
+  } satisfies StreamPlan);
+}
+
+interface AnyPlanOptions {
+  readonly project: string;
+  readonly contract: SourceContract;
+  readonly views: readonly ViewVersion[];
+  readonly stream: string;
+  readonly epoch: number;
+  readonly folder: string;
+  readonly refresh: number;
+}
+
+/** What of a plan is the same in each mode. */
+function planOf(options: AnyPlanOptions): z.infer<typeof anyPlan> {
+  const { project, contract, views, stream, epoch, folder, refresh } = options;
+  const { source, meaning, limits, revision } = contract;
+  return {
+    version: 1,
     stream,
-    epoch: begun.epoch,
+    epoch,
     revision,
     source: {
       name: source,
       schema: { ...meaning.schema },
       timestamp: meaning.timestamp,
-      avro: meaning.avro ? { schema: meaning.avro.schema, urlEnv: REGISTRY_VARIABLE } : null,
+      avro: null,
       checks: contract.views.map((view) => ({
         table: view.table,
         keys: view.keys.map((key) => key.column),
@@ -144,48 +181,67 @@ export function streamPlan(
       })),
     },
     limits: { ...limits },
-    input: { kafka: { brokers: brokers.join(','), topic, maxEvents, options: {} } },
-    views: views.map((view) => ({
-      id: view.id,
-      table: view.table,
-      keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
-      columns: view.columns.map(({ name, column }) => ({ name, column })),
-      positions: { ...begun.positions.get(view.table) },
-      aggregation: view.aggregation && {
-        aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({
-          function: name,
-          column,
-          type,
-          n,
-        })),
-        hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
-      },
-      sql: view.sql && {
-        query: view.sql.query,
-        timestamp: view.timestamp,
-        keyTypes: view.keys.map(({ type }) => type),
-        types: view.columns.map(({ type }) => type),
-      },
-    })),
     tables: [...new Set(views.flatMap((view) => view.sql?.with ?? []))].sort().map((name) => {
       const table = contract.tables.get(name)!;
-      return { name, schema: { ...table.schema }, input: tableInputOf(table, folder) };
+      return { name, schema: { ...table.schema }, input: tableInput(table, folder) };
     }),
     refresh,
     sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
-  } satisfies EnginePlan);
+  };
 }
 
-function tableInputOf({ batch }: TableMeaning, folder: string): z.infer<typeof tableInput> {
-  if ('query' in batch) return { jdbc: { query: batch.query, urlEnv: SINK_VARIABLE } };
-  const { format, path } = batch;
-  if (format === 'arrow') throw new FStoreError('DEFINITION_INVALID', `Spark does not read ${path}, which is Arrow`);
-  return { file: { format, path: resolve(pathWithin(folder, path)) } };
+function viewPlanOf(view: ViewVersion): z.infer<typeof viewPlan> {
+  return {
+    id: view.id,
+    table: view.table,
+    keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
+    columns: view.columns.map(({ name, column }) => ({ name, column })),
+    aggregation: view.aggregation && {
+      aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({
+        function: name,
+        column,
+        type,
+        n,
+      })),
+      hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
+    },
+    sql: view.sql && {
+      query: view.sql.query,
+      timestamp: view.timestamp,
+      keyTypes: view.keys.map(({ type }) => type),
+      types: view.columns.map(({ type }) => type),
+    },
+  };
+}
+
+/** What a batch is made of, besides where its rows come from. */
+export interface BatchPlanOptions {
+  readonly project: string;
+  readonly contract: SourceContract;
+  readonly stream: string;
+  readonly epoch: number;
+  readonly input: TableInput;
+  /** Folder of batch files. */
+  readonly folder: string;
+  readonly run: BatchPlan['run'];
+}
+
+/** The plan of a batch: all rows of a table, for all views of its source. Throws ZodError for one that the job would not understand. */
+export function batchPlan({ input, run, ...options }: BatchPlanOptions): BatchPlan {
+  const views = [...options.contract.views, ...options.contract.queries];
+  return batchPlanSchema.parse({
+    // A run reads a table once.
+    ...planOf({ ...options, views, refresh: Number.MAX_SAFE_INTEGER }),
+    mode: 'batch',
+    input,
+    views: views.map(viewPlanOf),
+    run,
+  } satisfies BatchPlan);
 }
 
 /** True if two plans compute the same, wherever they begin. */
-export function isSameWork(a: EnginePlan, b: EnginePlan): boolean {
-  const work = ({ epoch, revision, views, ...plan }: EnginePlan): string =>
+export function isSameWork(a: StreamPlan, b: StreamPlan): boolean {
+  const work = ({ epoch, revision, views, ...plan }: StreamPlan): string =>
     JSON.stringify([plan, views.map(({ positions, ...view }) => view)]);
   return work(a) === work(b);
 }

@@ -1,5 +1,5 @@
 /**
- * Materialization: rows of a source's files or tables, checked like events and written by the same writer.
+ * Materialization: rows of a source's files or tables, checked like events, and written as events are.
  *
  * Invariants
  * 1. A row has its place (source, run, position in what is read). A job that is taken over, or begun again after one that failed, reads
@@ -9,10 +9,11 @@
  *    has grown, or the same file once more, adds what is new and no more.
  * 3. Rows go into the event log like events: a view that begins later has them.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobStore, Json } from '../store/job-store.js';
-import type { BatchEngine } from './batch-engine.js';
+import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
 import { sourceContracts } from './source-contract.js';
@@ -20,6 +21,8 @@ import { sourceContracts } from './source-contract.js';
 export const MATERIALIZE_JOB = 'materialize';
 /** How many jobs of a source are looked through for what failed since it last succeeded; the newest of them that wrote tells the rest. */
 const RECENT_JOBS = 1_000;
+
+const STALE_PAUSE = 1_000;
 
 export interface MaterializeRequest {
   readonly source: string;
@@ -90,25 +93,40 @@ async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<
   return { run, since };
 }
 
-/** Makes the handler of materialization jobs. */
-export function createMaterializeHandler(work: MaterializeWork): (job: Job, context: JobContext) => Promise<Json> {
-  return async (job, context) => {
-    const { source } = job.request as unknown as MaterializeRequest;
-    const snapshot = await work.snapshot();
-    const contract = sourceContracts(snapshot, work.limits).get(source);
+/** Runs with the newest definitions; anew, when a view has begun with newer ones meanwhile. Throws SOURCE_NOT_BATCH. */
+async function materialize(
+  { engine, limits, snapshot }: MaterializeWork,
+  source: string,
+  run: Omit<BatchRun, 'project' | 'contract'>,
+): Promise<BatchTotal> {
+  for (;;) {
+    run.signal.throwIfAborted();
+    const current = await snapshot();
+    const contract = sourceContracts(current, limits).get(source);
     if (!contract?.meaning.batch) {
       throw new FStoreError('SOURCE_NOT_BATCH', `source ${source} is not read in batches any more`, {
         field: 'source',
       });
     }
+    try {
+      return await engine.materialize({ ...run, project: current.project, contract });
+    } catch (error) {
+      if (!(error instanceof FStoreError) || error.code !== 'DEFINITIONS_STALE') throw error;
+      await delay(STALE_PAUSE, undefined, { signal: run.signal });
+    }
+  }
+}
+
+/** Makes the handler of materialization jobs. */
+export function createMaterializeHandler(work: MaterializeWork): (job: Job, context: JobContext) => Promise<Json> {
+  return async (job, context) => {
+    const { source } = job.request as unknown as MaterializeRequest;
     const known = context.checkpoint as { run?: number } | null;
     const start = await startingPoint(work.jobs, job, source);
     const run = known?.run ?? start.run;
     // It says under which number it writes before it writes.
     context.report({ done: 0, total: null }, { run });
-    const { newest, ...counts } = await work.engine.materialize({
-      project: snapshot.project,
-      contract,
+    const { newest, ...counts } = await materialize(work, source, {
       run,
       since: start.since,
       signal: context.signal,

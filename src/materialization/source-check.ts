@@ -6,7 +6,6 @@
  */
 import type { EventBus } from '../bus/event-bus.js';
 import { type ColumnProfile, profileColumns } from '../definition/column-profile.js';
-import type { BatchMeaning } from '../definition/definition-record.js';
 import { parseDefinitions, planDefinitions } from '../definition/plan.js';
 import type { ReservedNames } from '../definition/schema-names.js';
 import {
@@ -21,7 +20,7 @@ import { FStoreError } from '../errors.js';
 import { createSnapshot, type Snapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { computation } from '../transformation/computation.js';
-import { pathWithin } from './batch-path.js';
+import { type LocalBatch, localBatch, pathWithin } from './batch-path.js';
 import type { EventLimits } from './event-decoder.js';
 import type { PayloadFormats } from './payload-format.js';
 import { compareColumns, compareEvents, type DeclaredRows, readDeclared } from './source-comparison.js';
@@ -215,32 +214,26 @@ export class SourceChecker {
       const sample = () => sampleTopic(this.#options.bus, snapshot.project, topic, count, contract.format);
       reports.push(await this.#report(snapshot, contract, `topic ${topic}`, sample));
     }
-    if (batch) {
-      const read = await readDeclared(contract.meaning, batch, count, this.#options);
-      const origin = 'query' in batch ? 'a query of PostgreSQL' : `${batch.format} file ${batch.path}`;
-      const found = await this.#report(snapshot, contract, origin, () => this.#sampleBatch(batch, count), read);
+    const local = batch && localBatch(batch);
+    if (local) {
+      const read = await readDeclared(contract.meaning, local, count, this.#options);
+      const origin = 'query' in local ? 'a query of PostgreSQL' : `${local.format} file ${local.path}`;
+      const found = await this.#report(snapshot, contract, origin, () => this.#sampleBatch(local, count), read);
       reports.push(found);
+    } else if (batch) {
+      const origin = 'query' in batch ? `a query of ${batch.connection}` : `${batch.format} ${batch.path}`;
+      const message = `${origin} is read by Spark only, so nothing of it was looked at`;
+      const cure = `\`fstore materialize ${name}\` reads it, and says what is wrong with it.`;
+      reports.push(unseen(name, origin, finding('warning', 'SOURCE_UNREADABLE', message, { cure })));
     }
-    if (reports.length === 0) reports.push(this.#nothing(contract));
+    if (reports.length === 0) {
+      const message = `source ${name} has neither a stream nor a batch: nothing comes in`;
+      reports.push(unseen(name, 'nothing', finding('warning', 'SOURCE_NOT_PUSHABLE', message)));
+    }
     return reports;
   }
 
-  #nothing({ source }: SourceContract): SourceCheckReport {
-    const message = `source ${source} has neither a stream nor a batch: nothing comes in`;
-    const findings = [finding('warning', 'SOURCE_NOT_PUSHABLE', message)];
-    return {
-      source,
-      declared: true,
-      origin: 'nothing',
-      sampled: 0,
-      unusable: null,
-      columns: [],
-      findings,
-      draft: null,
-    };
-  }
-
-  #sampleBatch(batch: BatchMeaning, count: number): Promise<SourceSample> {
+  #sampleBatch(batch: LocalBatch, count: number): Promise<SourceSample> {
     const { offline, folder } = this.#options;
     if ('query' in batch) return sampleQuery(offline, batch, count);
     return sampleFile(pathWithin(folder, batch.path), batch.path, count, batch.format);
@@ -261,8 +254,7 @@ export class SourceChecker {
       sample = await take();
     } catch (error) {
       if (!(error instanceof FStoreError) || error.code !== 'SOURCE_UNREADABLE') throw error;
-      const findings = [finding('error', error.code, error.message)];
-      return { ...head, origin, sampled: 0, unusable: null, columns: [], findings, draft: null };
+      return unseen(source, origin, finding('error', error.code, error.message));
     }
     const { records } = sample;
     const columns = profileColumns(records, sample.columns, sample.typed);
@@ -299,4 +291,9 @@ export class SourceChecker {
       draft: draft.definitions.length > 0 && records.length > 0 ? definitionsYaml(draft.definitions) : null,
     };
   }
+}
+
+/** The report on a source of which nothing was seen, and why. */
+function unseen(source: string, origin: string, why: SourceFinding): SourceCheckReport {
+  return { source, declared: true, origin, sampled: 0, unusable: null, columns: [], findings: [why], draft: null };
 }

@@ -1,12 +1,12 @@
 /** What of a sample the definition of its source does not take. */
 import type { ColumnProfile, SampleRecord } from '../definition/column-profile.js';
-import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
+import type { SourceMeaning } from '../definition/definition-record.js';
 import { finding, isUsableName, type SourceFinding } from '../definition/source-draft.js';
 import { type FeatureValue, valueToJson } from '../definition/value-type.js';
 import { ERRORS, type ErrorCode, FStoreError } from '../errors.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { readTable } from '../tabular/table-reader.js';
-import { pathWithin } from './batch-path.js';
+import { type LocalBatch, pathWithin } from './batch-path.js';
 import { checkEvent } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
@@ -22,7 +22,7 @@ export interface DeclaredRows {
 /** Reads rows as a materialization would, `count` at most. */
 export async function readDeclared(
   { schema }: SourceMeaning,
-  batch: BatchMeaning,
+  batch: LocalBatch,
   count: number,
   { offline, folder }: { readonly offline: OfflineStore; readonly folder: string },
 ): Promise<DeclaredRows> {

@@ -1,9 +1,10 @@
-import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
+import type { Engine, Source } from '../definition/definition.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { EventContract, EventLimits } from './event-decoder.js';
 import { onlyJson, type PayloadFormats } from './payload-format.js';
+import type { ReadPartition, TableMeaning } from './table-input.js';
 
 /** A source that takes events: its topic and what its events must look like. */
 export interface SourceContract extends EventContract {
@@ -11,6 +12,8 @@ export interface SourceContract extends EventContract {
   readonly revision: number;
   /** Null for a source that is read in batches only. */
   readonly topic: string | null;
+  /** What reads its batches, and how; null if it has none. */
+  readonly reading: BatchReading | null;
   /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
   readonly keyColumns: readonly string[];
   /** Views that a query computes from the events: of an event they ask nothing. */
@@ -19,8 +22,23 @@ export interface SourceContract extends EventContract {
   readonly tables: ReadonlyMap<string, TableMeaning>;
 }
 
-/** A source that can be read whole. */
-export type TableMeaning = SourceMeaning & { readonly batch: BatchMeaning };
+/** How batches are read: no part of what they mean. */
+export interface BatchReading {
+  readonly engine: Engine;
+  readonly partition: ReadPartition | null;
+}
+
+/** Parts that are read at once where a definition does not say how many. */
+const PARTITIONS = 8;
+
+function readingOf({ batch }: Source): BatchReading | null {
+  if (!batch) return null;
+  const { partitionBy, partitions = PARTITIONS } = batch.jdbc ?? batch;
+  return {
+    engine: batch.engine ?? 'builtin',
+    partition: partitionBy === undefined ? null : { column: partitionBy, count: partitions },
+  };
+}
 
 /** Header of a pushed event: the registry revision against which it was checked. */
 export const REVISION_HEADER = 'fstore-revision';
@@ -33,6 +51,11 @@ export function busTopic(project: string, topic: string): string {
 /** Name of a source's stream among the runs of other engines; the consumer group of its topic has the same. */
 export function streamName(project: string, source: string): string {
   return `fstore.${project}.${source}`;
+}
+
+/** Name of the runs of other engines that read a source's batches. */
+export function batchStream(project: string, source: string): string {
+  return `${streamName(project, source)}.batch`;
 }
 
 /** Topic under which rows of a source that come in batches are known, in history and among dead letters. */
@@ -73,6 +96,7 @@ export function sourceContracts(
       views,
       limits,
       format: formats(record.name, record.meaning),
+      reading: readingOf(record.definition),
       topic: record.meaning.topic === null ? null : busTopic(snapshot.project, record.meaning.topic),
       keyColumns: first?.keys.map((key) => key.column) ?? [],
       queries,

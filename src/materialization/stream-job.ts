@@ -14,10 +14,11 @@ import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, Json } from '../store/job-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
-import type { EngineDriver, EngineEnd } from './engine-driver.js';
-import { type EnginePlan, isSameWork, type PlanOptions, type StreamInputs, streamPlan } from './engine-plan.js';
+import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
+import { isSameWork, type PlanOptions, type StreamInputs, type StreamPlan, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
+import { LogTail } from './log-tail.js';
 import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 
@@ -71,6 +72,7 @@ class SourceStreamRun {
   readonly #source: string;
   readonly #context: JobContext;
   readonly #startedAt = Date.now();
+  readonly #tail = new LogTail();
   #events = 0;
   #newest: number | null = null;
   #failures = 0;
@@ -136,12 +138,14 @@ class SourceStreamRun {
     this.#refused = '';
     this.#report(`${views.length} views: the engine starts`);
     let ended: EngineEnd | null = null;
-    const onRefused = (message: string): void => {
-      this.#refused += `; not computed: ${message}`;
-      this.#work.log('the engine refuses the query of a view', { source: this.#source, message });
+    const hear = (word: EngineWord): void => {
+      if ('line' in word) this.#tail.add(word.line);
+      if (!('refused' in word)) return;
+      this.#refused += `; not computed: ${word.refused}`;
+      this.#work.log('the engine refuses the query of a view', { source: this.#source, message: word.refused });
       this.#report('the engine has started');
     };
-    const running = driver.run(plan, stop.signal, onRefused).then((end) => {
+    const running = driver.run(plan, stop.signal, hear).then((end) => {
       ended = end;
     });
     try {
@@ -160,7 +164,7 @@ class SourceStreamRun {
   }
 
   /** Begins anew when definitions have changed, and says so to a run that asks. */
-  async #attend(plan: EnginePlan, options: PlanOptions, stop: AbortController): Promise<void> {
+  async #attend(plan: StreamPlan, options: PlanOptions, stop: AbortController): Promise<void> {
     const { staged, current, snapshot, limits } = this.#work;
     const isAsking = await staged.isAsking(plan.stream, plan.epoch);
     if (!isAsking && current().revision === this.#examined) return;
@@ -182,6 +186,6 @@ class SourceStreamRun {
   }
 
   #report(note: string): void {
-    this.#context.report({ done: this.#events, total: null, note: `${note}${this.#refused}` });
+    this.#context.report({ done: this.#events, total: null, note: `${note}${this.#refused}`, log: this.#tail.lines });
   }
 }

@@ -10,7 +10,7 @@ import type { EventLimits } from './event-decoder.js';
 import { onlyJson, type PayloadFormats } from './payload-format.js';
 import { prepareSnapshot } from './preparation.js';
 import { processBatch } from './processor.js';
-import { REVISION_HEADER, type SourceContract, sourceContracts, streamName } from './source-contract.js';
+import { batchStream, REVISION_HEADER, type SourceContract, sourceContracts, streamName } from './source-contract.js';
 import { queryFill, viewFill } from './view-fill.js';
 import type { Writer } from './writer.js';
 
@@ -203,8 +203,8 @@ export class Worker {
       const fills = fresh.map((view) => (view.sql ? queryFill(view) : viewFill(contract, view)));
       const events = await offline.fill({ source, stream, revision }, fills, now()).catch(async (error: unknown) => {
         if (!(error instanceof FStoreError) || error.code !== 'ENGINE_BUSY') throw error;
-        // What the other engine has computed goes before what comes now; then it is tried again.
-        await settle(name, [...active.values()]);
+        // What other engines have computed goes before what comes now; then it is tried again.
+        for (const one of [name, batchStream(project, source)]) await settle(one, [...active.values()]);
         return offline.fill({ source, stream, revision }, fills, now());
       });
       for (const view of fresh) this.#engines.set(view.table, view.engine);

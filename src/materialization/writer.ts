@@ -43,7 +43,7 @@ export class Writer {
   async write(batch: CommitBatch): Promise<number> {
     const { written, touched } = await this.#options.offline.commit(batch);
     await this.publish(touched);
-    await this.#publishDeadLetters(batch);
+    await this.publishDeadLetters(batch);
     return written;
   }
 
@@ -71,7 +71,8 @@ export class Writer {
     await bus.publish(updateTopic(project), encodeUpdates(updates));
   }
 
-  async #publishDeadLetters(batch: CommitBatch): Promise<void> {
+  /** Copies dead letters to the topic that is theirs. */
+  async publishDeadLetters(batch: Pick<CommitBatch, 'topic' | 'partition' | 'deadLetters'>): Promise<void> {
     if (batch.deadLetters.length === 0) return;
     const message = (letter: NewDeadLetter) => ({
       key: null,

@@ -11,7 +11,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
 import type { GraphQLSchema } from 'graphql';
 import type { EventBus } from '../bus/event-bus.js';
-import type { Definition } from '../definition/definition.js';
+import type { Definition, Source } from '../definition/definition.js';
 import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../definition/plan.js';
 import type { ReservedNames } from '../definition/schema-names.js';
 import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
@@ -36,6 +36,8 @@ export interface DefinitionApplyOptions {
   readonly hasSpark?: boolean;
   /** Whether this installation has a schema registry; default: no. */
   readonly hasSchemaRegistry?: boolean;
+  /** Whether Spark reads batches here, and connections that it reads databases by; default: no. */
+  readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
 }
 
 export class DefinitionApply implements ApplyDefinitions {
@@ -97,11 +99,28 @@ export class DefinitionApply implements ApplyDefinitions {
 
   /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
   #checkEngines(definitions: readonly Definition[]): void {
+    for (const [index, one] of definitions.entries()) {
+      if (one.kind === 'source') this.#checkBatch(one, `definitions[${index}].batch`);
+    }
     if (this.#options.hasSpark) return;
     const index = definitions.findIndex((one) => one.kind === 'featureView' && one.engine === 'spark');
     if (index < 0) return;
     const message = `view ${definitions[index]!.name} asks for Spark, and this FStore has no Spark with Kafka`;
     throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `definitions[${index}].engine` });
+  }
+
+  #checkBatch({ name, batch }: Source, field: string): void {
+    if (batch?.engine !== 'spark') return;
+    const { spark, connections } = this.#options.batches ?? { spark: false, connections: [] };
+    if (!spark) {
+      const message = `the batch of source ${name} asks for Spark, and this FStore has none`;
+      throw new FStoreError('ENGINE_UNAVAILABLE', message, { field: `${field}.engine` });
+    }
+    const { connection } = batch.jdbc ?? {};
+    if (connection === undefined || connections.includes(connection)) return;
+    const known = connections.join(', ') || 'none';
+    const message = `there is no connection ${connection} (there are: ${known}): set FSTORE_JDBC_${connection.toUpperCase()}_URL`;
+    throw new FStoreError('REFERENCE_UNKNOWN', message, { field: `${field}.jdbc.connection` });
   }
 
   async #prepare(request: ApplyRequest): Promise<{ plan: DefinitionPlan; report: PlanReport }> {

@@ -24,7 +24,7 @@ function toLetter({ offset, arrived_at, replayed_at, ...record }: LetterRecord):
 export async function writeDeadLetters(
   client: pg.PoolClient,
   schema: string,
-  { source, topic, partition }: CommitBatch,
+  { source, topic, partition }: Pick<CommitBatch, 'source' | 'topic' | 'partition'>,
   letters: readonly NewDeadLetter[],
 ): Promise<void> {
   if (letters.length === 0) return;

@@ -20,6 +20,8 @@ export interface JobProgress {
   readonly done: number;
   readonly total: number | null;
   readonly note?: string;
+  /** The last lines of what an engine said, oldest first. */
+  readonly log?: readonly string[];
 }
 
 export interface JobError {

@@ -39,6 +39,7 @@ import type {
   ViewFill,
 } from './offline-store.js';
 import { eventsQuery, readSpine } from './spine-query-postgres.js';
+import { refuseUnmerged } from './staged-log-postgres.js';
 import { addFilled, handOver, readStandings, takeBack } from './view-fill-postgres.js';
 import {
   describeTable,
@@ -166,6 +167,7 @@ class PostgresOfflineStore implements OfflineStore {
       const standings = await readStandings(client, this.#schema, views);
       const fresh = fills.filter(({ view }) => !standings.get(view.table)!.filled);
       let count = 0;
+      if (fresh.length > 0) await refuseUnmerged(client, this.#schema, source);
       if (fresh.some(({ read }) => read !== null)) {
         for await (const events of loggedEvents(client, this.#schema, source)) {
           count += events.length;

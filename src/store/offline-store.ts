@@ -145,7 +145,8 @@ export interface OfflineStore {
   /**
    * Fills views of one source, which begin at `revision`, with what the event log has; views that were filled before are
    * left alone. Views that change hands between engines do it here. Commits of the source wait meanwhile. Returns how many events were
-   * read. Throws ENGINE_BUSY while what another engine has computed of a view that comes back is not merged.
+   * read. Throws ENGINE_BUSY while what another engine has computed of a view that comes back, or of a source that a new view reads, is
+   * not merged.
    */
   fill(request: FillRequest, fills: readonly ViewFill[], now: number): Promise<number>;
   /**

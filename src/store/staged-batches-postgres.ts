@@ -11,7 +11,8 @@ import { FStoreError } from '../errors.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { lockSource } from './event-log-postgres.js';
 import { countedIn } from './intake-postgres.js';
-import type { BegunRun, MergedBatch, RunRequest, StagedBatches } from './staged-batches.js';
+import type { BegunRun, MergedBatch, RunRequest, RunTotal, StagedBatches, TableRun } from './staged-batches.js';
+import { logStaged, type SealedBatch, startTable } from './staged-log-postgres.js';
 import { storedKeyName } from './stored-key.js';
 import { endRuns } from './view-fill-postgres.js';
 import { describeTable } from './view-table-postgres.js';
@@ -34,16 +35,6 @@ export function connectPostgresStagedBatches({ url, project, log }: PostgresStag
   return new PostgresStagedBatches(pool, `"fstore_${project}"`);
 }
 
-interface SealedRecord {
-  readonly id: string;
-  readonly epoch: string;
-  readonly batch: string;
-  readonly size: number;
-  readonly events: string;
-  readonly unusable: string;
-  readonly newest: string | null;
-}
-
 class PostgresStagedBatches implements StagedBatches {
   readonly #pool: pg.Pool;
   readonly #schema: string;
@@ -61,17 +52,7 @@ class PostgresStagedBatches implements StagedBatches {
       await lockSource(client, schema, source, 'shared');
       const tables = views.map((view) => view.table);
       await this.#checkHands(client, tables, source, revision);
-      const { rows } = await client.query<{ epoch: string }>(
-        `INSERT INTO ${schema}.engine_runs AS r (stream, epoch, topic) VALUES ($1, 1, $2)
-         ON CONFLICT (stream) DO UPDATE SET epoch = r.epoch + 1, topic = excluded.topic, question = NULL RETURNING epoch`,
-        [stream, topic],
-      );
-      const epoch = Number(rows[0]!.epoch);
-      await client.query(
-        `DELETE FROM ${schema}.staged_batches AS s WHERE stream = $1 AND epoch < $2 AND NOT EXISTS (
-           SELECT 1 FROM ${schema}.sealed_batches AS b WHERE b.stream = s.stream AND b.epoch = s.epoch AND b.batch = s.batch)`,
-        [stream, epoch],
-      );
+      const epoch = await this.#nextEpoch(client, stream, topic);
       const places = await client.query<{ view_table: string; places: Record<string, string> }>(
         `SELECT view_table, json_object_agg(partition, next_offset::text) AS places
          FROM ${schema}.view_positions WHERE topic = $1 AND view_table = ANY($2) GROUP BY view_table`,
@@ -79,6 +60,40 @@ class PostgresStagedBatches implements StagedBatches {
       );
       return { epoch, positions: new Map(places.rows.map((row) => [row.view_table, row.places])) };
     });
+  }
+
+  /** Begins a run, and forgets what those before it have staged and not sealed. */
+  async #nextEpoch(client: pg.PoolClient, stream: string, topic: string): Promise<number> {
+    const schema = this.#schema;
+    const { rows } = await client.query<{ epoch: string }>(
+      `INSERT INTO ${schema}.engine_runs AS r (stream, epoch, topic) VALUES ($1, 1, $2)
+       ON CONFLICT (stream) DO UPDATE SET epoch = r.epoch + 1, topic = excluded.topic, question = NULL RETURNING epoch`,
+      [stream, topic],
+    );
+    const epoch = Number(rows[0]!.epoch);
+    await client.query(
+      `DELETE FROM ${schema}.staged_batches AS s WHERE stream = $1 AND epoch < $2 AND NOT EXISTS (
+         SELECT 1 FROM ${schema}.sealed_batches AS b WHERE b.stream = s.stream AND b.epoch = s.epoch AND b.batch = s.batch)`,
+      [stream, epoch],
+    );
+    return epoch;
+  }
+
+  beginRun(run: TableRun): Promise<{ readonly epoch: number }> {
+    return inTransaction(this.#pool, async (client) => {
+      await startTable(client, this.#schema, run);
+      return { epoch: await this.#nextEpoch(client, run.stream, run.topic) };
+    });
+  }
+
+  async sealedTotal(stream: string, run: number): Promise<RunTotal | null> {
+    const { rows } = await reachable(() =>
+      this.#pool.query<{ total: RunTotal }>(
+        `SELECT sealed_total AS total FROM ${this.#schema}.engine_runs WHERE stream = $1 AND sealed_run = $2`,
+        [stream, run],
+      ),
+    );
+    return rows[0]?.total ?? null;
   }
 
   async #checkHands(client: pg.PoolClient, tables: readonly string[], source: string, revision: number): Promise<void> {
@@ -113,12 +128,18 @@ class PostgresStagedBatches implements StagedBatches {
     );
   }
 
-  merge(stream: string, views: readonly ViewVersion[]): Promise<MergedBatch | null> {
+  merge(
+    stream: string,
+    views: readonly ViewVersion[],
+    bury: Parameters<StagedBatches['merge']>[2],
+  ): Promise<MergedBatch | null> {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
-      const { rows } = await client.query<SealedRecord>(
-        `SELECT id, epoch, batch, size, events, unusable, newest
-         FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE`,
+      // Whoever waits here sees what was merged before; a lock on the batch would show it as gone, and no other in its place.
+      await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [`${schema} ${stream}`]);
+      const { rows } = await client.query<SealedBatch>(
+        `SELECT id, stream, epoch, batch, size, events, unusable, newest, place
+         FROM ${schema}.sealed_batches WHERE stream = $1 AND merged_at IS NULL ORDER BY id LIMIT 1`,
         [stream],
       );
       const sealed = rows[0];
@@ -132,13 +153,15 @@ class PostgresStagedBatches implements StagedBatches {
         const view = views.find((one) => one.table === view_table);
         if (view) await client.query(this.#mergeOf(view), [...of, view_table, sealed.size]);
       }
+      if (sealed.place) await logStaged(client, schema, sealed, sealed.place, bury);
       await client.query(
         `DELETE FROM ${schema}.staged_batches WHERE stream = $1 AND epoch = $2 AND batch = $3 AND kind <> 'heads'`,
         of,
       );
       await client.query(`UPDATE ${schema}.sealed_batches SET merged_at = now() WHERE id = $1`, [sealed.id]);
-      await this.#count(client, stream, sealed);
+      if (!sealed.place) await this.#count(client, sealed);
       return {
+        size: sealed.size,
         events: Number(sealed.events),
         newest: sealed.newest === null ? null : Number(sealed.newest),
       };
@@ -146,7 +169,7 @@ class PostgresStagedBatches implements StagedBatches {
   }
 
   /** Counts a merged batch. The row is taken last, so that nobody waits for a merge because of it. */
-  async #count(client: pg.PoolClient, stream: string, { events, unusable, newest }: SealedRecord): Promise<void> {
+  async #count(client: pg.PoolClient, { stream, events, unusable, newest }: SealedBatch): Promise<void> {
     const place = `${this.#schema}.engine_intake`;
     await client.query(`INSERT INTO ${place} (stream) VALUES ($1) ON CONFLICT DO NOTHING`, [stream]);
     await client.query(

@@ -5,9 +5,12 @@
  * 1. Only the run that began last can seal; a batch is merged once, whole or not at all, in the order in which it was sealed.
  * 2. The positions of a stream's views move exactly when a batch is sealed: a run that begins anew goes on there.
  * 3. An entity that a merged batch has touched is handed out by `publish` until the callback for it has resolved.
+ * 4. A run over a table is sealed once, with all of its batches; its rows are logged, and those that are unusable become dead letters, in
+ *    the transaction that merges them. It is refused when a view of its source began with newer definitions.
  */
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import type { NewDeadLetter } from './offline-store.js';
 
 export interface RunRequest {
   readonly stream: string;
@@ -23,7 +26,34 @@ export interface BegunRun {
   readonly positions: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
+/** A run over all rows of a table, which have their places in the log at (topic, run). */
+export interface TableRun {
+  readonly stream: string;
+  readonly consumer: string;
+  readonly topic: string;
+  readonly run: number;
+}
+
+/** What a sealed run came to; `newest` in milliseconds, null: no row could be used. */
+export interface RunTotal {
+  readonly read: number;
+  readonly written: number;
+  readonly deadLetters: number;
+  readonly newest: number | null;
+}
+
+/** Rows that an engine could not use, of one source, with the clock that they were judged by. */
+export interface UnusableRows {
+  readonly source: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly now: number;
+  readonly rows: readonly { readonly offset: bigint; readonly payload: Buffer }[];
+}
+
 export interface MergedBatch {
+  /** Rows, usable or not. */
+  readonly size: number;
   readonly events: number;
   /** Greatest event time, milliseconds; null: there is none. */
   readonly newest: number | null;
@@ -32,14 +62,25 @@ export interface MergedBatch {
 export interface StagedBatches {
   /** Begins a run; runs before it can seal no more. Throws DEFINITIONS_STALE if a view of a stream is not another engine's. */
   begin(request: RunRequest): Promise<BegunRun>;
+  /** Begins a run over a table. Throws BATCH_CHANGED if the built-in engine has begun to write under its number. */
+  beginRun(run: TableRun): Promise<{ readonly epoch: number }>;
+  /** What the run came to, if it was sealed. */
+  sealedTotal(stream: string, run: number): Promise<RunTotal | null>;
   /** Ends the right to seal of every run of a stream. */
   fence(stream: string): Promise<void>;
   /** Whether the run wants to know if its definitions are the newest. */
   isAsking(stream: string, epoch: number): Promise<boolean>;
   /** Says that they are. */
   confirm(stream: string, epoch: number): Promise<void>;
-  /** Merges the oldest sealed batch of a stream; null: there is none. Views that are not among `views` are left out. */
-  merge(stream: string, views: readonly ViewVersion[]): Promise<MergedBatch | null>;
+  /**
+   * Merges the oldest sealed batch of a stream; null: there is none. Views that are not among `views` are left out. `bury` makes dead
+   * letters of unusable rows, before they are written.
+   */
+  merge(
+    stream: string,
+    views: readonly ViewVersion[],
+    bury: (unusable: UnusableRows) => Promise<readonly NewDeadLetter[]>,
+  ): Promise<MergedBatch | null>;
   /** Hands out the entities that merged batches of a stream have touched, some at a time; returns how many. */
   publish(
     stream: string,

@@ -29,8 +29,10 @@ export async function readTable(path: string, options: TableReadOptions = {}): P
   const name = basename(path);
   const format = options.format ?? formatOfName(path);
   if (!format) throw unusable(`${name} is of no known format; it is one of ${TABLE_FORMATS.join(', ')}`, 'format');
-  await stat(path).catch((error: unknown) => {
+  const found = await stat(path).catch((error: unknown) => {
     throw unusable(`there is no file ${name}`, 'spine', error);
   });
+  if (found.isDirectory())
+    throw unusable(`${name} is a folder; a source reads folders with \`engine: spark\``, 'spine');
   return READERS[format](path, name, options);
 }

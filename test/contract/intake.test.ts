@@ -17,6 +17,8 @@ afterAll(async () => {
   await platform?.close();
 });
 
+/** Streams have no dead letters of their own. */
+const nothing = async () => [];
 const sql = (text: string, values: unknown[] = []) => query(platform.database.url, text, values);
 
 test('a batch is counted once, whichever way it comes again or overlaps, over all partitions of its consumer', async () => {
@@ -93,8 +95,8 @@ test('what another engine has computed is counted when it is merged, and waits u
     const asked = [view.table, 'none'].map((table) => ({ table, topic: 'elsewhere' }));
     expect(await ledger.viewPositions(asked)).toEqual(new Map([[view.table, new Map([[0, 10n]])]]));
     expect((await ledger.ofEngines([stream])).get(stream)).toMatchObject({ events: 0, newest: null, unmerged: 10 });
-    await staged.merge(stream, [view]);
-    expect(await staged.merge(stream, [view])).toBeNull();
+    await staged.merge(stream, [view], nothing);
+    expect(await staged.merge(stream, [view], nothing)).toBeNull();
     const merged = { events: 7, unusable: 3, newest: NOW, unmerged: 0 };
     expect((await ledger.ofEngines([stream])).get(stream)).toMatchObject(merged);
   } finally {

@@ -30,6 +30,8 @@ afterAll(async () => {
   await platform?.close();
 });
 
+/** Streams have no dead letters of their own. */
+const nothing = async () => [];
 const sql = (text: string, values: unknown[]) => query(platform.database.url, text, values);
 const plain = (value: FeatureValue): unknown => (typeof value === 'bigint' ? `${value}` : value);
 const keysOf = (view: ViewVersion, { parts }: EntityKey) =>
@@ -153,7 +155,7 @@ describe('staged batches', () => {
       else {
         await stage(stream, run, batch, view, rows, clock);
         await seal(stream, run, batch, rows.length);
-        await Promise.all([staged, other].map((one) => one.merge(stream, [view])));
+        await Promise.all([staged, other].map((one) => one.merge(stream, [view], nothing)));
       }
       offset += rows.length;
     }
@@ -180,9 +182,9 @@ describe('staged batches', () => {
     const stream = freshTopic();
     const run = await staged.begin(runOf(stream));
     await stage(stream, run, 0, view, [newRow(0, 'a', 10, 1), newRow(1, 'b', 10, 2)], NOW);
-    expect(await staged.merge(stream, [view])).toBeNull();
+    expect(await staged.merge(stream, [view], nothing)).toBeNull();
     await seal(stream, run, 0, 2);
-    const merged = await Promise.all([staged, other].map((one) => one.merge(stream, [view])));
+    const merged = await Promise.all([staged, other].map((one) => one.merge(stream, [view], nothing)));
     expect(merged.filter((one) => one !== null)).toHaveLength(1);
     const told: string[] = [];
     const fails = staged.publish(stream, [view], async () => {
@@ -209,7 +211,7 @@ describe('staged batches', () => {
     await stage(stream, first, 0, view, [newRow(0, 'a', 10, 1)], NOW);
     await other.begin(request);
     await expect(seal(stream, first, 0, 1)).rejects.toMatchObject({ code: 'FS001' });
-    expect(await staged.merge(stream, [view])).toBeNull();
+    expect(await staged.merge(stream, [view], nothing)).toBeNull();
     expect(await sql(`SELECT 1 FROM fstore_${PROJECT}.staged_batches WHERE stream = $1`, [stream])).toEqual([]);
   });
 
@@ -288,7 +290,7 @@ describe('a view that moves to another engine and back', () => {
     await commit(10, 20, 2, []);
     await compute(run, 0, 10, 15);
     await expect(move(view, 3)).rejects.toMatchObject({ code: 'ENGINE_BUSY' });
-    expect(await staged.merge(stream.name, [there])).not.toBeNull();
+    expect(await staged.merge(stream.name, [there], nothing)).not.toBeNull();
     await move(view, 3);
     await expect(compute(run, 1, 15, 16)).rejects.toMatchObject({ code: 'FS001' });
     await commit(20, 22, 3, [view]);
@@ -299,7 +301,7 @@ describe('a view that moves to another engine and back', () => {
     const second = await begin(4);
     expect(second.positions.get(view.table)).toEqual({ 0: '22' });
     await compute(second, 0, 22, 30);
-    await staged.merge(stream.name, [there]);
+    await staged.merge(stream.name, [there], nothing);
     await move(view, 5);
     await commit(22, 26, 5, [view]);
     await commit(26, 33, 5, [view]);

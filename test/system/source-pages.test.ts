@@ -11,12 +11,28 @@ import { parseEventJson } from '../../src/materialization/event-decoder.js';
 import type { TableFormat } from '../../src/tabular/table-schema.js';
 import { openTableWriter } from '../../src/tabular/table-writer.js';
 import { eventually } from '../harness/eventually.js';
+import { type H2Server, startH2Server } from '../harness/h2-server.js';
 import { type SourcePage, sourcePages } from '../harness/source-pages.js';
+import { type SparkEnvironment, sparkEnvironment } from '../harness/spark-home.js';
 import { testServers } from '../harness/test-servers.js';
 import { apply, ask } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
 
 const run = promisify(execFile);
+
+/** What only Spark writes. */
+async function writeOrc(spark: SparkEnvironment, rows: string, path: string): Promise<void> {
+  writeFileSync(`${path}.ndjson`, rows);
+  const program = [
+    'import sys',
+    'from pyspark.sql import SparkSession, functions as F',
+    "spark = SparkSession.builder.master('local[1]').config('spark.ui.enabled', 'false').getOrCreate()",
+    "frame = spark.read.json(sys.argv[1]).withColumn('at', F.to_timestamp('at'))",
+    'frame.coalesce(1).write.orc(sys.argv[2])',
+  ].join('\n');
+  const env = { ...process.env, ...spark, SPARK_HOME: spark.FSTORE_SPARK_HOME, SPARK_LOCAL_IP: '127.0.0.1' };
+  await run(spark.FSTORE_SPARK_PYTHON!, ['-c', program, `${path}.ndjson`, path], { env });
+}
 
 interface DeclaredSource {
   readonly kind: string;
@@ -28,11 +44,24 @@ interface DeclaredSource {
 describe('the examples of docs/sources', () => {
   let platform: Platform;
   let fstore: FStoreProcess;
+  let warehouse: H2Server;
+  let spark: SparkEnvironment;
   beforeAll(async () => {
-    platform = await createPlatform('servers');
-    fstore = await platform.start({ environment: { FSTORE_BATCH_FOLDER: platform.folder } });
-  }, 60_000);
-  afterAll(() => platform?.drop());
+    [platform, warehouse, spark] = await Promise.all([createPlatform('servers'), startH2Server(), sparkEnvironment()]);
+    const environment = {
+      ...spark,
+      FSTORE_SPARK_JARS: `${spark.FSTORE_SPARK_JARS},${warehouse.jar}`,
+      FSTORE_JDBC_WAREHOUSE_URL: warehouse.url,
+      FSTORE_JDBC_WAREHOUSE_USER: warehouse.user,
+      FSTORE_JDBC_WAREHOUSE_PASSWORD: warehouse.password,
+      FSTORE_BATCH_FOLDER: platform.folder,
+    };
+    fstore = await platform.start({ environment });
+  }, 300_000);
+  afterAll(async () => {
+    await platform?.drop();
+    await warehouse?.stop();
+  });
 
   const linesOf = (text: string): string[] => text.trim().split('\n');
 
@@ -57,8 +86,11 @@ describe('the examples of docs/sources', () => {
       const text = page.block(format);
       if (text) writeFileSync(join(platform.folder, source!.batch![format]!), text);
     }
+    const inWarehouse = page.block('sql warehouse');
+    if (inWarehouse) await warehouse.run(inWarehouse);
     const rows = page.block('json rows');
-    if (rows) {
+    if (rows && page.name === 'orc') await writeOrc(spark, rows, join(platform.folder, source!.batch!.orc!));
+    else if (rows) {
       const [format, path] = Object.entries(source!.batch!)[0]!;
       const schema = Object.entries(source!.schema).map(([name, type]) => ({ name, type }));
       const writer = await openTableWriter(join(platform.folder, path), format as TableFormat, schema);
@@ -94,6 +126,6 @@ describe('the examples of docs/sources', () => {
         timeoutMs: 30_000,
       });
     },
-    60_000,
+    180_000,
   );
 });

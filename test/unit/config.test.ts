@@ -71,4 +71,17 @@ describe('the configuration', () => {
       expect(description).not.toBe('');
     }
   });
+
+  test('knows databases by the addresses that are set for them, and no password', () => {
+    const config = readConfig({
+      FSTORE_JDBC_WAREHOUSE_URL: 'jdbc:h2:mem:a',
+      FSTORE_JDBC_WAREHOUSE_PASSWORD: 'unspoken',
+      FSTORE_JDBC_OTHER_2_URL: 'jdbc:h2:mem:b',
+    });
+    expect(config.jdbcConnections).toEqual(['warehouse', 'other_2']);
+    expect(JSON.stringify(config)).not.toContain('unspoken');
+    expect(refusal({ FSTORE_JDBC_X_USER: 'me' })).toEqual(['CONFIG_INVALID', 'FSTORE_JDBC_X_URL']);
+    expect(refusal({ FSTORE_JDBC_X_URL: 'h2:mem' })).toEqual(['CONFIG_INVALID', 'FSTORE_JDBC_X_URL']);
+    expect(refusal({ FSTORE_JDBC_X_SECRET: 'a' })).toEqual(['CONFIG_INVALID', 'FSTORE_JDBC_X_SECRET']);
+  });
 });

@@ -139,14 +139,14 @@ export type PublishTransformersMutationVariables = Exact<{
 
 export type PublishTransformersMutation = { publishTransformers: { revision: number, changes: Array<{ action: ChangeAction, kind: string, name: string, version: number }>, schemaChanges: Array<{ criticality: Criticality, message: string, path: string | null }> } };
 
-export type JobReportFragment = { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null };
+export type JobReportFragment = { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, log: Array<string>, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null };
 
 export type FindJobQueryVariables = Exact<{
   id: string | number;
 }>;
 
 
-export type FindJobQuery = { job: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } | null };
+export type FindJobQuery = { job: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, log: Array<string>, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } | null };
 
 export type ListJobsQueryVariables = Exact<{
   kind?: string | null | undefined;
@@ -154,21 +154,21 @@ export type ListJobsQueryVariables = Exact<{
 }>;
 
 
-export type ListJobsQuery = { jobs: Array<{ id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null }> };
+export type ListJobsQuery = { jobs: Array<{ id: string, kind: string, status: JobStatus, request: unknown, result: unknown, log: Array<string>, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null }> };
 
 export type MaterializeMutationVariables = Exact<{
   source: string;
 }>;
 
 
-export type MaterializeMutation = { materialize: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } };
+export type MaterializeMutation = { materialize: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, log: Array<string>, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } };
 
 export type CancelJobMutationVariables = Exact<{
   id: string | number;
 }>;
 
 
-export type CancelJobMutation = { cancelJob: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } };
+export type CancelJobMutation = { cancelJob: { id: string, kind: string, status: JobStatus, request: unknown, result: unknown, log: Array<string>, attempts: number, createdAt: string, startedAt: string | null, finishedAt: string | null, progress: { done: number, total: number | null, note: string | null }, error: { code: string, message: string } | null } };
 
 export type TypeReferenceFragment = { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null, ofType: { kind: __TypeKind, name: string | null } | null } | null } | null };
 
@@ -243,6 +243,7 @@ export const JobReportFragmentDoc = new TypedDocumentString(`
     code
     message
   }
+  log
   attempts
   createdAt
   startedAt
@@ -469,6 +470,7 @@ export const FindJobDocument = new TypedDocumentString(`
     code
     message
   }
+  log
   attempts
   createdAt
   startedAt
@@ -495,6 +497,7 @@ export const ListJobsDocument = new TypedDocumentString(`
     code
     message
   }
+  log
   attempts
   createdAt
   startedAt
@@ -521,6 +524,7 @@ export const MaterializeDocument = new TypedDocumentString(`
     code
     message
   }
+  log
   attempts
   createdAt
   startedAt
@@ -547,6 +551,7 @@ export const CancelJobDocument = new TypedDocumentString(`
     code
     message
   }
+  log
   attempts
   createdAt
   startedAt

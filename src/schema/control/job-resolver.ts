@@ -12,6 +12,7 @@ function describe({ progress, createdAt, startedAt, finishedAt, status, ...job }
     ...job,
     status: JobStatus[status],
     progress: { ...progress, note: progress.note ?? null },
+    log: progress.log ?? [],
     createdAt: createdAt.getTime(),
     startedAt: startedAt?.getTime() ?? null,
     finishedAt: finishedAt?.getTime() ?? null,

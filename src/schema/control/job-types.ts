@@ -36,7 +36,7 @@ export class Job {
   @Field(() => ID)
   id!: string;
 
-  @Field(() => String, { description: '`trainingSet` or `materialize`.' })
+  @Field(() => String, { description: '`trainingSet`, `materialize` or `stream`.' })
   kind!: string;
 
   @Field(() => JobStatus)
@@ -53,6 +53,9 @@ export class Job {
 
   @Field(() => JobFailure, { nullable: true })
   error!: JobFailure | null;
+
+  @Field(() => [String], { description: 'The last lines of what its engine said, oldest first.' })
+  log!: readonly string[];
 
   @Field(() => Int, { description: 'How often a worker has begun it.' })
   attempts!: number;

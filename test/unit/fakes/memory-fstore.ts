@@ -10,7 +10,7 @@ import { RegistryFollower } from '../../../src/registry/registry-follower.js';
 import { OnlineQuery } from '../../../src/retrieval/online-query.js';
 import { UpdateFeed } from '../../../src/retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from '../../../src/schema/control/control-schema.js';
-import { DefinitionApply } from '../../../src/schema/definition-apply.js';
+import { DefinitionApply, type DefinitionApplyOptions } from '../../../src/schema/definition-apply.js';
 import { LiveSchema } from '../../../src/schema/live-schema.js';
 import { OperationCheck } from '../../../src/schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
@@ -79,7 +79,10 @@ class NoIntake implements IntakeLedger {
 /** Those of the configuration, by default. */
 export const LIMITS = { maxDepth: 12, maxAliases: 100, maxTokens: 10_000 };
 
-export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promise<MemoryFStore> {
+export async function startMemoryFStore(
+  now = Date.UTC(2026, 0, 31, 12),
+  batches?: DefinitionApplyOptions['batches'],
+): Promise<MemoryFStore> {
   const clock = { now };
   const registry = new MemoryRegistry();
   const online = new CountingOnlineStore();
@@ -118,13 +121,8 @@ export async function startMemoryFStore(now = Date.UTC(2026, 0, 31, 12)): Promis
     jobs: new MemoryJobStore(),
     trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false },
     apply: new DefinitionApply({
-      registry,
-      follower,
-      offline,
-      bus,
-      live,
-      reserved: reservedNames(control),
-      hasSpark: true,
+      ...{ registry, follower, offline, bus, live, reserved: reservedNames(control), hasSpark: true },
+      ...(batches ? { batches } : {}),
     }),
     snapshot: () => live.current.snapshot,
     operations: () => live.current.operations,

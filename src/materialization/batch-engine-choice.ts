@@ -1,0 +1,21 @@
+/** Which engine reads a source's batches: the one that its definition names, but for a run that Spark has begun to write. */
+import type { StagedBatches } from '../store/staged-batches.js';
+import type { BatchEngine } from './batch-engine.js';
+import { batchStream } from './source-contract.js';
+
+export interface BatchEngines {
+  readonly builtin: BatchEngine;
+  readonly spark: BatchEngine;
+  readonly staged: Pick<StagedBatches, 'sealedTotal'>;
+}
+
+/** Makes the engine that hands each run to the right one. */
+export function createBatchEngine({ builtin, spark, staged }: BatchEngines): BatchEngine {
+  return {
+    materialize: async (run) => {
+      const { project, contract } = run;
+      const isSealed = await staged.sealedTotal(batchStream(project, contract.source), run.run);
+      return (isSealed || contract.reading?.engine === 'spark' ? spark : builtin).materialize(run);
+    },
+  };
+}
