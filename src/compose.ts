@@ -55,6 +55,8 @@ import { connectPostgresStagedBatches } from './store/staged-batches-postgres.js
 /** How long a job waits for its worker after the last sign of life, milliseconds. */
 const JOB_LEASE = 10_000;
 
+/** Jobs that one worker does at the same time: one may wait for Spark for hours. */
+const JOBS = 2;
 /** Streams that one worker drives at the same time. */
 const STREAMS = 4;
 
@@ -191,6 +193,7 @@ async function open(
       jobs,
       owner: `${hostname()}.${process.pid}`,
       leaseMs: JOB_LEASE,
+      concurrency: JOBS,
       handlers: {
         [MATERIALIZE_JOB]: createMaterializeHandler({
           jobs,

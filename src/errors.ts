@@ -190,8 +190,9 @@ export const ERRORS = {
   },
   BATCH_CHANGED: {
     status: 409,
-    cause: 'A run of this source wrote some of its rows and did not end; now other rows are at their places.',
-    cure: 'Put back what it had read and run again, then the new rows; where that is gone, give them a source of another name.',
+    cause:
+      'A run of this source wrote some of its rows and did not end; now other rows are at their places, or Spark is to go on.',
+    cure: 'Put back what it had read and run again with the built-in engine, then the new rows; where that is gone, give them a source of another name.',
   },
   SOURCE_UNREADABLE: {
     status: 400,
@@ -280,13 +281,14 @@ export const ERRORS = {
   },
   ENGINE_BUSY: {
     status: 503,
-    cause: 'A view comes back from another engine, and what that engine has computed is not merged yet.',
+    cause:
+      'A view comes back from another engine, or begins to read a source, and what that engine has computed is not merged yet.',
     cure: 'Nothing to do: the worker merges it and tries again.',
   },
   ENGINE_UNAVAILABLE: {
     status: 400,
     cause: 'A definition asks for an engine that this installation has not been given.',
-    cure: 'Set FSTORE_SPARK_HOME, for streams also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
+    cure: 'Set FSTORE_SPARK_HOME, for streams of views also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
   },
   SCHEMA_REGISTRY_MISSING: {
     status: 400,

@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import type { EnginePlan } from './engine-plan.js';
+import { isFrame } from './log-tail.js';
 import { SINK_VARIABLE } from './table-input.js';
 
 export interface SparkOptions {
@@ -34,6 +35,8 @@ const JOB = fileURLToPath(new URL('../../spark/fstore_job.py', import.meta.url))
 const FENCED = 75;
 /** Milliseconds that a run gets to stop by itself. */
 const GRACE = 10_000;
+/** A password in the address of a database. */
+const IN_ADDRESS = /(\b(?:password|pwd)=)[^&;\s"']+/gi;
 const JDBC_SECRET = /^FSTORE_JDBC_[A-Z0-9_]+_PASSWORD$/;
 
 /** Settings that suit one machine; a cluster's come from its own configuration and from `settings`. */
@@ -111,7 +114,8 @@ function hiderOf(sinkUrl: string): (text: string) => string {
     JDBC_SECRET.test(name) && value ? [value] : [],
   );
   const secrets = [password, decodeURIComponent(password), ...given].filter((secret) => secret !== '');
-  return (text) => secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+  return (text) =>
+    secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text.replaceAll(IN_ADDRESS, '$1***'));
 }
 
 /** A line of a run's standard output. */
@@ -151,11 +155,12 @@ class SubmittedRun {
     const stop = (): void => this.#stop();
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(hide(line)));
-    createInterface({ input: child.stderr! }).on('line', (line) => {
-      this.#lastLine = hide(line);
-      log.write(`${this.#lastLine}\n`);
-      hear({ line: this.#lastLine });
+    createInterface({ input: child.stdout! }).on('line', (line) => this.#read(line));
+    createInterface({ input: child.stderr! }).on('line', (written) => {
+      const line = hide(written);
+      log.write(`${line}\n`);
+      hear({ line });
+      if (!isFrame(line)) this.#lastLine = line;
     });
     child.on('error', (error) => {
       this.#lastLine = error.message;
@@ -207,7 +212,7 @@ class SubmittedRun {
     return {
       outcome: 'failed',
       code: told?.code ?? 'SPARK_FAILED',
-      message: told?.message ?? (this.#lastLine || `spark-submit ended with ${code}`),
+      message: this.#options.hide(told?.message ?? (this.#lastLine || `spark-submit ended with ${code}`)),
       field: told?.field ?? null,
       log: this.#options.logFile,
     };

@@ -126,6 +126,6 @@ describe('the examples of docs/sources', () => {
         timeoutMs: 30_000,
       });
     },
-    180_000,
+    300_000,
   );
 });

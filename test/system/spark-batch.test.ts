@@ -14,7 +14,7 @@ import { createPlatform, type FStoreProcess, type Platform } from './platform.js
 
 const run = promisify(execFile);
 const START = Date.UTC(2026, 0, 1);
-const ROWS = 60_000;
+const ROWS = 24_000;
 const USERS = 100;
 const WAIT = { timeoutMs: 120_000, everyMs: 50 };
 
@@ -102,8 +102,8 @@ describe('a batch on Spark', () => {
     mkdirSync(join(platform.folder, 'year'));
     for (const [path, from, to] of [
       ['year.parquet', 0, ROWS],
-      ['year/a.parquet', 0, 40_000],
-      ['year/b.parquet', 40_000, ROWS],
+      ['year/a.parquet', 0, 16_000],
+      ['year/b.parquet', 16_000, ROWS],
     ] as const) {
       const writer = await openTableWriter(join(platform.folder, path), 'parquet', columns);
       await writer.write(rows.slice(from, to));
@@ -152,7 +152,7 @@ describe('a batch on Spark', () => {
     const rename = (text: string): string => text.replaceAll('there', 'here');
     const [there, here] = [JSON.stringify(await read('there')), JSON.stringify(await read('here'))];
     expect(rename(there)).toBe(here);
-    expect(here).toContain('"rows365d":"600"');
+    expect(here).toContain('"rows365d":"240"');
     expect(await count('staged_batches')).toBe(0);
   }, 300_000);
 
