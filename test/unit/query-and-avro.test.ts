@@ -86,6 +86,12 @@ describe('a plan refuses', () => {
     ['a query that is no SELECT', [...tables, asking({ query: 'DROP TABLE x' })], 'DEFINITION_INVALID', 'sql.query'],
     ['two statements', [...tables, asking({ query: "SELECT ';' ; SELECT 1" })], 'DEFINITION_INVALID', 'sql.query'],
     ['a query without features', [...tables, asking({ features: {} as never })], 'DEFINITION_INVALID', 'sql.features'],
+    [
+      'a query on events of no stream',
+      [user, merchants, { ...transactions, stream: undefined }, risk],
+      'DEFINITION_INVALID',
+      'source',
+    ],
     ['a query on an unknown table', [user, transactions, risk], 'REFERENCE_UNKNOWN', 'sql.with.0'],
     [
       'a table that has no batch',
