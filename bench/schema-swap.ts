@@ -19,6 +19,7 @@ import { parseDefinitions, planDefinitions } from '../src/definition/plan.js';
 import { createSnapshot } from '../src/registry/snapshot.js';
 import { buildControlSchema, reservedNames } from '../src/schema/control/control-schema.js';
 import { LiveSchema } from '../src/schema/live-schema.js';
+import { OperationCheck } from '../src/schema/operation-check.js';
 import { computation } from '../src/transformation/computation.js';
 
 /** What a run measured; times in milliseconds, heap in megabytes. */
@@ -78,7 +79,11 @@ export async function measureSwaps(views: number, features: number, swaps: numbe
     computation,
   });
   let snapshot = createSnapshot({ project: 'bench', revision: 1, records: planned.records });
-  const live = new LiveSchema(control, snapshot);
+  const live = new LiveSchema(
+    control,
+    snapshot,
+    new OperationCheck({ maxDepth: 12, maxAliases: 100, maxTokens: 10_000 }),
+  );
   const apollo = new ApolloServer({
     gateway: live.gateway(),
     plugins: [

@@ -47,6 +47,7 @@ const contract: EventContract = {
   meaning: { schema, timestamp: 'at', topic: 'x' },
   views: [view],
   limits,
+  format: null,
 };
 
 const digits = (text: string, count: number): string => text.repeat(count);

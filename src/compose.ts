@@ -21,10 +21,13 @@ import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
 import { MaterializationSchedule } from './materialization/materialization-schedule.js';
 import { createMaterializeHandler, MATERIALIZE_JOB } from './materialization/materialize-job.js';
+import { payloadFormats } from './materialization/payload-format.js';
+import { SchemaRegistry } from './materialization/schema-registry.js';
 import { SourceChecker } from './materialization/source-check.js';
 import { sourceContracts } from './materialization/source-contract.js';
 import { StagedMerger } from './materialization/staged-merger.js';
-import { createStreamHandler, STREAM_JOB, submitStreams } from './materialization/stream-job.js';
+import { createStreamHandler, STREAM_JOB } from './materialization/stream-job.js';
+import { StreamSchedule } from './materialization/stream-schedule.js';
 import { Worker } from './materialization/worker.js';
 import { Writer } from './materialization/writer.js';
 import { RegistryFollower } from './registry/registry-follower.js';
@@ -37,6 +40,7 @@ import { UpdateFeed } from './retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from './schema/control/control-schema.js';
 import { DefinitionApply } from './schema/definition-apply.js';
 import { LiveSchema } from './schema/live-schema.js';
+import { OperationCheck } from './schema/operation-check.js';
 import { createAuthenticate } from './server/authentication.js';
 import { startHttpServer } from './server/http-server.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
@@ -75,8 +79,10 @@ type Closer = () => Promise<void>;
 export async function startFStore(
   config: Config,
   roles: readonly Role[],
-  log: Logger = createLog(config),
+  /** Documents that run whatever is registered: those of FStore's own command line. */
+  ownDocuments: readonly string[] = [],
 ): Promise<RunningFStore> {
+  const log = createLog(config);
   const closers: Closer[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) {
@@ -88,7 +94,7 @@ export async function startFStore(
     }
   };
   try {
-    return { ...(await open(config, roles, log, closers)), close };
+    return { ...(await open(config, roles, log, closers, ownDocuments)), close };
   } catch (error) {
     await close();
     throw error;
@@ -104,6 +110,7 @@ async function open(
   roles: readonly Role[],
   log: Logger,
   closers: Closer[],
+  ownDocuments: readonly string[],
 ): Promise<Omit<RunningFStore, 'close'>> {
   const { project } = config;
   if (!config.redis && roles.length === 1) {
@@ -145,6 +152,7 @@ async function open(
   const follower = await RegistryFollower.start({ registry, pollInterval: config.pollInterval, log: warn });
   closers.push(() => follower.stop());
   const now = Date.now;
+  const formats = payloadFormats(config.schemaRegistryUrl ? new SchemaRegistry(config.schemaRegistryUrl) : null);
   const stores = {
     online: config.redis ? 'Redis' : 'memory',
     offline: config.postgresUrl ? 'PostgreSQL' : 'embedded PostgreSQL',
@@ -168,11 +176,11 @@ async function open(
       writer,
       limits,
       now,
+      formats,
       settle: async (stream, views) => {
         await staged.fence(stream);
         await merger.drain(stream, views);
       },
-      onAdopted: (snapshot) => submitStreams(jobs, snapshot, limits),
       log: debug,
     });
     closers.push(() => worker.stop());
@@ -214,6 +222,8 @@ async function open(
         merger,
         brokers: config.kafkaBrokers,
         maxEvents: spark.maxEvents,
+        refresh: spark.refresh,
+        folder: config.batchFolder,
         limits,
         snapshot: adopted,
         current: () => follower.current,
@@ -230,6 +240,9 @@ async function open(
       });
       closers.push(() => streams.stop());
       streams.start();
+      const wanted = new StreamSchedule({ jobs, limits, snapshot: () => follower.current, log: debug });
+      closers.push(() => wanted.stop());
+      wanted.start();
     }
     const schedule = new MaterializationSchedule({
       jobs,
@@ -246,7 +259,8 @@ async function open(
   if (!roles.includes('serve')) return { url: null, stores };
 
   const control = buildControlSchema();
-  const live = new LiveSchema(control, follower.current);
+  const check = new OperationCheck(config.limits);
+  const live = new LiveSchema(control, follower.current, check);
   const forget = follower.onChange(async (snapshot) => {
     try {
       await live.publish(snapshot);
@@ -270,9 +284,9 @@ async function open(
     services: {
       query,
       updates,
-      ingestion: new Ingestion({ bus, offline, limits, now }),
+      ingestion: new Ingestion({ bus, offline, limits, formats, now }),
       freshness: new FreshnessReader({ bus, ledger }),
-      sourceChecks: new SourceChecker({ bus, offline, folder: config.batchFolder, limits, reserved, now }),
+      sourceChecks: new SourceChecker({ bus, offline, folder: config.batchFolder, limits, reserved, formats, now }),
       offline,
       registry,
       jobs,
@@ -283,16 +297,21 @@ async function open(
         bus,
         live,
         reserved,
+        hasSchemaRegistry: config.schemaRegistryUrl !== null,
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
         batches: { spark: config.spark !== null, connections: config.jdbcConnections },
       }),
       trainingSets: config.trainingSets,
       snapshot: () => live.current.snapshot,
+      operations: () => live.current.operations,
       now,
       maxKeys: config.limits.maxKeys,
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
     limits: config.limits,
+    check,
+    onlyRegistered: config.onlyRegistered,
+    ownDocuments,
     fastLane: config.fastLane,
     log,
     probes: {

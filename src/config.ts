@@ -50,6 +50,10 @@ const environmentSchema = z.object({
     .enum(['true', 'false'])
     .default('true')
     .describe('Whether plain reads of features are answered in front of Apollo; with the same answers, faster.'),
+  FSTORE_OPERATIONS: z
+    .enum(['any', 'registered'])
+    .default('any')
+    .describe('Which GraphQL documents run: any, or those that consumers have registered.'),
   FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('Offline store; without it, an embedded PostgreSQL is started.'),
@@ -91,6 +95,10 @@ const environmentSchema = z.object({
     .optional()
     .describe('The offline store as executors of Spark reach it; default: FSTORE_POSTGRES_URL.'),
   FSTORE_SPARK_MAX_EVENTS: count(50_000, 10_000_000).describe('Events of one micro-batch of a stream at most.'),
+  FSTORE_SPARK_REFRESH: duration('5m').describe('After what time a table that a `sql` view reads is read again.'),
+  FSTORE_SCHEMA_REGISTRY_URL: address('http', /^https?:\/\/./)
+    .optional()
+    .describe('Schema registry that Avro messages name their schema of; user and password may be part of it.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
@@ -121,6 +129,8 @@ export interface Config {
   readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number; readonly allowSql: boolean };
   /** Whether plain reads are answered in front of Apollo. */
   readonly fastLane: boolean;
+  /** Whether documents run only if a consumer has registered them. */
+  readonly onlyRegistered: boolean;
   readonly postgresUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
@@ -138,9 +148,12 @@ export interface Config {
     readonly folder: string;
     readonly sinkUrl: string | null;
     readonly maxEvents: number;
+    /** Milliseconds. */
+    readonly refresh: number;
   } | null;
   /** Names of databases that Spark reads: the connection x has its address in FSTORE_JDBC_X_URL. */
   readonly jdbcConnections: readonly string[];
+  readonly schemaRegistryUrl: string | null;
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
   readonly limits: {
@@ -236,6 +249,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       allowSql: env.FSTORE_SQL_SPINES === 'true',
     },
     fastLane: env.FSTORE_FAST_LANE === 'true',
+    onlyRegistered: env.FSTORE_OPERATIONS === 'registered',
     postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,
@@ -257,9 +271,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
           folder: env.FSTORE_SPARK_FOLDER ?? join(env.FSTORE_DATA_DIR, 'spark'),
           sinkUrl: env.FSTORE_SPARK_SINK_URL ?? null,
           maxEvents: env.FSTORE_SPARK_MAX_EVENTS,
+          refresh: env.FSTORE_SPARK_REFRESH,
         }
       : null,
     jdbcConnections,
+    schemaRegistryUrl: env.FSTORE_SCHEMA_REGISTRY_URL ?? null,
     apiKeyHashes,
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
     limits: {

@@ -78,6 +78,11 @@ export const ERRORS = {
     cause: 'The event is not a JSON object.',
     cure: 'Send one JSON object for an event, with the columns of the source as its fields.',
   },
+  EVENT_SCHEMA_UNKNOWN: {
+    status: 400,
+    cause: 'The event names an Avro schema that the schema registry does not have, or that FStore cannot read.',
+    cure: 'Register the schema that the message names, then replay the dead letters.',
+  },
   EVENT_FIELD_UNKNOWN: {
     status: 400,
     cause: 'The event has a field that the schema of its source does not declare.',
@@ -122,6 +127,21 @@ export const ERRORS = {
     status: 400,
     cause: 'The GraphQL operation is deeper, longer or more repetitive than the limits allow.',
     cure: 'Ask for less in one operation.',
+  },
+  PERSISTED_QUERY_NOT_FOUND: {
+    status: 404,
+    cause: 'No consumer has registered an operation with this id.',
+    cure: 'Register the operation with a `consumer` definition; `fstore get consumers` lists ids.',
+  },
+  OPERATION_NOT_REGISTERED: {
+    status: 403,
+    cause: 'This server runs registered operations only, and this document is none (FSTORE_OPERATIONS).',
+    cure: 'Register the document, exactly as it is sent, with a `consumer` definition.',
+  },
+  OPERATION_INVALID: {
+    status: 410,
+    cause: 'The schema was changed so that a registered operation does not fit it any more.',
+    cure: 'Put back what is missing, or correct the operation in its `consumer` definition and send that.',
   },
   UNAUTHENTICATED: {
     status: 401,
@@ -269,6 +289,21 @@ export const ERRORS = {
     status: 400,
     cause: 'A definition asks for an engine that this installation has not been given.',
     cure: 'Set FSTORE_SPARK_HOME, for streams of views also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
+  },
+  SCHEMA_REGISTRY_MISSING: {
+    status: 400,
+    cause: 'A source has Avro messages that name their schema, and this FStore knows no schema registry.',
+    cure: 'Set FSTORE_SCHEMA_REGISTRY_URL on servers and workers, or give the source its `avroSchema`.',
+  },
+  SCHEMA_REGISTRY_UNAVAILABLE: {
+    status: 503,
+    cause: 'The schema registry does not answer, so Avro messages cannot be read.',
+    cure: 'Nothing to do for events, which wait until it answers; look at FSTORE_SCHEMA_REGISTRY_URL.',
+  },
+  SQL_INVALID: {
+    status: 400,
+    cause: 'Spark refuses the query of a feature view, or its result is not what the view declares.',
+    cure: 'Correct the query or `features` and apply the view again; then retire the version that was refused, such as view@1.',
   },
   ENGINE_FAILED: {
     status: 502,

@@ -4,6 +4,7 @@ import { type ClientOptions, GraphqlClient } from './cli/graphql-client.js';
 export { ServerError } from './cli/failure.js';
 export type { ClientOptions, GraphqlClient, Operation, SubscribeOptions } from './cli/graphql-client.js';
 export type {
+  Consumer,
   Definition,
   DefinitionKind,
   Entity,
@@ -14,6 +15,7 @@ export type {
   Transformer,
 } from './definition/definition.js';
 export {
+  defineConsumer,
   defineEntity,
   defineFeatureService,
   defineFeatureView,

@@ -8,8 +8,10 @@ import { createClient } from 'graphql-ws';
 import { Redis } from 'ioredis';
 import type { Producer } from 'kafkajs';
 import WebSocket from 'ws';
+import { entityKey } from '../../src/definition/entity-key.js';
+import { onlineKey } from '../../src/store/online-key.js';
 import { ask } from '../../test/system/graphql-door.js';
-import { eventJson, type ProducedEvent, VIEW } from './views.js';
+import { eventJson, MEASURED, type ProducedEvent } from './views.js';
 
 const DOORS = ['redis', 'graphql', 'subscription'] as const;
 type Door = (typeof DOORS)[number];
@@ -17,7 +19,7 @@ type Door = (typeof DOORS)[number];
 /** How often each door is asked, milliseconds: as exact as a figure can be. */
 const EVERY = { redis: 3, graphql: 15 } as const;
 /** Where a packed value of an aggregation has its event time: see `src/store/value-codec.ts`. */
-const EVENT_TIME = [22, 29] as const;
+const EVENT_TIME = [21, 28] as const;
 
 export interface Latency {
   readonly samples: number;
@@ -94,7 +96,9 @@ export async function measureFreshness(options: FreshnessOptions, events: Produc
       for (; !stopped; await delay(EVERY.redis)) {
         const asked = waitingFor('redis');
         const pipeline = redis.pipeline();
-        for (const user of asked) pipeline.getrangeBuffer(`fs:{${project}|user|${user}}:${VIEW}@1`, ...EVENT_TIME);
+        for (const user of asked) {
+          pipeline.getrangeBuffer(onlineKey(project, MEASURED, entityKey([user])), ...EVENT_TIME);
+        }
         const answers = asked.length > 0 ? await pipeline.exec() : [];
         for (const [index, [error, bytes]] of (answers ?? []).entries()) {
           if (error) throw error;

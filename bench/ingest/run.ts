@@ -6,37 +6,36 @@
  *
  * See README.md beside this file for what is measured and what is not.
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
 import { type Admin, Kafka, logLevel } from 'kafkajs';
+import { entityKey } from '../../src/definition/entity-key.js';
+import { onlineKey, tileKey } from '../../src/store/online-key.js';
 import { type RunningProcess, startProcess, whenReady } from '../../test/harness/child-process.js';
 import { eventually } from '../../test/harness/eventually.js';
 import { startServers } from '../../test/harness/server-pool.js';
 import { endpointVariables, type ServerName } from '../../test/harness/test-server.js';
-import { apply, ask } from '../../test/system/graphql-door.js';
+import { apply } from '../../test/system/graphql-door.js';
 import { createPlatform, type Platform } from '../../test/system/platform.js';
 import { type Freshness, type Latency, measureFreshness } from './freshness.js';
 import { type CpuSeconds, cpuSeconds, listenerOf, memoryMb } from './meter.js';
 import { PostgresCost, type StatementCost, type TableCost } from './postgres-cost.js';
-import type { Order, Produced, ProduceOrder } from './producer.js';
+import { ProducerProcess } from './producer-process.js';
 import { describeProfile, type ProfileSummary, summarizeProfile } from './profile.js';
+import { findWrong } from './value-check.js';
 import {
   definitionsOf,
   describeView,
   eventJson,
   featuresOf,
   HISTORY_SPAN,
+  MEASURED,
   type ProducedEvent,
-  recount,
   SOURCE,
-  VIEW,
   WINDOW_COUNTS,
 } from './views.js';
 
@@ -131,56 +130,6 @@ function readOptions(): Options {
     main: resolve(values.main),
     json: values.json ?? null,
   };
-}
-
-/** The producer's process. */
-class ProducerProcess {
-  readonly #child: ChildProcess;
-  readonly #connection: { readonly brokers: readonly string[]; readonly topic: string; readonly users: number };
-
-  constructor(brokers: readonly string[], topic: string, users: number) {
-    this.#connection = { brokers, topic, users };
-    const file = fileURLToPath(new URL('producer.ts', import.meta.url));
-    // kafkajs warns of its partitioner, which is the default of every Kafka client.
-    const env = { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: '1' };
-    this.#child = fork(file, { execArgv: ['--import', 'tsx'], env });
-  }
-
-  get pid(): number {
-    return this.#child.pid!;
-  }
-
-  produce(order: Pick<ProduceOrder, 'count' | 'rate' | 'spread'>): Promise<Produced> {
-    return this.#ask({ kind: 'produce', ...this.#connection, ...order }) as Promise<Produced>;
-  }
-
-  /** All events that were produced. */
-  async events(folder: string): Promise<ProducedEvent[]> {
-    const file = join(folder, 'produced.bin');
-    await this.#ask({ kind: 'dump', file });
-    const bytes = await readFile(file);
-    const numbers = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
-    return Array.from({ length: numbers.length / 3 }, (_, index) => {
-      return { user: `u${numbers[3 * index]}`, amount: numbers[3 * index + 1]!, eventTime: numbers[3 * index + 2]! };
-    });
-  }
-
-  stop(): void {
-    if (this.#child.connected) this.#child.disconnect();
-  }
-
-  #ask(order: Order): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const onExit = (): void => reject(new Error('the producer has ended'));
-      this.#child.once('exit', onExit);
-      this.#child.once('message', ({ result, error }: { result?: unknown; error?: string }) => {
-        this.#child.off('exit', onExit);
-        if (error === undefined) resolve(result);
-        else reject(new Error(`the producer failed: ${error}`));
-      });
-      this.#child.send(order);
-    });
-  }
 }
 
 interface Sample {
@@ -315,38 +264,6 @@ function stretchOf(samples: readonly Sample[]): Stretch {
   };
 }
 
-/** Values of users as the generated API gives them, with the moments between which they were read. */
-async function readValues(url: string, windows: number, users: readonly string[]) {
-  const fields = featuresOf(windows).map(({ field }) => field);
-  const before = Date.now();
-  const query = `query ($ids: [ID!]!) { users(ids: $ids) { id spending { ${fields.join(' ')} } } }`;
-  const data = await ask<{ users: { id: string; spending: Record<string, number | string | null> }[] }>(url, query, {
-    ids: users,
-  });
-  return { before, after: Date.now(), values: new Map(data.users.map(({ id, spending }) => [id, spending])) };
-}
-
-/** Compares online values of users with a recount of what was produced; gives the differences. */
-async function findWrong(url: string, windows: number, users: readonly string[], events: readonly ProducedEvent[]) {
-  const own = new Map<string, ProducedEvent[]>(users.map((user) => [user, []]));
-  for (const event of events) own.get(event.user)?.push(event);
-  const { before, after, values } = await readValues(url, windows, users);
-  const wrong: string[] = [];
-  for (const user of users) {
-    for (const feature of featuresOf(windows)) {
-      const raw = values.get(user)?.[feature.field] ?? null;
-      const online = raw === null ? null : Number(raw);
-      // A tail may move between the two moments.
-      const expected = [before, after].map((at) => recount(feature, own.get(user)!, at));
-      const same = expected.some((one) =>
-        one === null || online === null ? one === online : Math.abs(one - online) <= 1e-9 * Math.max(1, Math.abs(one)),
-      );
-      if (!same) wrong.push(`${user}.${feature.field}: online ${online}, recounted ${expected[1]}`);
-    }
-  }
-  return wrong;
-}
-
 async function redisBytes(
   redisUrl: string,
   project: string,
@@ -354,16 +271,16 @@ async function redisBytes(
 ): Promise<{ values: number; tiles: number }> {
   const redis = new Redis(redisUrl);
   try {
-    const mean = async (suffix: string): Promise<number> => {
+    const mean = async (keyOf: typeof onlineKey): Promise<number> => {
       const sizes = await Promise.all(
         Array.from({ length: Math.min(users, 100) }, (_, user) =>
-          redis.memory('USAGE', `fs:{${project}|user|u${user}}:${VIEW}@1${suffix}`),
+          redis.memory('USAGE', keyOf(project, MEASURED, entityKey([`u${user}`]))),
         ),
       );
       const known = sizes.filter((size): size is number => typeof size === 'number');
       return known.reduce((sum, size) => sum + size, 0) / known.length;
     };
-    return { values: await mean(''), tiles: await mean(':tiles') };
+    return { values: await mean(onlineKey), tiles: await mean(tileKey) };
   } finally {
     redis.disconnect();
   }

@@ -37,7 +37,9 @@ const VIEWS: Readonly<Record<number, readonly Aggregation[]>> = {
 export const WINDOW_COUNTS = Object.keys(VIEWS).map(Number);
 export const HISTORY_SPAN = 7 * DAY;
 export const SOURCE = 'transactions';
-export const VIEW = 'user_spending';
+const VIEW = 'user_spending';
+/** What keys of the online store are made of. */
+export const MEASURED = { entity: 'user', id: `${VIEW}@1` };
 
 /** One event, as its producer remembers it. */
 export interface ProducedEvent {

@@ -1,18 +1,22 @@
 /** The measured rounds: contenders in turn, each round beginning with another one. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { listenerOf } from '../ingest/meter.js';
+import { residentMb } from '../measure/process-tree.js';
 import { type Cell, capacityOf, figuresOf, summarize } from './cell.js';
 import type { Contender } from './contender.js';
 import { GeneratorProcess } from './generator-process.js';
-import type { LoadTarget, PhaseReport } from './load.js';
-import { residentMb } from './process-tree.js';
+import type { Load, LoadReport, LoadTarget, PhaseReport } from './load.js';
 import type { Workload } from './workload.js';
 import type { World } from './world.js';
 
-export interface BenchOptions {
-  readonly rounds: number;
+/** How long each load is measured, and how long it runs before that. */
+export interface CellTimes {
   readonly measuredMs: number;
   readonly warmupMs: number;
+}
+
+export interface BenchOptions extends CellTimes {
+  readonly rounds: number;
   readonly connections: readonly number[];
   readonly entities: number;
 }
@@ -25,6 +29,11 @@ const FIRST_WARMUP = 3;
 /** Below this multiple of the offered rate a contender would only pile up requests. */
 const NEEDED_CAPACITY = 1.05;
 const PAUSE_MS = 200;
+/** What a cell takes beside its load, until some have shown it: preparing requests, opening connections, the pause. */
+const USUAL_OVERHEAD_MS = 1_000;
+/** Less than this says nothing. */
+const LEAST_MEASURED_MS = 300;
+const WARMUP_SHARE = 0.2;
 
 function portOf(endpoint: string): number {
   return Number(new URL(endpoint).port);
@@ -36,10 +45,13 @@ export class Bench {
   readonly #generator = new GeneratorProcess();
   readonly #stores: Readonly<Record<string, number | null>>;
   readonly #warm = new Set<string>();
+  #times: CellTimes;
+  #overhead = { ms: 0, cells: 0 };
   readonly cells: Cell[] = [];
 
   constructor(world: World, contenders: readonly Contender[], options: BenchOptions) {
     this.#options = options;
+    this.#times = options;
     this.#contenders = contenders;
     this.#stores = {
       redis: listenerOf(portOf(world.pool.endpoints.redis!)),
@@ -51,6 +63,22 @@ export class Bench {
     this.#generator.stop();
   }
 
+  /** Shortens the loads of the next workload so that all of them fit into so many milliseconds; returns what they have. */
+  fitInto(budgetMs: number): CellTimes {
+    const { rounds, connections, measuredMs, warmupMs } = this.#options;
+    const idle = this.#contenders.some(({ name }) => name === 'feast2') && connections.includes(1) ? 1 : 0;
+    // The first load of each contender warms up for longer.
+    const cells = rounds * ((connections.length + 1) * this.#contenders.length - idle);
+    const extra = this.#contenders.length * (FIRST_WARMUP - 1) * WARMUP_SHARE;
+    const { ms, cells: seen } = this.#overhead;
+    const each = (budgetMs - cells * (seen > 0 ? ms / seen : USUAL_OVERHEAD_MS)) / (cells + extra);
+    this.#times = {
+      measuredMs: Math.min(measuredMs, Math.max(LEAST_MEASURED_MS, each * (1 - WARMUP_SHARE))),
+      warmupMs: Math.min(warmupMs, Math.max(LEAST_MEASURED_MS / 2, each * WARMUP_SHARE)),
+    };
+    return this.#times;
+  }
+
   /** All rounds of a workload's closed loads. */
   async runClosed(workload: Workload): Promise<void> {
     for (let round = 0; round < this.#options.rounds; round += 1) {
@@ -58,13 +86,13 @@ export class Bench {
         for (const contender of this.#inTurn(round)) {
           // With one connection only one of two workers has work.
           if (contender.name === 'feast2' && connections === 1) continue;
-          const report = await this.#generator.run({
+          const warmupMs = this.#warmupOf(contender, workload);
+          const report = await this.#run(warmupMs, {
             kind: 'closed',
             ...this.#targetOf(contender, workload, round, connections),
-            ...{ connections, warmupMs: this.#warmupOf(contender, workload), measuredMs: this.#options.measuredMs },
+            ...{ connections, warmupMs, measuredMs: this.#times.measuredMs },
           });
           this.#add(contender, workload, round, connections, null, report.phases.at(-1)!);
-          await delay(PAUSE_MS);
         }
       }
     }
@@ -84,19 +112,28 @@ export class Bench {
         const able = capacity >= common * NEEDED_CAPACITY;
         if (!able && contender.name !== 'fstore') continue;
         const rate = able ? common : Math.round(capacity / 2);
-        const report = await this.#generator.run({
+        const { warmupMs, measuredMs } = this.#times;
+        const report = await this.#run(warmupMs, {
           kind: 'open',
           ...this.#targetOf(contender, workload, round, 0),
           ...{ connections: OPEN_CONNECTIONS, timeoutMs: TIMEOUT_MS, windowMs: null },
           phases: [
-            { name: 'warm-up', rate, ms: this.#options.warmupMs },
-            { name: 'measured', rate, ms: this.#options.measuredMs },
+            { name: 'warm-up', rate, ms: warmupMs },
+            { name: 'measured', rate, ms: measuredMs },
           ],
         });
         this.#add(contender, workload, round, OPEN_CONNECTIONS, rate, report.phases.at(-1)!);
-        await delay(PAUSE_MS);
       }
     }
+  }
+
+  async #run(warmupMs: number, load: Load): Promise<LoadReport> {
+    const since = performance.now();
+    const report = await this.#generator.run(load);
+    await delay(PAUSE_MS);
+    this.#overhead.ms += performance.now() - since - warmupMs - this.#times.measuredMs;
+    this.#overhead.cells += 1;
+    return report;
   }
 
   #inTurn(round: number): readonly Contender[] {
@@ -108,7 +145,7 @@ export class Bench {
     const id = `${contender.name} ${workload.name}`;
     const first = !this.#warm.has(id);
     this.#warm.add(id);
-    return this.#options.warmupMs * (first ? FIRST_WARMUP : 1);
+    return this.#times.warmupMs * (first ? FIRST_WARMUP : 1);
   }
 
   /** The seed is the same for all contenders, and another in each round and with each number of connections. */

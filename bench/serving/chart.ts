@@ -1,7 +1,8 @@
 /** The figures as a drawing: for each workload a group of bars, at the highest number of connections. */
+
+import { short, whole } from '../measure/markdown.js';
 import type { Summary } from './cell.js';
 import { CONTENDERS, type ContenderName } from './contender.js';
-import { short, whole } from './report.js';
 
 const COLORS: Readonly<Record<ContenderName, string>> = {
   fstore: '#0b6e4f',

@@ -8,7 +8,8 @@ export class GeneratorProcess {
 
   constructor() {
     const file = fileURLToPath(new URL('load-generator.ts', import.meta.url));
-    this.#child = fork(file, { execArgv: ['--import', 'tsx'] });
+    // JSON would make null of the NaN of a load in which nothing was answered.
+    this.#child = fork(file, { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
   }
 
   run(load: Load): Promise<LoadReport> {

@@ -2,9 +2,9 @@
  * The load generator's process: takes one order after the other from its parent and answers each with a report. It is a process of its own,
  * so that its work is nobody else's latency; its CPU time is told under the name `generator`.
  */
-import { CpuClock } from './cpu-clock.js';
+import { CpuClock } from '../measure/cpu-clock.js';
+import { LatencyHistogram } from '../measure/latency-histogram.js';
 import { type Answer, HttpConnection } from './http-connection.js';
-import { LatencyHistogram } from './latency-histogram.js';
 import type { ClosedLoad, Load, LoadReport, LoadTarget, PhaseReport } from './load.js';
 import { OpenLoop } from './open-loop.js';
 import { RequestList } from './request-list.js';

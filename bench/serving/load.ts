@@ -1,5 +1,6 @@
 /** What the load generator's process is told, and what it answers. All times are milliseconds. */
 import type { CpuSeconds } from '../ingest/meter.js';
+import type { Percentiles } from '../measure/latency-histogram.js';
 import type { Door } from './workload.js';
 
 /** Whom to ask for what. */
@@ -42,12 +43,6 @@ export interface OpenLoad extends LoadTarget {
 }
 
 export type Load = ClosedLoad | OpenLoad;
-
-export interface Percentiles {
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
-}
 
 export interface Count {
   /** 200 with a body that begins as it should, in time. */

@@ -10,8 +10,8 @@ import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
+import { short, table, whole } from '../measure/markdown.js';
 import { answerText, entityId, TABLES, TTL_DAYS, valuesOf } from './dataset.js';
-import { short, table, whole } from './report.js';
 import { installPackages } from './tools.js';
 import { createWorld, type Keeping, loadFeast, loadFStore, type World, writeTables } from './world.js';
 

@@ -6,9 +6,9 @@
  * CPU for that.
  */
 import type { CpuSeconds } from '../ingest/meter.js';
-import { CpuClock } from './cpu-clock.js';
+import { CpuClock } from '../measure/cpu-clock.js';
+import { LatencyHistogram } from '../measure/latency-histogram.js';
 import { type Answer, HttpConnection } from './http-connection.js';
-import { LatencyHistogram } from './latency-histogram.js';
 import type { LoadReport, OpenLoad, PhaseReport, WindowReport } from './load.js';
 import type { RequestList } from './request-list.js';
 import { PREFIXES } from './workload.js';

@@ -1,20 +1,8 @@
 /** The figures as Markdown. */
+import { short, table, whole } from '../measure/markdown.js';
 import { find, type Summary } from './cell.js';
 import type { ContenderName } from './contender.js';
 import { judge } from './targets.js';
-
-export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n');
-}
-
-export function whole(value: number): string {
-  return Number.isFinite(value) ? Math.round(value).toLocaleString('en-US') : '–';
-}
-
-export function short(value: number): string {
-  return Number.isFinite(value) ? value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0) : '–';
-}
 
 function against(summaries: readonly Summary[], one: Summary, peer: ContenderName): string {
   const other = find(summaries, one.workload, peer, one.mode, one.connections);

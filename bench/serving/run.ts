@@ -3,7 +3,8 @@
  * same from the same Redis.
  *
  *   node --import tsx bench/serving/run.ts [--contenders fstore,raw,mercurius,apollo,feast,feast2] [--workloads one10,…]
- *     [--rounds 3] [--seconds 5] [--warmup 1] [--connections 1,16,64] [--entities 100000] [--main dist/main.js] [--out results.json]
+ *     [--rounds 3] [--seconds 5] [--warmup 1] [--connections 1,16,64] [--entities 100000] [--minutes 40] [--main dist/main.js]
+ *     [--out results.json]
  *
  * NOTES.md beside this file says what is measured and what is not.
  */
@@ -32,6 +33,8 @@ interface Options {
   readonly warmup: number;
   readonly connections: readonly number[];
   readonly entities: number;
+  /** The whole run takes no longer, with less time for each load; null: as long as it takes. */
+  readonly minutes: number | null;
   readonly main: string;
   readonly out: string | null;
 }
@@ -46,6 +49,7 @@ function readOptions(): Options {
       warmup: { type: 'string', default: '1' },
       connections: { type: 'string', default: '1,16,64' },
       entities: { type: 'string', default: '100000' },
+      minutes: { type: 'string' },
       main: { type: 'string', default: 'dist/main.js' },
       out: { type: 'string' },
     },
@@ -63,6 +67,7 @@ function readOptions(): Options {
     warmup: Number(values.warmup),
     connections: values.connections.split(',').map(Number),
     entities,
+    minutes: values.minutes === undefined ? null : Number(values.minutes),
     main: resolve(values.main),
     out: values.out === undefined ? null : resolve(values.out),
   };
@@ -80,7 +85,7 @@ async function load(world: World, { contenders, entities, main }: Options): Prom
   if (contenders.some((name) => name.startsWith('feast'))) await loadFeast(world, files, say);
 }
 
-async function measure(world: World, options: Options, contenders: readonly Contender[]) {
+async function measure(world: World, options: Options, contenders: readonly Contender[], started: number) {
   for (const workload of options.workloads) {
     for (const contender of contenders) await checkAnswers(contender, workload, options.entities);
   }
@@ -89,7 +94,12 @@ async function measure(world: World, options: Options, contenders: readonly Cont
   const times = { measuredMs: options.seconds * 1000, warmupMs: options.warmup * 1000 };
   const bench = new Bench(world, contenders, { rounds, connections, entities, ...times });
   try {
-    for (const workload of options.workloads) {
+    for (const [index, workload] of options.workloads.entries()) {
+      if (options.minutes !== null) {
+        const left = started + options.minutes * 60_000 - performance.now();
+        const { measuredMs } = bench.fitInto(left / (options.workloads.length - index));
+        say(`${workload.name}: ${Math.round(left / 1_000)} s are left, ${Math.round(measuredMs)} ms for each load`);
+      }
       await bench.runClosed(workload);
       await bench.runOpen(workload);
     }
@@ -121,7 +131,7 @@ async function main(): Promise<void> {
   try {
     await Promise.race([load(world, options), interrupted]);
     for (const name of options.contenders) contenders.push(await startContender(world, name, options.main, build));
-    const cells = await Promise.race([measure(world, options, contenders), interrupted]);
+    const cells = await Promise.race([measure(world, options, contenders, started), interrupted]);
     const machine = machineOf(world);
     const { main: _, out, workloads, ...shown } = options;
     const settings = { ...shown, workloads: workloads.map(({ name }) => name) };

@@ -142,7 +142,7 @@ def run_batch(spark, plan):
     threading.Thread(target=progress.follow, daemon=True).start()
     try:
         rows = Rows(plan["input"], plan["source"]["schema"])
-        table = rows.select(read_table(spark, plan["input"], lines=True))
+        table = rows.select(read_table(spark, plan["input"], strict=True))
         decoding = RowDecoding(plan, now, rows, counter)
         read = table.rdd.mapPartitionsWithIndex(decoding)
         frame = spark.createDataFrame(read, decoding.schema, verifySchema=False)

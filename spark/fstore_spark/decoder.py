@@ -186,17 +186,22 @@ def value_hash(kind, value):
     return float(int(hashlib.md5(text.encode()).hexdigest()[:13], 16))
 
 
-def decode_event(payload, plan, now):
+def parse_json(payload):
+    """The value of a payload that is JSON. Raises Unusable."""
+    try:
+        text = bytes(payload).decode("utf-8-sig")
+        pairs = _unambiguous if LONG_NUMBER.search(text) else None
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        raise Unusable from error
+
+
+def decode_event(payload, plan, now, parse=parse_json):
     """Values of the source's columns by name, keys of the views by table. `now` in milliseconds. Raises Unusable."""
     limits = plan["limits"]
     if len(payload) > limits["maxBytes"]:
         raise Unusable
-    try:
-        text = bytes(payload).decode("utf-8-sig")
-        pairs = _unambiguous if LONG_NUMBER.search(text) else None
-        event = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
-    except (ValueError, RecursionError) as error:
-        raise Unusable from error
+    event = parse(payload)
     schema = plan["source"]["schema"]
     if type(event) is not dict or not event.keys() <= schema.keys():
         raise Unusable

@@ -6,6 +6,7 @@ import re
 from py4j.java_gateway import is_instance_of
 from pyspark import SparkContext
 
+from .queries import SqlInvalid, first_line
 from .sink import Stale
 from .tables import BadInput
 
@@ -19,15 +20,12 @@ MARK = re.compile(r"BadInput: (\{.*\})")
 REFUSED_STATES = ("42", "22", "3F", "3D")
 
 
-def first_line(error):
-    """What an error says first."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST]
-
-
 def describe(error):
     """Code, message and field of what a run has ended with."""
     if isinstance(error, Stale):
         return {"code": "DEFINITIONS_STALE", "message": str(error)}
+    if isinstance(error, SqlInvalid):
+        return {"code": "SQL_INVALID", "message": str(error)}
     if isinstance(error, BadInput):
         return {"code": "BAD_INPUT", "message": error.message, "field": error.field}
     text = str(error)

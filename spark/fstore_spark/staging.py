@@ -3,28 +3,20 @@
 Each item is a JSON object; the control plane merges them (see `src/store/view-table-postgres.ts`).
 """
 
+import os
+
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from .aggregator import needs_hash, needs_text, quoted, state_columns
-from .decoder import Unusable, decode_event, value_hash, value_text
+from .avro import AvroParser
+from .decoder import Unusable, decode_event, parse_json, value_hash, value_text
 from .sink import CHUNK
+from .typed import spark_type
 
-SPARK_TYPES = {
-    "STRING": T.StringType(),
-    "BOOL": T.BooleanType(),
-    "INT32": T.IntegerType(),
-    "INT64": T.LongType(),
-    "FLOAT64": T.DoubleType(),
-    "TIMESTAMP": T.LongType(),
-}
 # Items that a task holds at most.
 MAX_HELD = 20_000
 REVISION_HEADER = "fstore-revision"
-
-
-def _spark_type(kind):
-    return T.ArrayType(SPARK_TYPES[kind[:-2]]) if kind.endswith("[]") else SPARK_TYPES[kind]
 
 
 class Decoding:
@@ -39,17 +31,20 @@ class Decoding:
 
     def __init__(self, plan, now):
         self.plan, self.now = plan, now
+        avro = plan["source"]["avro"]
+        self.parse = AvroParser(avro["schema"], os.environ.get(avro["urlEnv"])) if avro else parse_json
         aggregates = [one for view in plan["views"] if view["aggregation"] for one in view["aggregation"]["aggregates"]]
         kinds = plan["source"]["schema"]
         self.hashed = sorted({one["column"] for one in aggregates if needs_hash(one)})
         self.texts = sorted({one["column"] for one in aggregates if needs_text(one)})
         fields = [("_ok", T.BooleanType()), ("_ms", T.LongType())]
-        fields += [(name, _spark_type(kind)) for name, kind in kinds.items()]
+        fields += [(name, spark_type(kind)) for name, kind in kinds.items()]
         fields += [(f"_h_{name}", T.DoubleType()) for name in self.hashed]
         fields += [(f"_t_{name}", T.StringType()) for name in self.texts]
         fields += [
             (f"_key_{at}_{part}", T.StringType())
             for at, view in enumerate(plan["views"])
+            if not view["sql"]
             for part in range(len(view["keys"]))
         ]
         self.blank = (False,) + (None,) * (len(fields) - 1)
@@ -69,7 +64,7 @@ class Decoding:
             *columns.values(),
             *(None if columns[one] is None else value_hash(kinds[one], columns[one]) for one in self.hashed),
             *(None if columns[one] is None else value_text(kinds[one], columns[one]) for one in self.texts),
-            *(part for view in self.plan["views"] for part in keys[view["table"]]),
+            *(part for view in self.plan["views"] if not view["sql"] for part in keys[view["table"]]),
         )
 
     def __call__(self, records):
@@ -81,7 +76,7 @@ class Decoding:
                     revision = int(header.value)
             place = (record.partition, record.offset, arrived, revision)
             try:
-                columns, keys = decode_event(record.value or b"", self.plan, self.now)
+                columns, keys = decode_event(record.value or b"", self.plan, self.now, self.parse)
                 yield self.usable(place, columns, keys)
             except Unusable:
                 yield self.unusable(place)

@@ -11,6 +11,7 @@ import time
 
 from pyspark.sql import functions as F
 
+from .queries import Queries, SqlInvalid
 from .sink import Fenced, Sink
 from .staging import STAGED, decode, pieces, view_items
 from .telling import tell
@@ -21,8 +22,8 @@ POLL = 2.0
 class Stream:
     """One run over a topic."""
 
-    def __init__(self, spark, plan):
-        self.spark, self.plan = spark, plan
+    def __init__(self, spark, plan, queries):
+        self.spark, self.plan, self.queries = spark, plan, queries
         self.sink = Sink(spark, plan)
         self.revision = plan["revision"]
         self.positions = {
@@ -35,7 +36,10 @@ class Stream:
     def start(self):
         """Starts the query; the first offsets are those that no view has had."""
         kafka = self.plan["input"]["kafka"]
-        first = {str(at): min(of.get(at, 0) for of in self.positions.values()) for at in range(self._partitions(kafka))}
+        first = {}
+        for at, earliest in self._earliest(kafka).items():
+            # A view that has had nothing begins with what the topic still has; one that has begun must not miss anything.
+            first[str(at)] = min(of.get(at, 0) or earliest for of in self.positions.values())
         records = (
             self.spark.readStream.format("kafka")
             .option("kafka.bootstrap.servers", kafka["brokers"])
@@ -49,14 +53,21 @@ class Stream:
         checkpoint = tempfile.mkdtemp(prefix="fstore-checkpoint-")
         return records.writeStream.foreachBatch(self._take).option("checkpointLocation", checkpoint).start()
 
-    def _partitions(self, kafka):
+    def _earliest(self, kafka):
+        """The first offset that the topic still has, of each partition."""
         jvm = self.spark._jvm
         properties = jvm.java.util.Properties()
         properties.setProperty("bootstrap.servers", kafka["brokers"])
         admin = jvm.org.apache.kafka.clients.admin.AdminClient.create(properties)
         try:
             topics = jvm.java.util.Collections.singletonList(kafka["topic"])
-            return admin.describeTopics(topics).allTopicNames().get().get(kafka["topic"]).partitions().size()
+            count = admin.describeTopics(topics).allTopicNames().get().get(kafka["topic"]).partitions().size()
+            places = [jvm.org.apache.kafka.common.TopicPartition(kafka["topic"], at) for at in range(count)]
+            asked = jvm.java.util.HashMap()
+            for place in places:
+                asked.put(place, jvm.org.apache.kafka.clients.admin.OffsetSpec.earliest())
+            found = admin.listOffsets(asked)
+            return {at: found.partitionResult(place).get().offset() for at, place in enumerate(places)}
         finally:
             admin.close()
 
@@ -74,6 +85,7 @@ class Stream:
     def _take(self, records, batch):
         began = time.time()
         now = int(began * 1_000)
+        self.queries.refresh()
         frame = decode(self.spark, records, self.plan, now).persist()
         try:
             parts = (
@@ -81,8 +93,9 @@ class Stream:
                 .agg(
                     F.min("_offset").alias("first"),
                     F.max("_offset").alias("last"),
-                    F.count_if("_ok").alias("usable"),
                     F.count_if(~F.col("_ok")).alias("unusable"),
+                    F.count_if(F.col("_ok") & self._is_new()).alias("new_usable"),
+                    F.count_if(~F.col("_ok") & self._is_new()).alias("new_unusable"),
                     F.max("_revision").alias("revision"),
                     F.max("_ms").alias("newest"),
                 )
@@ -97,10 +110,17 @@ class Stream:
         finally:
             frame.unpersist()
 
+    def _is_new(self):
+        """Whether an event is one that no view has had: what a view that began later catches up on was counted before."""
+        condition = F.lit(True)
+        for at in {at for of in self.positions.values() for at in of}:
+            had = max(of.get(at, 0) for of in self.positions.values())
+            condition &= (F.col("_partition") != at) | (F.col("_offset") >= had)
+        return condition
+
     def _stage(self, frame, parts, batch, now, began):
         needed = max(part.revision for part in parts)
-        unusable = sum(part.unusable for part in parts)
-        if needed > self.revision or unusable > 0:
+        if needed > self.revision or any(part.unusable for part in parts):
             while not self.sink.is_newest(needed):
                 time.sleep(0.1)
             self.revision = max(self.revision, needed)
@@ -111,7 +131,8 @@ class Stream:
             order = (F if order is None else order).when(is_here, place)
             size += part.last - part.first + 1
         events = frame.where("_ok").withColumn("_n", order.cast("int"))
-        items, positions = None, {}
+        unusable = sum(part.new_unusable for part in parts)
+        items, positions, results = None, {}, []
         for at, view in enumerate(self.plan["views"]):
             known = self.positions[view["table"]]
             of_view = events
@@ -119,6 +140,11 @@ class Stream:
                 since = known.get(part._partition, 0)
                 if part.first < since:
                     of_view = of_view.where((F.col("_partition") != part._partition) | (F.col("_offset") >= since))
+            if view["sql"]:
+                result = self.queries.result(of_view, at, view, now)
+                results.append(result)
+                size, unusable = max(size, result.size), unusable + result.unusable
+                of_view = result.rows
             for kind in view_items(of_view, at, view, now):
                 items = kind if items is None else items.unionAll(kind)
             positions[view["table"]] = {
@@ -130,7 +156,9 @@ class Stream:
         items = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism))
         packed = items.select(F.lit(batch), *items.columns).rdd.mapPartitionsWithIndex(pack)
         self.sink.stage(self.spark.createDataFrame(packed, STAGED, verifySchema=False))
-        usable = sum(part.usable for part in parts)
+        for result in results:
+            result.cached.unpersist()
+        usable = sum(part.new_usable for part in parts)
         newest = max((part.newest for part in parts if part.newest is not None), default=None)
         sealed = {"stream": self.plan["stream"], "epoch": self.plan["epoch"], "batch": batch, "size": size}
         sealed |= {"events": usable, "unusable": unusable, "newest": newest, "positions": positions}
@@ -142,8 +170,15 @@ class Stream:
 
 
 def run_stream(spark, plan):
-    """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, and what ends the query."""
-    stream = Stream(spark, plan)
+    """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, SqlInvalid, and what ends the query."""
+    queries = Queries(spark, plan)
+    refused = queries.refusals()
+    plan["views"] = [view for view in plan["views"] if all(view is not one for one, _ in refused)]
+    if not plan["views"]:
+        raise SqlInvalid("; ".join(reason for _, reason in refused))
+    for _, reason in refused:
+        tell("refused", message=reason)
+    stream = Stream(spark, plan, queries)
     query = stream.start()
     threading.Thread(target=stream.watch, daemon=True).start()
     while query.isActive and not stream.ended.wait(0.2):

@@ -8,7 +8,6 @@ import json
 import os
 import re
 from decimal import Decimal
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
@@ -16,6 +15,7 @@ from pyspark.sql import types as T
 
 from .aggregator import quoted
 from .decoder import Unusable, read_value
+from .sink import jdbc_address
 
 # Of a cell: nothing, which is null, is told from an empty text in quotes.
 CSV = {
@@ -26,7 +26,6 @@ CSV = {
     "escape": '"',
     "nullValue": "\u0001",
     "emptyValue": "",
-    "mode": "FAILFAST",
 }
 SAMPLE = 1_000
 FETCH = 5_000
@@ -43,20 +42,20 @@ class BadInput(Exception):
         self.field, self.message = field, message
 
 
-def read_table(spark, source, lines=False):
+def read_table(spark, source, strict=False):
     """A frame of the input `source` of a plan, in Spark's own types; of CSV and NDJSON they are texts. Raises BadInput.
 
-    `lines`: of NDJSON not its columns but its lines, as `value`.
+    `strict`: a line of CSV with too many cells or too few is refused, and of NDJSON come the lines, as `value`.
     """
     if "jdbc" in source:
         return _read_query(spark, source["jdbc"])
     form, path = source["file"]["format"], source["file"]["path"]
     try:
         if form == "csv":
-            return spark.read.options(**CSV).csv(path)
+            return spark.read.options(**CSV, mode="FAILFAST" if strict else "PERMISSIVE").csv(path)
         if form == "ndjson":
             # Numbers as they are written: a double would round them.
-            return spark.read.text(path) if lines else spark.read.option("primitivesAsString", True).json(path)
+            return spark.read.text(path) if strict else spark.read.option("primitivesAsString", True).json(path)
         return spark.read.format(form).load(path)
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
@@ -74,24 +73,23 @@ def shown_path(path):
 
 
 def jdbc_options(jdbc):
-    """Address and credentials of a database, from the variables that a plan names."""
+    """Address and credentials of a database, from the variables that an input names. Raises BadInput."""
     address = os.environ.get(jdbc["urlEnv"])
     if not address:
         raise BadInput("batch", f"{jdbc['urlEnv']} is not set where Spark's driver runs")
     options = {"fetchsize": str(FETCH)}
     if address.startswith("jdbc:"):
         options["url"] = address
+        if address.startswith("jdbc:postgresql:"):
+            options["driver"] = "org.postgresql.Driver"
     else:
-        url = urlsplit(address)
-        options |= {"url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", **dict(parse_qsl(url.query))}
-        options |= {"user": unquote(url.username or ""), "password": unquote(url.password or "")}
-    if options["url"].startswith("jdbc:postgresql:"):
-        options["driver"] = "org.postgresql.Driver"
+        options["url"], properties = jdbc_address(jdbc["urlEnv"])
+        options |= properties
     for name in ("user", "password"):
         value = os.environ.get(jdbc.get(f"{name}Env") or "")
         if value:
             options[name] = value
-    return {name: value for name, value in options.items() if value}
+    return options
 
 
 def _read_query(spark, jdbc):

@@ -1,5 +1,5 @@
 /** Lists of the catalog, as tables for people. */
-import type { AuditQuery, CatalogQuery, DeadLettersQuery } from './generated/operations.js';
+import type { AuditQuery, CatalogQuery, ConsumersQuery, DeadLettersQuery } from './generated/operations.js';
 import { layOutTable, showValue } from './table.js';
 
 const MAX_PAYLOAD = 120;
@@ -50,6 +50,14 @@ export function serviceTable({ featureServices }: CatalogQuery): string[] {
     return [name, `${version}`, `${features.length}`, views, graphqlField, showValue(owner)];
   });
   return table(['service', 'version', 'features', 'views', 'GraphQL field', 'owner'], rows, 'No feature services.');
+}
+
+/** One line for each operation: its id is what clients send. */
+export function consumerTable({ featureConsumers }: ConsumersQuery): string[] {
+  const rows = featureConsumers.flatMap(({ name, version, owner, operations }) =>
+    operations.map((one) => [name, `${version}`, showValue(one.name), one.id, one.fault ?? 'fits', showValue(owner)]),
+  );
+  return table(['consumer', 'version', 'operation', 'id (sha256)', 'schema', 'owner'], rows, 'No consumers.');
 }
 
 export function deadLetterTable({ deadLetters }: DeadLettersQuery): string[] {

@@ -10,7 +10,15 @@ import { type RemoteIssue, ServerError, UsageError } from './failure.js';
 
 const YAML = new Set(['.yaml', '.yml']);
 const TYPESCRIPT = new Set(['.ts', '.mts']);
-const KINDS = new Set(['entity', 'source', 'featureView', 'onDemandFeatureView', 'transformer', 'featureService']);
+const KINDS = new Set([
+  'entity',
+  'source',
+  'featureView',
+  'onDemandFeatureView',
+  'transformer',
+  'featureService',
+  'consumer',
+]);
 
 function isDefinitionFile(name: string): boolean {
   const extension = extname(name);
@@ -88,11 +96,33 @@ export function placeError(error: unknown, written: readonly WrittenDefinition[]
   return error;
 }
 
+interface WithAvro {
+  readonly kind?: unknown;
+  readonly stream?: { readonly avroSchema?: unknown };
+}
+
+/** Puts the schema in the place of the path of an Avro schema file, which is relative to the definition's. Throws UsageError. */
+async function withAvroSchema(written: WrittenDefinition, file: string): Promise<WrittenDefinition> {
+  const definition = written.definition as WithAvro | null;
+  const path = definition?.kind === 'source' ? definition.stream?.avroSchema : undefined;
+  if (typeof path !== 'string' || !path.endsWith('.avsc')) return written;
+  let avroSchema: unknown;
+  try {
+    avroSchema = JSON.parse(await readFile(resolve(dirname(file), path), 'utf8'));
+  } catch (error) {
+    const cure = 'Correct the path, which begins at the folder of the definition, or the JSON in the file.';
+    throw new UsageError(`${file}: the Avro schema ${path} cannot be read: ${(error as Error).message}`, cure);
+  }
+  return { ...written, definition: { ...definition, stream: { ...definition!.stream, avroSchema } } };
+}
+
 /** Reads and checks the definitions of files and folders. Throws findings with file and line, or UsageError. */
 export async function loadDefinitions(paths: readonly string[]): Promise<WrittenDefinition[]> {
   const files = [...new Set((await Promise.all(paths.map(filesOf))).flat())];
   const written: WrittenDefinition[] = [];
-  for (const file of files) written.push(...(await loadFile(file)));
+  for (const file of files) {
+    for (const one of await loadFile(file)) written.push(await withAvroSchema(one, file));
+  }
   if (written.length === 0) {
     const where = paths.map((path) => (extname(path) ? path : dirname(join(path, 'x')))).join(', ');
     throw new UsageError(`there are no definitions in ${where}`, 'Name files or folders of .yaml, .yml or .ts.');

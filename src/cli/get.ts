@@ -1,11 +1,25 @@
 import type { Command } from 'commander';
-import { auditTable, deadLetterTable, entityTable, serviceTable, sourceTable, viewTable } from './catalog-table.js';
+import {
+  auditTable,
+  consumerTable,
+  deadLetterTable,
+  entityTable,
+  serviceTable,
+  sourceTable,
+  viewTable,
+} from './catalog-table.js';
 import { addConnectionOptions, type ConnectionOptions, connect } from './connection.js';
 import { UsageError } from './failure.js';
 import { readServiceOperation, readViewOperation } from './feature-operation.js';
 import { describeRow, describeVector } from './feature-table.js';
 import { findTarget, keyArgument, type ServiceTarget, type ViewTarget, vectorKeys } from './feature-target.js';
-import { AuditDocument, CatalogDocument, type CatalogQuery, DeadLettersDocument } from './generated/operations.js';
+import {
+  AuditDocument,
+  CatalogDocument,
+  type CatalogQuery,
+  ConsumersDocument,
+  DeadLettersDocument,
+} from './generated/operations.js';
 import type { GraphqlClient } from './graphql-client.js';
 import { collect, readCount } from './option-value.js';
 import { printJson, printLines } from './output.js';
@@ -21,6 +35,7 @@ interface GetOptions extends ConnectionOptions {
 const HELP = `
 What:
   entities, sources, views, services   the catalog
+  consumers                            registered operations, with their ids
   dead-letters, audit                  events that could not be used; changes of the registry
   <view> <key…>                        the values of a view (name or name@version) for entities;
                                        a composite key is written 'a|b' or a,b, in the order of the join keys
@@ -50,6 +65,12 @@ async function getList(what: string, client: GraphqlClient, options: GetOptions)
     const catalog = await client.request(CatalogDocument, {});
     if (json) printJson(list.list(catalog));
     else printLines(list.table(catalog));
+    return true;
+  }
+  if (what === 'consumers') {
+    const answer = await client.request(ConsumersDocument, {});
+    if (json) printJson(answer.featureConsumers);
+    else printLines(consumerTable(answer));
     return true;
   }
   if (what === 'dead-letters') {

@@ -12,6 +12,7 @@ const KINDS: Readonly<Record<string, string>> = {
   onDemandFeatureView: 'on demand',
   transformer: 'transformer',
   featureService: 'service',
+  consumer: 'consumer',
 };
 
 /** The lines of a plan. Safe schema changes beyond a few are counted, not listed. */

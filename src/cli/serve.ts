@@ -1,10 +1,16 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RunningFStore } from '../compose.js';
 import { describeEnvironment, readConfig } from '../config.js';
+import * as operations from './generated/operations.js';
 import { checkSharedStores, isClusterMember, joinCluster, leaveCluster, startCluster } from './serve-cluster.js';
 
 const MAX_PROCESSES = 256;
 const ROLES = { serve: ['serve'], worker: ['worker'] } as const;
+
+/** What the command line sends, which runs whatever is registered; what looks the schema up is not among it. */
+const OWN_DOCUMENTS = Object.values(operations)
+  .filter((one) => one instanceof operations.TypedDocumentString && one !== operations.ServedFieldsDocument)
+  .map(String);
 
 /** Resolves when the process is asked to stop (Ctrl-C or SIGTERM). A second signal ends it at once. */
 function stopRequested(): Promise<void> {
@@ -38,7 +44,7 @@ async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   const config = readConfig(process.env);
   // Loaded here, because every other verb would wait for all drivers too.
   const { startFStore } = await import('../compose.js');
-  const running = await startFStore(config, roles);
+  const running = await startFStore(config, roles, OWN_DOCUMENTS);
   if (isClusterMember()) await joinCluster(running);
   else {
     announce(running);

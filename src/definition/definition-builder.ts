@@ -1,5 +1,13 @@
 /** Definitions in TypeScript: each function returns its argument as a definition, with names checked by the compiler. */
-import type { Entity, FeatureService, FeatureView, OnDemandFeatureView, Source, Transformer } from './definition.js';
+import type {
+  Consumer,
+  Entity,
+  FeatureService,
+  FeatureView,
+  OnDemandFeatureView,
+  Source,
+  Transformer,
+} from './definition.js';
 
 type Declared<T extends { kind: string }> = Omit<T, 'kind'>;
 
@@ -67,4 +75,9 @@ export function defineFeatureService(
     kind: 'featureService',
     features: service.features.map((item) => (typeof item === 'object' && 'kind' in item ? item.name : item)),
   };
+}
+
+/** Declares a program that reads features, with the operations that it sends. */
+export function defineConsumer(consumer: Omit<Consumer, 'kind'>): Consumer {
+  return { kind: 'consumer', ...consumer };
 }

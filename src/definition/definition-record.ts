@@ -19,6 +19,8 @@ export interface SourceMeaning {
   readonly schema: Readonly<Record<string, ValueType>>;
   readonly timestamp: string;
   readonly topic: string | null;
+  /** Messages of the topic are Avro of this schema; null: of the one that they name. Absent: they are JSON. */
+  readonly avro?: { readonly schema: Readonly<Record<string, unknown>> | null };
   /** Absent if it is not read in batches. */
   readonly batch?: BatchMeaning;
 }
@@ -28,15 +30,24 @@ export type BatchMeaning =
   | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow' | 'orc'; readonly path: string }
   | { readonly query: string; readonly connection?: string };
 
-/** A view with all that its values depend on: a later change of its entity or source does not reach it. */
+/** A view with all that its values depend on (but for what a query reads): a later change of its entity or source does not reach it. */
 export interface ViewMeaning {
   readonly entity: string;
   readonly source: string;
   readonly timestamp: string;
+  /** `column` is one of the source, or of the result of a query. */
   readonly keys: readonly { readonly name: string; readonly type: KeyType; readonly column: string }[];
   /** `column` is null for a feature that is no column of the source. */
   readonly features: readonly { readonly name: string; readonly type: ValueType; readonly column: string | null }[];
   readonly aggregation?: AggregationMeaning;
+  readonly sql?: SqlMeaning;
+}
+
+/** A query over the events of the source. What it reads is read as it is declared at the time. */
+export interface SqlMeaning {
+  readonly query: string;
+  /** Sources that are read as tables. */
+  readonly with: readonly string[];
 }
 
 /** What a view aggregates: each aggregate is kept once, and shown over one or more windows. */
@@ -104,13 +115,19 @@ export interface ServiceMeaning {
   readonly request?: readonly RequestColumn[];
 }
 
+export interface ConsumerMeaning {
+  /** Documents, each with one operation. */
+  readonly operations: readonly string[];
+}
+
 export type Meaning =
   | EntityMeaning
   | SourceMeaning
   | ViewMeaning
   | OnDemandMeaning
   | TransformerMeaning
-  | ServiceMeaning;
+  | ServiceMeaning
+  | ConsumerMeaning;
 
 export interface DefinitionRecord<D extends Definition = Definition, M extends Meaning = Meaning> {
   readonly kind: DefinitionKind;

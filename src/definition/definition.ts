@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
 import { batchSchema, engineSchema } from './batch-input.js';
 import { durationSchema } from './duration.js';
+import { isSingleSelect } from './sql-text.js';
 import { fittedParametersSchema, transformerOptionsSchema } from './transformer-options.js';
 import { keyTypeSchema, valueTypeSchema } from './value-type.js';
 
@@ -67,7 +68,20 @@ export const sourceSchema = z
           .regex(/^[A-Za-z0-9._-]{1,200}$/, 'a topic has letters, digits, dot, underscore or hyphen')
           .optional()
           .describe('Topic of the event bus; default: the name of the source.'),
-        format: z.literal('json').optional(),
+        format: z.enum(['json', 'avro']).optional().describe('What messages are; default: json.'),
+        avroSchema: z
+          .union([
+            z.string().regex(/\.avsc$/, 'expected a schema, or the path of an .avsc file'),
+            z.record(z.string(), z.unknown()),
+          ])
+          .optional()
+          .describe(
+            'Schema of Avro messages, or for `fstore apply` the path of its file; without it they name their schema in a registry.',
+          ),
+      })
+      .refine((stream) => !stream.avroSchema || stream.format === 'avro', {
+        message: 'avroSchema is for format: avro',
+        path: ['format'],
       })
       .optional()
       .describe('Where events of this source arrive.'),
@@ -104,8 +118,28 @@ const aggregation = z.strictObject({
   tags: documented.tags,
 });
 
+const sql = z.strictObject({
+  query: z
+    .string()
+    .trim()
+    .min(1)
+    .max(20_000)
+    .refine(isSingleSelect, 'expected one SELECT (or WITH … SELECT), with no semicolon')
+    .describe(
+      'SELECT in the SQL of Spark, over the events of the source; gives join keys, event time and features by name.',
+    ),
+  with: z.array(name).max(20).optional().describe('Further sources, which are read as tables from their `batch`.'),
+  features: z
+    .record(name, valueTypeSchema)
+    .refine((features) => {
+      const { length } = Object.keys(features);
+      return length >= 1 && length <= 900;
+    }, 'a view has between 1 and 900 features')
+    .describe('Columns of the result that are features, and their types.'),
+});
+
 /** A view has features of one of these kinds. */
-const TRANSFORMATIONS = ['features', 'aggregations'] as const;
+const TRANSFORMATIONS = ['features', 'aggregations', 'sql'] as const;
 
 export const featureViewSchema = z
   .strictObject({
@@ -116,7 +150,7 @@ export const featureViewSchema = z
     joinKeys: z
       .record(name, name)
       .optional()
-      .describe('Join key → column of the source, where the two have different names.'),
+      .describe('Join key → column of the source (of the result of `sql`), where the two have different names.'),
     ttl: durationSchema.optional().describe('A value older than this is OUTSIDE_MAX_AGE; default: no limit.'),
     engine: engineSchema
       .optional()
@@ -129,6 +163,7 @@ export const featureViewSchema = z
       .max(100)
       .optional()
       .describe('Features that are computed from all events within a window of time.'),
+    sql: sql.optional().describe('Features that a query computes from each event; needs `engine: spark`.'),
     graphql: z
       .strictObject({
         type: graphqlType.optional().describe('Name of the GraphQL type; default: the name in PascalCase.'),
@@ -218,6 +253,32 @@ export const featureServiceSchema = z
   })
   .describe('The list of features that one model reads together.');
 
+/** A document is written down for people and sent by machines: white space around it is no part of it. */
+const operation = z
+  .string()
+  .trim()
+  .min(1)
+  .max(16_384)
+  .describe('A GraphQL document with one operation and its fragments, as clients send it.');
+
+export const consumerSchema = z
+  .strictObject({
+    kind: z.literal('consumer'),
+    name,
+    operations: z
+      .array(operation)
+      .min(1)
+      .max(500)
+      .superRefine((operations, context) => {
+        const index = operations.findIndex((one, position) => operations.indexOf(one) < position);
+        if (index >= 0)
+          context.addIssue({ code: 'custom', message: 'this operation is in the list twice', path: [index] });
+      })
+      .describe('What it asks FStore: each is known by its SHA-256, and checked whenever the schema changes.'),
+    ...documented,
+  })
+  .describe('A program that reads features, with the operations that it sends.');
+
 export const definitionSchema = z.discriminatedUnion('kind', [
   entitySchema,
   sourceSchema,
@@ -225,6 +286,7 @@ export const definitionSchema = z.discriminatedUnion('kind', [
   onDemandFeatureViewSchema,
   transformerSchema,
   featureServiceSchema,
+  consumerSchema,
 ]);
 
 export type Entity = z.infer<typeof entitySchema>;
@@ -233,6 +295,7 @@ export type FeatureView = z.infer<typeof featureViewSchema>;
 export type OnDemandFeatureView = z.infer<typeof onDemandFeatureViewSchema>;
 export type Transformer = z.infer<typeof transformerSchema>;
 export type FeatureService = z.infer<typeof featureServiceSchema>;
+export type Consumer = z.infer<typeof consumerSchema>;
 export type Definition = z.infer<typeof definitionSchema>;
 export type DefinitionKind = Definition['kind'];
 

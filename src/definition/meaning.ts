@@ -5,12 +5,14 @@
  */
 import type { Issue } from '../errors.js';
 import { inputTypesOf, resultTypeOf } from './aggregate-function.js';
+import { AvroSchemaError, type AvroType, carries, parseAvroSchema } from './avro-schema.js';
 import type { Entity, FeatureView, Source } from './definition.js';
 import type {
   AggregationMeaning,
   BatchMeaning,
   EntityMeaning,
   SourceMeaning,
+  SqlMeaning,
   ViewMeaning,
 } from './definition-record.js';
 import { readWindow } from './window.js';
@@ -55,10 +57,47 @@ export function resolveSourceMeaning(source: Source): Resolved<SourceMeaning> {
   }
   const topic = source.stream ? (source.stream.topic ?? source.name) : null;
   const batch = batchOf(source);
-  return {
-    meaning: { schema: source.schema, timestamp: source.timestamp, topic, ...(batch ? { batch } : {}) },
-    findings: [],
+  const { avro, findings } = resolveAvro(source);
+  const meaning = {
+    schema: source.schema,
+    timestamp: source.timestamp,
+    topic,
+    ...(avro ? { avro } : {}),
+    ...(batch ? { batch } : {}),
   };
+  return { meaning: findings.length ? null : meaning, findings };
+}
+
+function resolveAvro({ name, schema, timestamp, stream }: Source): {
+  readonly avro?: NonNullable<SourceMeaning['avro']>;
+  readonly findings: readonly Finding[];
+} {
+  if (stream?.format !== 'avro') return { findings: [] };
+  const given = stream.avroSchema;
+  if (given === undefined) return { avro: { schema: null }, findings: [] };
+  const invalid = (message: string): Finding => ({
+    code: 'DEFINITION_INVALID',
+    message,
+    path: ['stream', 'avroSchema'],
+  });
+  if (typeof given === 'string') {
+    return { findings: [invalid(`${given} is a path, which \`fstore apply\` reads; here goes the schema itself`)] };
+  }
+  let fields: ReadonlyMap<string, AvroType>;
+  try {
+    fields = new Map(parseAvroSchema(given).fields.map((field) => [field.name, field.type]));
+  } catch (error) {
+    if (!(error instanceof AvroSchemaError)) throw error;
+    return { findings: [invalid(`the Avro schema cannot be used: ${error.message}`)] };
+  }
+  const findings = [...fields].flatMap(([field, type]) => {
+    const declared = schema[field];
+    if (!declared) return [invalid(`the Avro schema has the field ${field}, which source ${name} does not declare`)];
+    if (carries(type, declared)) return [];
+    return [invalid(`field ${field} of the Avro schema is ${type.kind}, which is no ${declared}`)];
+  });
+  if (!fields.has(timestamp)) findings.push(invalid(`the Avro schema has no field ${timestamp}`));
+  return { avro: { schema: given }, findings };
 }
 
 function batchOf({ batch }: Source): BatchMeaning | null {
@@ -104,15 +143,15 @@ export function resolveViewMeaning(
   }
   const keys = entity.joinKeys.map((key) => {
     const column = view.joinKeys?.[key.name] ?? key.name;
+    // What a query gives, Spark tells when it runs.
+    if (view.sql) return { name: key.name, type: key.type, column };
     const type = source.schema[column];
     const path = view.joinKeys?.[key.name] ? ['joinKeys', key.name] : ['source'];
     if (!type) unknown(`source ${view.source} has no column ${column} for the join key ${key.name}`, path);
     else if (type !== key.type) invalid(`join key ${key.name} is ${key.type}, but column ${column} is ${type}`, path);
     return { name: key.name, type: key.type, column };
   });
-  const { features, aggregation } = view.aggregations
-    ? resolveAggregations(view, source, findings)
-    : { features: resolveRows(view, source, findings), aggregation: undefined };
+  const { features, ...computed } = resolveFeatures(view, source, sources, findings);
   const names = new Set<string>();
   for (const { name, path } of features) {
     if (names.has(name)) invalid(`view ${view.name} has the feature ${name} twice`, path);
@@ -126,13 +165,60 @@ export function resolveViewMeaning(
       timestamp: source.timestamp,
       keys,
       features: features.map(({ path: _, ...feature }) => feature),
-      ...(aggregation ? { aggregation } : {}),
+      ...computed,
     },
     findings,
   };
 }
 
 type ResolvedFeature = ViewMeaning['features'][number] & { readonly path: Finding['path'] };
+type ResolvedFeatures = Pick<ViewMeaning, 'aggregation' | 'sql'> & { readonly features: ResolvedFeature[] };
+
+function resolveFeatures(
+  view: FeatureView,
+  source: SourceMeaning,
+  sources: ReadonlyMap<string, SourceMeaning>,
+  findings: Finding[],
+): ResolvedFeatures {
+  if (view.aggregations) return resolveAggregations(view, source, findings);
+  if (!view.sql) return { features: resolveRows(view, source, findings) };
+  const features = Object.entries(view.sql.features).map(([name, type]) => ({
+    name,
+    type,
+    column: null,
+    path: ['sql', 'features', name],
+  }));
+  return { features, sql: resolveSql(view, view.sql, sources, findings) };
+}
+
+function resolveSql(
+  view: FeatureView,
+  { query, with: names = [] }: NonNullable<FeatureView['sql']>,
+  sources: ReadonlyMap<string, SourceMeaning>,
+  findings: Finding[],
+): SqlMeaning {
+  const find = (code: Finding['code'], message: string, path: Finding['path']) =>
+    findings.push({ code, message, path });
+  if (view.engine !== 'spark') {
+    const message = `view ${view.name} has a query in the SQL of Spark: write engine: spark. SQL of PostgreSQL is the \`batch: { query }\` of a source`;
+    find('DEFINITION_INVALID', message, ['engine']);
+  }
+  for (const [index, name] of names.entries()) {
+    const path = ['sql', 'with', index];
+    const table = sources.get(name);
+    if (!table) find('REFERENCE_UNKNOWN', `view ${view.name} reads the source ${name}, which is not declared`, path);
+    else if (!table.batch) {
+      const message = `source ${name} is read as a table, and has no \`batch\` to read it from`;
+      find('DEFINITION_INVALID', message, path);
+    } else if ('format' in table.batch && table.batch.format === 'arrow') {
+      find('DEFINITION_INVALID', `source ${name} is an Arrow file, which Spark does not read: write Parquet`, path);
+    }
+    if (name === view.source || names.indexOf(name) < index) {
+      find('NAME_COLLISION', `the query of view ${view.name} has the table ${name} twice`, path);
+    }
+  }
+  return { query, with: names };
+}
 
 function resolveRows(view: FeatureView, source: SourceMeaning, findings: Finding[]): ResolvedFeature[] {
   return (view.features ?? []).map((item, index) => {
@@ -147,11 +233,7 @@ function resolveRows(view: FeatureView, source: SourceMeaning, findings: Finding
   });
 }
 
-function resolveAggregations(
-  view: FeatureView,
-  source: SourceMeaning,
-  findings: Finding[],
-): { features: ResolvedFeature[]; aggregation: AggregationMeaning } {
+function resolveAggregations(view: FeatureView, source: SourceMeaning, findings: Finding[]): ResolvedFeatures {
   const features: ResolvedFeature[] = [];
   const aggregates: AggregationMeaning['aggregates'][number][] = [];
   const windows: AggregationMeaning['features'][number][] = [];

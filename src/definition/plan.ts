@@ -68,7 +68,8 @@ export interface PlanOptions {
 }
 
 /** What others are resolved from comes before them. */
-const DATA_KINDS: readonly DefinitionKind[] = ['entity', 'source', 'featureView'];
+// Whether the operations of a consumer can be served is seen when the schema is built; here they stand for themselves.
+const DATA_KINDS: readonly DefinitionKind[] = ['entity', 'source', 'featureView', 'consumer'];
 const SERVING_KINDS: readonly DefinitionKind[] = ['onDemandFeatureView', 'transformer', 'featureService'];
 const idOf = (item: { kind: DefinitionKind; name: string }): string => `${item.kind}/${item.name}`;
 
@@ -167,12 +168,12 @@ export function planDefinitions(
   const isUntouched = ({ kind, name, meaning }: DefinitionRecord): boolean => {
     if (given.has(`${kind}/${name}`)) return false;
     if (kind !== 'featureView') return true;
-    const { entity, source } = meaning as ViewMeaning;
-    const now = [entities.get(entity), sources.get(source)];
+    const { entity, source, sql } = meaning as ViewMeaning;
+    const was = (id: string) => heads.get(id)?.meaning;
     return (
-      now.every(Boolean) &&
-      now[0] === heads.get(`entity/${entity}`)?.meaning &&
-      now[1] === heads.get(`source/${source}`)?.meaning
+      entities.has(entity) &&
+      entities.get(entity) === was(`entity/${entity}`) &&
+      [source, ...(sql?.with ?? [])].every((one) => sources.has(one) && sources.get(one) === was(`source/${one}`))
     );
   };
   for (const kind of DATA_KINDS) {
@@ -255,6 +256,8 @@ function resolveOne(
       return resolveSourceMeaning(definition);
     case 'featureView':
       return resolveViewMeaning(definition, entities, sources);
+    case 'consumer':
+      return { meaning: { operations: definition.operations }, findings: [] };
     default:
       throw new FStoreError('INTERNAL', `${definition.kind} is resolved after views`);
   }

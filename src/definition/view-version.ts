@@ -2,7 +2,7 @@
 import { isSumming } from './aggregate-function.js';
 import { fingerprint } from './canonical-json.js';
 import type { Engine, FeatureView } from './definition.js';
-import type { AggregationMeaning, DefinitionRecord, ViewMeaning } from './definition-record.js';
+import type { AggregationMeaning, DefinitionRecord, SqlMeaning, ViewMeaning } from './definition-record.js';
 import { parseDuration } from './duration.js';
 import { camelCase, pascalCase, viewFieldName } from './graphql-name.js';
 import type { KeyType, ValueType } from './value-type.js';
@@ -10,7 +10,7 @@ import type { KeyType, ValueType } from './value-type.js';
 export interface JoinKey {
   readonly name: string;
   readonly type: KeyType;
-  /** Column of the source that holds this join key. */
+  /** Column of the source, or of the result of a query, that holds this join key. */
   readonly column: string;
 }
 
@@ -26,11 +26,11 @@ export interface Feature {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** A column of the source that the view's history keeps. */
+/** A column of the source, or of the result of a query, that the view's history keeps. */
 export interface StoredColumn {
   readonly name: string;
   readonly type: ValueType;
-  /** Column of the source. */
+  /** Column of the source or of the result. */
   readonly column: string;
   /** True for doubles that are added up: they have a limit. */
   readonly summed?: boolean;
@@ -53,6 +53,8 @@ export interface ViewVersion {
   readonly columns: readonly StoredColumn[];
   /** How features come from columns; null: they are the columns. */
   readonly aggregation: AggregationMeaning | null;
+  /** The query whose result has the columns; null: they are the source's. */
+  readonly sql: SqlMeaning | null;
   /** What computes it from its source's stream; no part of its meaning. */
   readonly engine: Engine;
   /** Milliseconds; null: values never grow too old. */
@@ -110,6 +112,7 @@ function resolve(record: DefinitionRecord, current: boolean): ViewVersion {
     }),
     columns: storedColumns(meaning),
     aggregation: meaning.aggregation ?? null,
+    sql: meaning.sql ?? null,
     engine: definition.engine ?? 'builtin',
     ttl: definition.ttl === undefined ? null : parseDuration(definition.ttl),
     table: `view_${record.name.slice(0, 32)}_${fingerprint([record.name, record.version, record.fingerprint])}`,
@@ -139,7 +142,11 @@ export function declaredFeatures(definition: FeatureView): Map<string, DeclaredF
       return [`${name}_${length}`, { description, tags, computation }];
     }),
   );
-  return new Map([...rows, ...windows]);
+  const results = Object.keys(definition.sql?.features ?? {}).map((name): [string, DeclaredFeature] => [
+    name,
+    { computation: 'a query in SQL' },
+  ]);
+  return new Map([...rows, ...windows, ...results]);
 }
 
 function storedColumns(meaning: ViewMeaning): StoredColumn[] {

@@ -7,18 +7,15 @@
  *    whoever has its job next.
  * 2. What is sealed of a run needs no Spark any more.
  */
-import { resolve } from 'node:path';
-import type { BatchMeaning } from '../definition/definition-record.js';
-import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import type { RunTotal, StagedBatches } from '../store/staged-batches.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
-import { isAddress, pathWithin } from './batch-path.js';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
-import { batchPlan, SINK_VARIABLE, type TableInput } from './engine-plan.js';
+import { batchPlan } from './engine-plan.js';
 import { LogTail } from './log-tail.js';
-import { batchConsumer, batchStream, batchTopic, type SourceContract } from './source-contract.js';
+import { batchConsumer, batchStream, batchTopic } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
+import { tableInputOf } from './table-input.js';
 
 export interface SparkBatchOptions {
   /** Null: this process has no Spark, and can only end what is sealed. */
@@ -81,13 +78,13 @@ class SparkRun {
       contract,
       stream: this.#stream,
       epoch,
-      input: tableInput(contract, folder),
+      input: tableInputOf(contract.meaning, folder, contract.reading?.partition ?? null),
       run: { number: run, ...place, since, rows: batchRows },
     });
     this.#report(0, null, 'Spark starts');
     const hear = (word: EngineWord): void => {
       if ('line' in word) this.#tail.add(word.line);
-      else this.#report(word.progress.done, null, word.progress.note ?? '');
+      if ('progress' in word) this.#report(word.progress.done, null, word.progress.note ?? '');
     };
     return driver.run(plan, signal, hear);
   }
@@ -118,39 +115,4 @@ function failureOf(end: EngineEnd, source: string): FStoreError {
   if (code === 'DEFINITIONS_STALE') return new FStoreError('DEFINITIONS_STALE', message);
   if (code === 'BAD_INPUT') return new FStoreError('BAD_REQUEST', message, field === null ? {} : { field });
   return new FStoreError('ENGINE_FAILED', `${code}: ${message} (log: ${log})`);
-}
-
-/** Where the rows of a source are, as Spark finds them. Throws BAD_REQUEST for a path that leads out of the folder of batch files. */
-function tableInput({ meaning, reading }: SourceContract, folder: string): TableInput {
-  const { schema, timestamp } = meaning;
-  const batch = meaning.batch as BatchMeaning;
-  if ('path' in batch) {
-    return { file: { format: batch.format as 'csv', path: sparkPath(folder, batch.path) } };
-  }
-  const { connection } = batch;
-  const partition = reading?.partition ?? null;
-  const more = { partition, order: [timestamp, ...Object.keys(schema).filter((name) => name !== timestamp)] };
-  if (connection === undefined) {
-    const query = postgresQuery(batch.query, schema, partition?.column ?? null);
-    return { jdbc: { urlEnv: SINK_VARIABLE, userEnv: null, passwordEnv: null, query, ...more } };
-  }
-  const name = `FSTORE_JDBC_${connection.toUpperCase()}`;
-  const given = { urlEnv: `${name}_URL`, userEnv: `${name}_USER`, passwordEnv: `${name}_PASSWORD` };
-  return { jdbc: { ...given, query: batch.query, ...more } };
-}
-
-/** An address is passed on; a path within the folder is a file of this machine, whose name has no wildcards. */
-function sparkPath(folder: string, path: string): string {
-  if (isAddress(path)) return path;
-  return `file://${resolve(pathWithin(folder, path))}`.replaceAll(/[*?[\]{}\\]/g, '\\$&');
-}
-
-/** The declared columns. A number without a precision would be one of 18 decimals for Spark. */
-function postgresQuery(query: string, schema: Readonly<Record<string, ValueType>>, partition: string | null): string {
-  const columns = Object.entries(schema).map(([name, type]) => {
-    const cast = type === 'FLOAT64' ? '::float8' : type === 'FLOAT64[]' ? '::float8[]' : '';
-    return cast ? `"${name}"${cast} AS "${name}"` : `"${name}"`;
-  });
-  if (partition !== null && !(partition in schema)) columns.push(`"${partition}"`);
-  return `SELECT ${columns.join(', ')} FROM (${query}) AS rows`;
 }

@@ -10,8 +10,8 @@ import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
-import { type EnginePlan, SINK_VARIABLE } from './engine-plan.js';
 import { isFrame } from './log-tail.js';
+import { SINK_VARIABLE } from './table-input.js';
 
 export interface SparkOptions {
   /** Folder of Spark, which has bin/spark-submit. */
@@ -51,18 +51,21 @@ const SETTINGS: Readonly<Record<string, string>> = {
   // JDBC drivers take times without a zone to be in the zone of Java.
   'spark.driver.extraJavaOptions': '-Duser.timezone=UTC',
   'spark.executor.extraJavaOptions': '-Duser.timezone=UTC',
+  // What a query cannot compute is null: one odd event must not hold up all that come after it.
+  'spark.sql.ansi.enabled': 'false',
+  // A query reads events and declared sources, no files by their path and no environment.
+  'spark.sql.runSQLOnFiles': 'false',
+  'spark.sql.variable.substitute': 'false',
 };
 
 /** Makes the driver; nothing is started before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
-  return { run: (plan, signal, hear) => runSubmit(options, plan, signal, hear) };
+  return { run: (...run) => runSubmit(options, ...run) };
 }
 
 async function runSubmit(
   options: SparkOptions,
-  plan: EnginePlan,
-  signal: AbortSignal,
-  hear: (word: EngineWord) => void,
+  ...[plan, signal, hear]: Parameters<EngineDriver['run']>
 ): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });
@@ -178,6 +181,7 @@ class SubmittedRun {
       return;
     }
     if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
+    if (told?.event === 'refused') this.#options.hear({ refused: told.message ?? '' });
     if (told?.event !== 'progress') return;
     const note = told.note ?? '';
     this.#options.hear({ progress: { done: told.rows ?? 0, total: null, note } });

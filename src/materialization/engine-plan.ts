@@ -12,9 +12,10 @@ import type { ViewVersion } from '../definition/view-version.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
 import type { SourceContract, StreamContract } from './source-contract.js';
+import { SINK_VARIABLE, type TableInput, tableInput, tableInputOf } from './table-input.js';
 
-/** Environment variable from which a run takes the address of PostgreSQL. */
-export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
+/** Environment variable from which a run takes the address of the schema registry. */
+const REGISTRY_VARIABLE = 'FSTORE_SCHEMA_REGISTRY_URL';
 
 const options = z.record(z.string(), z.string());
 const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
@@ -22,7 +23,13 @@ const offsets = z.record(z.string().regex(/^\d+$/), z.string().regex(/^\d+$/));
 const kafkaInput = z.strictObject({
   kafka: z.strictObject({ brokers: z.string(), topic: z.string(), maxEvents: z.int().positive(), options }),
 });
+const tablePlan = z.strictObject({
+  name: z.string(),
+  schema: z.record(z.string(), valueTypeSchema),
+  input: tableInput,
+});
 const viewPlan = z.strictObject({
+  id: z.string(),
   table: z.string(),
   keys: z.array(z.strictObject({ column: z.string(), stored: z.string() })).min(1),
   columns: z.array(z.strictObject({ name: z.string(), column: z.string() })),
@@ -39,6 +46,15 @@ const viewPlan = z.strictObject({
       hops: z.array(z.int().positive()),
     })
     .nullable(),
+  /** A query whose result has the columns; types are those of the keys and columns above. */
+  sql: z
+    .strictObject({
+      query: z.string(),
+      timestamp: z.string(),
+      keyTypes: z.array(valueTypeSchema),
+      types: z.array(valueTypeSchema),
+    })
+    .nullable(),
 });
 
 const anyPlan = z.strictObject({
@@ -50,6 +66,8 @@ const anyPlan = z.strictObject({
     name: z.string(),
     schema: z.record(z.string(), valueTypeSchema),
     timestamp: z.string(),
+    // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`.
+    avro: z.strictObject({ schema: z.record(z.string(), z.unknown()).nullable(), urlEnv: z.string() }).nullable(),
     // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
     checks: z.array(
       z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
@@ -62,27 +80,10 @@ const streamPlanSchema = anyPlan.extend({
   mode: z.literal('stream'),
   input: kafkaInput,
   views: z.array(viewPlan.extend({ positions: offsets })),
+  // What queries read besides events; read again when older than `refresh`, in milliseconds.
+  tables: z.array(tablePlan),
+  refresh: z.int().positive(),
 });
-
-/** Files of one format: a file, a folder of them, or an address that a connector of Spark reads. */
-const filesInput = z.strictObject({
-  file: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string() }),
-});
-/** A SELECT of a database; `partition`: a column by whose ranges it is read in so many parts at once. */
-const jdbcInput = z.strictObject({
-  jdbc: z.strictObject({
-    urlEnv: z.string(),
-    userEnv: z.string().nullable(),
-    passwordEnv: z.string().nullable(),
-    query: z.string(),
-    partition: z.strictObject({ column: z.string(), count: z.int().positive() }).nullable(),
-    /** Columns by which the rows of a part are put in order: the order of their arrival. */
-    order: z.array(z.string()),
-  }),
-});
-const tableInput = z.union([filesInput, jdbcInput]);
-/** What the rows of a table are read from. */
-export type TableInput = z.infer<typeof tableInput>;
 
 const batchPlanSchema = anyPlan.extend({
   mode: z.literal('batch'),
@@ -119,19 +120,36 @@ export interface PlanOptions {
   readonly begun: BegunRun;
 }
 
+/** Where a stream's events and tables are read from. */
+export interface StreamInputs {
+  readonly brokers: readonly string[];
+  /** Events of one micro-batch at most. */
+  readonly maxEvents: number;
+  /** Milliseconds after which a table is read again. */
+  readonly refresh: number;
+  /** Folder of batch files. */
+  readonly folder: string;
+}
+
 /**
  * The plan of a stream: events of a topic of Kafka, `maxEvents` at a time.
- * Throws ZodError for one that the job would not understand.
+ * Throws BAD_REQUEST for a table out of the folder, ZodError for a plan that the job would not understand.
  */
 export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
-  { brokers, maxEvents }: { readonly brokers: readonly string[]; readonly maxEvents: number },
+  { brokers, maxEvents, refresh, folder }: StreamInputs,
 ): StreamPlan {
+  const tables = [...new Set(views.flatMap((view) => view.sql?.with ?? []))].sort();
   return streamPlanSchema.parse({
     ...planOf(project, contract, stream, begun.epoch),
     mode: 'stream',
     input: { kafka: { brokers: brokers.join(','), topic: contract.topic, maxEvents, options: {} } },
     views: views.map((view) => ({ ...viewPlanOf(view), positions: { ...begun.positions.get(view.table) } })),
+    tables: tables.map((name) => {
+      const table = contract.tables.get(name)!;
+      return { name, schema: { ...table.schema }, input: tableInputOf(table, folder) };
+    }),
+    refresh,
   } satisfies StreamPlan);
 }
 
@@ -151,6 +169,7 @@ function planOf(
       name: source,
       schema: { ...meaning.schema },
       timestamp: meaning.timestamp,
+      avro: meaning.avro ? { schema: meaning.avro.schema, urlEnv: REGISTRY_VARIABLE } : null,
       checks: views.map((view) => ({
         table: view.table,
         keys: view.keys.map((key) => key.column),
@@ -164,6 +183,7 @@ function planOf(
 
 function viewPlanOf(view: ViewVersion): z.infer<typeof viewPlan> {
   return {
+    id: view.id,
     table: view.table,
     keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
     columns: view.columns.map(({ name, column }) => ({ name, column })),
@@ -175,6 +195,12 @@ function viewPlanOf(view: ViewVersion): z.infer<typeof viewPlan> {
         n,
       })),
       hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
+    },
+    sql: view.sql && {
+      query: view.sql.query,
+      timestamp: view.timestamp,
+      keyTypes: view.keys.map(({ type }) => type),
+      types: view.columns.map(({ type }) => type),
     },
   };
 }
@@ -191,8 +217,11 @@ export interface BatchPlanOptions {
 
 /** The plan of a batch: all rows of a table, for all views of its source. Throws ZodError for one that the job would not understand. */
 export function batchPlan({ project, contract, stream, epoch, input, run }: BatchPlanOptions): BatchPlan {
+  const plan = planOf(project, contract, stream, epoch);
   return batchPlanSchema.parse({
-    ...planOf(project, contract, stream, epoch),
+    ...plan,
+    // Rows become events in JSON, whatever the stream of their source has.
+    source: { ...plan.source, avro: null },
     mode: 'batch',
     input,
     views: contract.views.map(viewPlanOf),

@@ -12,6 +12,7 @@ import { type EntityKey, readKey } from '../definition/entity-key.js';
 import { type FeatureValue, readValue, valueToJson } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { ErrorCode } from '../errors.js';
+import { type PayloadFormat, UnreadablePayload } from './payload-format.js';
 
 export interface EventLimits {
   /** How far an event time may lie ahead of now, milliseconds. */
@@ -42,6 +43,8 @@ export interface EventContract {
   readonly meaning: SourceMeaning;
   readonly views: readonly ViewVersion[];
   readonly limits: EventLimits;
+  /** How its payloads are read; null: they are JSON. */
+  readonly format: PayloadFormat | null;
 }
 
 const LONG_NUMBER = /\d{16}/;
@@ -61,7 +64,7 @@ export function parseEventJson(text: string): unknown {
   return LONG_NUMBER.test(text) ? parseLossless(text, null, { parseNumber: reviveNumber }) : JSON.parse(text);
 }
 
-/** Decodes the bytes of an event as they came from the bus. `now`: milliseconds since 1970. */
+/** Decodes the bytes of an event as they came from the bus, for which its format has prepared. `now`: milliseconds since 1970. */
 export function decodeEvent(bytes: Buffer, contract: EventContract, now: number): DecodeResult {
   if (bytes.length > contract.limits.maxBytes) {
     return unusable(
@@ -71,8 +74,11 @@ export function decodeEvent(bytes: Buffer, contract: EventContract, now: number)
   }
   let input: unknown;
   try {
-    input = parseEventJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    input = contract.format
+      ? contract.format.read(bytes)
+      : parseEventJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
+    if (error instanceof UnreadablePayload) return unusable(error.code, error.message);
     return unusable('EVENT_MALFORMED', `the event is not JSON: ${(error as Error).message}`);
   }
   return checkEvent(input, contract, now);

@@ -4,7 +4,16 @@ import { entityKey } from '../definition/entity-key.js';
 import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { DeadLetter, OfflineStore } from '../store/offline-store.js';
-import { checkEvent, type EventLimits, eventJson } from './event-decoder.js';
+import {
+  checkEvent,
+  type DecodedEvent,
+  type DecodeResult,
+  type EventContract,
+  type EventLimits,
+  eventJson,
+  type UnusableEvent,
+} from './event-decoder.js';
+import { onlyJson, type PayloadFormats } from './payload-format.js';
 import { batchTopic, busTopic, contractOf, REVISION_HEADER } from './source-contract.js';
 
 const MAX_EVENTS = 10_000;
@@ -14,6 +23,8 @@ export interface IngestionOptions {
   readonly offline: OfflineStore;
   readonly limits: EventLimits;
   readonly now: () => number;
+  /** How payloads of sources are written; default: as JSON. */
+  readonly formats?: PayloadFormats;
 }
 
 export class Ingestion {
@@ -28,8 +39,8 @@ export class Ingestion {
    * Throws SOURCE_UNKNOWN, SOURCE_NOT_PUSHABLE, the codes of events with `events.<index>.<column>`, or BUS_UNAVAILABLE.
    */
   async ingest(snapshot: Snapshot, source: string, events: readonly unknown[]): Promise<number> {
-    const { bus, limits } = this.#options;
-    const contract = contractOf(snapshot, source, limits);
+    const { bus, limits, formats = onlyJson } = this.#options;
+    const contract = contractOf(snapshot, source, limits, formats);
     if (events.length > MAX_EVENTS) {
       throw new FStoreError('LIST_TOO_LONG', `${events.length} events at once, at most ${MAX_EVENTS} are allowed`, {
         field: 'events',
@@ -40,9 +51,9 @@ export class Ingestion {
     const now = this.#options.now();
     const headers = { [REVISION_HEADER]: `${snapshot.revision}` };
     for (const [index, input] of events.entries()) {
-      const checked = checkEvent(input, contract, now);
+      const checked = payloadOf(checkEvent(input, contract, now), contract);
       if (checked.ok) {
-        const value = Buffer.from(eventJson(checked.event, contract.meaning));
+        const { value } = checked;
         const size = value.length;
         if (size <= limits.maxBytes) {
           const parts = contract.keyColumns.map((column) => `${checked.event.columns.get(column)}`);
@@ -86,8 +97,27 @@ export class Ingestion {
   #replayTopic(snapshot: Snapshot, { source, topic, id }: DeadLetter): string {
     if (topic !== batchTopic(snapshot.project, source)) return topic;
     const meaning = snapshot.sources.get(source)?.meaning;
-    if (typeof meaning?.topic === 'string') return busTopic(snapshot.project, meaning.topic);
-    const message = `dead letter ${id} is a row of source ${source}, which has no stream to replay it to`;
+    if (typeof meaning?.topic === 'string' && !meaning.avro) return busTopic(snapshot.project, meaning.topic);
+    const message = `dead letter ${id} is a row of source ${source}, which has no stream of JSON to replay it to`;
     throw new FStoreError('SOURCE_NOT_PUSHABLE', message, { field: 'ids' });
+  }
+}
+
+/** The payload of a checked event, or why there is none. Throws SOURCE_NOT_PUSHABLE. */
+function payloadOf(
+  checked: DecodeResult,
+  { format, meaning }: EventContract,
+):
+  | { readonly ok: true; readonly value: Buffer; readonly event: DecodedEvent }
+  | { readonly ok: false; readonly error: UnusableEvent } {
+  if (!checked.ok) return checked;
+  const { event } = checked;
+  try {
+    const value = format ? format.write(event.columns) : Buffer.from(eventJson(event, meaning));
+    return { ok: true, value, event };
+  } catch (error) {
+    if (!(error instanceof FStoreError) || error.code !== 'EVENT_FIELD_TYPE') throw error;
+    const { code, message, location } = error;
+    return { ok: false, error: { code, message, field: location.field ?? null } };
   }
 }

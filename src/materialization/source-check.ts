@@ -21,10 +21,11 @@ import { createSnapshot, type Snapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { computation } from '../transformation/computation.js';
 import { type LocalBatch, localBatch, pathWithin } from './batch-path.js';
-import { type EventLimits, parseEventJson } from './event-decoder.js';
+import type { EventLimits } from './event-decoder.js';
+import type { PayloadFormats } from './payload-format.js';
 import { compareColumns, compareEvents, type DeclaredRows, readDeclared } from './source-comparison.js';
 import { type SourceContract, sourceContracts } from './source-contract.js';
-import { type SourceSample, sampleFile, sampleQuery, sampleTopic } from './source-sample.js';
+import { parsePayload, type SourceSample, sampleFile, sampleQuery, sampleTopic } from './source-sample.js';
 
 /** One of these is to be looked at. */
 export interface SourceCheckRequest {
@@ -73,6 +74,7 @@ export interface SourceCheckerOptions {
   readonly folder: string;
   readonly limits: EventLimits;
   readonly reserved: ReservedNames;
+  readonly formats: PayloadFormats;
   readonly now: () => number;
 }
 
@@ -201,14 +203,15 @@ export class SourceChecker {
   }
 
   async #checkDeclared(snapshot: Snapshot, name: string, count: number): Promise<SourceCheckReport[]> {
-    const contract = sourceContracts(snapshot, this.#options.limits).get(name);
+    const { limits, formats } = this.#options;
+    const contract = sourceContracts(snapshot, limits, formats).get(name);
     if (!contract) {
       throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${name.slice(0, 80)}`, { field: 'source' });
     }
     const { batch, topic } = contract.meaning;
     const reports: SourceCheckReport[] = [];
     if (topic !== null) {
-      const sample = () => sampleTopic(this.#options.bus, snapshot.project, topic, count);
+      const sample = () => sampleTopic(this.#options.bus, snapshot.project, topic, count, contract.format);
       reports.push(await this.#report(snapshot, contract, `topic ${topic}`, sample));
     }
     const local = batch && localBatch(batch);
@@ -262,7 +265,9 @@ export class SourceChecker {
       records: records.length,
       known: knownNames(snapshot),
     });
-    const events = read ? read.rows : sample.payloads.map(eventOf);
+    const events = read
+      ? read.rows
+      : sample.payloads.map((payload) => parsePayload(payload, contract.format) ?? undefined);
     const compared = compareEvents(contract, events, this.#options.now());
     const findings = [...sample.findings, ...compared.findings];
     if (records.length === 0) findings.push(finding('warning', 'SAMPLE_EMPTY', `${sample.origin} holds no record`));
@@ -291,12 +296,4 @@ export class SourceChecker {
 /** The report on a source of which nothing was seen, and why. */
 function unseen(source: string, origin: string, why: SourceFinding): SourceCheckReport {
   return { source, declared: true, origin, sampled: 0, unusable: null, columns: [], findings: [why], draft: null };
-}
-
-function eventOf(payload: Buffer): unknown {
-  try {
-    return parseEventJson(payload.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,10 @@
 import type { Engine, Source } from '../definition/definition.js';
+import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
+import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { EventContract, EventLimits } from './event-decoder.js';
+import { onlyJson, type PayloadFormats } from './payload-format.js';
 
 /** A source that takes events: its topic and what its events must look like. */
 export interface SourceContract extends EventContract {
@@ -13,6 +16,10 @@ export interface SourceContract extends EventContract {
   readonly reading: BatchReading | null;
   /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
   readonly keyColumns: readonly string[];
+  /** Views that a query computes from the events: of an event they ask nothing. */
+  readonly queries: readonly ViewVersion[];
+  /** The sources that those queries read as tables, by name. */
+  readonly tables: ReadonlyMap<string, TableMeaning>;
 }
 
 /** How batches are read: no part of what they mean. */
@@ -33,6 +40,9 @@ function readingOf({ batch }: Source): BatchReading | null {
     partition: partitionBy === undefined ? null : { column: partitionBy, count: partitions },
   };
 }
+
+/** A source that can be read whole. */
+export type TableMeaning = SourceMeaning & { readonly batch: BatchMeaning };
 
 /** Header of a pushed event: the registry revision against which it was checked. */
 export const REVISION_HEADER = 'fstore-revision';
@@ -67,14 +77,21 @@ export function deadLetterTopic(topic: string): string {
   return `${topic}.dead-letters`;
 }
 
-/** The contracts of all sources, by name. */
-export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<string, SourceContract> {
+/** The contracts of all sources, by name; `formats`: of what is read from the bus. */
+export function sourceContracts(
+  snapshot: Snapshot,
+  limits: EventLimits,
+  formats: PayloadFormats = onlyJson,
+): Map<string, SourceContract> {
   const contracts = new Map<string, SourceContract>();
   for (const record of snapshot.sources.values()) {
-    // A version whose columns the source no longer has as they were cannot be computed from it any more.
-    const views = (snapshot.viewsOfSource.get(record.name) ?? []).filter((view) =>
-      view.columns.every((one) => record.meaning.schema[one.column] === one.type),
+    // A version whose columns or tables are no longer there as they were cannot be computed any more.
+    const all = snapshot.viewsOfSource.get(record.name) ?? [];
+    const views = all.filter(
+      (view) => !view.sql && view.columns.every((one) => record.meaning.schema[one.column] === one.type),
     );
+    const tables = tablesOf(snapshot, all);
+    const queries = all.filter((view) => view.sql?.with.every((name) => tables.has(name)));
     const first = [...views].sort((a, b) => (a.name < b.name ? -1 : 1))[0];
     contracts.set(record.name, {
       revision: snapshot.revision,
@@ -83,21 +100,38 @@ export function sourceContracts(snapshot: Snapshot, limits: EventLimits): Map<st
       views,
       limits,
       reading: readingOf(record.definition),
+      format: formats(record.name, record.meaning),
       topic: record.meaning.topic === null ? null : busTopic(snapshot.project, record.meaning.topic),
       keyColumns: first?.keys.map((key) => key.column) ?? [],
+      queries,
+      tables,
     });
   }
   return contracts;
+}
+
+function tablesOf(snapshot: Snapshot, views: readonly ViewVersion[]): Map<string, TableMeaning> {
+  const tables = new Map<string, TableMeaning>();
+  for (const name of views.flatMap((view) => view.sql?.with ?? [])) {
+    const meaning = snapshot.sources.get(name)?.meaning;
+    if (meaning?.batch) tables.set(name, { ...meaning, batch: meaning.batch });
+  }
+  return tables;
 }
 
 /** A contract of a source that takes events. */
 export type StreamContract = SourceContract & { readonly topic: string };
 
 /** The contract of one source that takes events. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
-export function contractOf(snapshot: Snapshot, source: string, limits: EventLimits): StreamContract {
+export function contractOf(
+  snapshot: Snapshot,
+  source: string,
+  limits: EventLimits,
+  formats: PayloadFormats,
+): StreamContract {
   if (!snapshot.sources.has(source))
     throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`, { field: 'source' });
-  const contract = sourceContracts(snapshot, limits).get(source);
+  const contract = sourceContracts(snapshot, limits, formats).get(source);
   if (!contract || contract.topic === null) {
     throw new FStoreError('SOURCE_NOT_PUSHABLE', `source ${source} has no stream`, { field: 'source' });
   }

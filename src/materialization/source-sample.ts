@@ -11,6 +11,7 @@ import type { OfflineStore } from '../store/offline-store.js';
 import { formatOfName, readTable } from '../tabular/table-reader.js';
 import type { TableColumn, TableFormat } from '../tabular/table-schema.js';
 import { parseEventJson } from './event-decoder.js';
+import type { PayloadFormat } from './payload-format.js';
 import { busTopic } from './source-contract.js';
 
 export interface SourceSample {
@@ -47,10 +48,14 @@ function recordOf(columns: readonly TableColumn[], row: readonly FeatureValue[])
   return Object.fromEntries(columns.map(({ name }, index) => [name, value(index)]));
 }
 
-function objectOf(text: string): SampleRecord | null {
+function objectOf(value: unknown): SampleRecord | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as SampleRecord) : null;
+}
+
+/** The value of JSON that a payload is or stands for; null: none. */
+export function parsePayload(payload: Buffer, format: PayloadFormat | null): unknown {
   try {
-    const value = parseEventJson(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as SampleRecord) : null;
+    return format ? format.read(payload) : parseEventJson(payload.toString('utf8'));
   } catch {
     return null;
   }
@@ -64,7 +69,7 @@ async function readLines(path: string, count: number): Promise<SampleRecord[]> {
     for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
       line += 1;
       if (text.trim() === '') continue;
-      const record = objectOf(text);
+      const record = objectOf(parsePayload(Buffer.from(text), null));
       if (!record) throw new FStoreError('SOURCE_UNREADABLE', `${basename(path)}, line ${line} is no JSON object`);
       records.push(record);
       if (records.length >= count) break;
@@ -162,9 +167,15 @@ function quoted(table: string): string {
 
 /**
  * The newest `count` messages of a source's topic. Where producers write to the topic without the project's name before it, those.
- * Throws SOURCE_UNREADABLE for a topic that is not there at all.
+ * Throws SOURCE_UNREADABLE for a topic that is not there at all, SCHEMA_REGISTRY_UNAVAILABLE.
  */
-export async function sampleTopic(bus: EventBus, project: string, topic: string, count: number): Promise<SourceSample> {
+export async function sampleTopic(
+  bus: EventBus,
+  project: string,
+  topic: string,
+  count: number,
+  format: PayloadFormat | null = null,
+): Promise<SourceSample> {
   const own = busTopic(project, topic);
   const findings: SourceFinding[] = [];
   let messages = await bus.peek(own, count);
@@ -182,11 +193,16 @@ export async function sampleTopic(bus: EventBus, project: string, topic: string,
     }
   }
   const payloads = (messages ?? []).map(({ value }) => value);
-  const records = payloads.map((value) => objectOf(value.toString('utf8')));
+  await format?.prepare(payloads);
+  const records = payloads.map((payload) => objectOf(parsePayload(payload, format)));
   const others = records.filter((record) => record === null).length;
   if (others > 0) {
-    const message = `${others} of ${records.length} messages are no JSON objects, and become dead letters`;
-    findings.push(finding('error', 'EVENT_MALFORMED', message, { count: others }));
+    const what = format ? 'Avro of their schema' : 'JSON objects';
+    const message = `${others} of ${records.length} messages are no ${what}, and become dead letters`;
+    // A zero and the number of a schema: no text begins so.
+    const isAvro = !format && payloads.some((payload) => payload.length > 5 && payload[0] === 0);
+    const hint = isAvro ? '; they look like Avro: declare the source with `stream: { format: avro }`' : '';
+    findings.push(finding('error', 'EVENT_MALFORMED', `${message}${hint}`, { count: others }));
   }
   return {
     origin: `topic ${findings.some(({ code }) => code === 'TOPIC_UNKNOWN') ? topic : own} of the event bus`,

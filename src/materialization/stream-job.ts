@@ -6,15 +6,16 @@
  *    the old one can seal no more.
  * 2. What is sealed is merged whether its run still lives or not; the job ends only when nothing is left to merge.
  * 3. A run that ends by itself is begun again, after a pause that grows while runs end without having sealed anything.
+ * 4. A view whose query the engine refuses is left out and named; where nothing else is left to compute, the job fails at once.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
-import type { Job, JobStore, Json } from '../store/job-store.js';
+import type { Job, Json } from '../store/job-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
-import { isSameWork, type PlanOptions, type StreamPlan, streamPlan } from './engine-plan.js';
+import { isSameWork, type PlanOptions, type StreamInputs, type StreamPlan, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
 import { LogTail } from './log-tail.js';
@@ -23,13 +24,17 @@ import type { StagedMerger } from './staged-merger.js';
 
 export const STREAM_JOB = 'stream';
 
-export interface StreamWork {
+export interface StreamRequest {
+  readonly source: string;
+  /** Tables of the views that were on the engine when the job was asked for. */
+  readonly views: readonly string[];
+  readonly revision: number;
+}
+
+export interface StreamWork extends StreamInputs {
   readonly driver: EngineDriver;
   readonly staged: StagedBatches;
   readonly merger: StagedMerger;
-  readonly brokers: readonly string[];
-  /** Events of one micro-batch at most. */
-  readonly maxEvents: number;
   readonly limits: EventLimits;
   /** The newest definitions, which this process writes with. */
   snapshot(): Promise<Snapshot>;
@@ -45,34 +50,18 @@ const LONGEST_PAUSE = 60_000;
 const MAX_FAILURES = 8;
 
 /** What another engine has to do of a source; null: nothing. */
-function engineWork(
+export function engineWork(
   contract: SourceContract | undefined,
 ): { readonly contract: StreamContract; readonly views: readonly ViewVersion[] } | null {
   if (!contract || contract.topic === null) return null;
-  const views = contract.views.filter((view) => view.engine !== 'builtin');
+  const views = [...contract.views.filter((view) => view.engine !== 'builtin'), ...contract.queries];
   return views.length > 0 ? { contract: { ...contract, topic: contract.topic }, views } : null;
-}
-
-/** Has a job for each source with views on another engine; asks once for each set of views, so that a cancelled one stays cancelled. */
-export async function submitStreams(jobs: JobStore, snapshot: Snapshot, limits: EventLimits): Promise<void> {
-  for (const contract of sourceContracts(snapshot, limits).values()) {
-    const found = engineWork(contract);
-    if (!found) continue;
-    const { source } = contract;
-    const of = { kind: STREAM_JOB, key: source };
-    const [last] = await jobs.list({ ...of, limit: 1 });
-    const tables = found.views.map((view) => view.table).sort();
-    const known = (last?.request as { views?: readonly string[] } | undefined)?.views;
-    const isSame = JSON.stringify(known) === JSON.stringify(tables);
-    if (last && (last.finishedAt === null || (last.status === 'CANCELLED' && isSame))) continue;
-    await jobs.submit({ ...of, request: { source, views: tables } });
-  }
 }
 
 /** Makes the handler of stream jobs. */
 export function createStreamHandler(work: StreamWork): (job: Job, context: JobContext) => Promise<Json> {
   return async (job, context) => {
-    const { source } = job.request as { source: string };
+    const { source } = job.request as unknown as StreamRequest;
     const stream = new SourceStreamRun(work, source, context);
     return stream.keepGoing();
   };
@@ -87,6 +76,8 @@ class SourceStreamRun {
   #events = 0;
   #newest: number | null = null;
   #failures = 0;
+  /** Views whose query the run refuses, and why. */
+  #refused = '';
   /** Revision of the registry up to which the plan of the run is known to be the newest. */
   #examined = -1;
 
@@ -122,6 +113,7 @@ class SourceStreamRun {
       const end = await this.#run({ project: snapshot.project, contract, views, stream, begun });
       signal.throwIfAborted();
       if (end.outcome !== 'failed') continue;
+      if (end.code === 'SQL_INVALID') throw new FStoreError('SQL_INVALID', end.message);
       this.#failures += 1;
       log('a run of the engine failed; another begins', { source: this.#source, ...end });
       if (this.#failures >= MAX_FAILURES) {
@@ -143,10 +135,15 @@ class SourceStreamRun {
     const onAbort = (): void => stop.abort(this.#context.signal.reason);
     this.#context.signal.addEventListener('abort', onAbort, { once: true });
     if (this.#context.signal.aborted) onAbort();
+    this.#refused = '';
     this.#report(`${views.length} views: the engine starts`);
     let ended: EngineEnd | null = null;
     const hear = (word: EngineWord): void => {
       if ('line' in word) this.#tail.add(word.line);
+      if (!('refused' in word)) return;
+      this.#refused += `; not computed: ${word.refused}`;
+      this.#work.log('the engine refuses the query of a view', { source: this.#source, message: word.refused });
+      this.#report('the engine has started');
     };
     const running = driver.run(plan, stop.signal, hear).then((end) => {
       ended = end;
@@ -189,6 +186,11 @@ class SourceStreamRun {
   }
 
   #report(note: string): void {
-    this.#context.report({ done: this.#events, total: null, note, log: this.#tail.lines });
+    this.#context.report({
+      done: this.#events,
+      total: null,
+      note: `${note}${this.#refused}`,
+      log: this.#tail.lines,
+    });
   }
 }

@@ -5,6 +5,11 @@ import type { ViewFill } from '../store/offline-store.js';
 import { checkEvent, parseEventJson, rowOf } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
+/** The fill of a view that a query computes: it begins with its engine, which reads what the topic still holds. */
+export function queryFill(view: ViewVersion): ViewFill {
+  return { view, read: null };
+}
+
 /**
  * The fill of one view. Of a logged event only the columns that the view needs are looked at, so that a column which the
  * source has lost, gained or changed since does not cost the view its history; an event without them is passed over.
@@ -23,6 +28,7 @@ export function viewFill(contract: SourceContract, view: ViewVersion): ViewFill 
     source,
     meaning: { ...meaning, schema },
     views: [view],
+    format: null,
     // Whatever is in the log was accepted when it came.
     limits: { clockSkew: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY },
   };

@@ -7,10 +7,11 @@ import type { RegistryFollower } from '../registry/registry-follower.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { CommitBatch, OfflineStore } from '../store/offline-store.js';
 import type { EventLimits } from './event-decoder.js';
+import { onlyJson, type PayloadFormats } from './payload-format.js';
 import { prepareSnapshot } from './preparation.js';
 import { processBatch } from './processor.js';
 import { batchStream, REVISION_HEADER, type SourceContract, sourceContracts, streamName } from './source-contract.js';
-import { viewFill } from './view-fill.js';
+import { queryFill, viewFill } from './view-fill.js';
 import type { Writer } from './writer.js';
 
 export interface WorkerOptions {
@@ -20,12 +21,12 @@ export interface WorkerOptions {
   readonly writer: Writer;
   readonly limits: EventLimits;
   readonly now: () => number;
+  /** How payloads of sources are read; default: as JSON. */
+  readonly formats?: PayloadFormats;
   /** Milliseconds between two sweeps for rows whose time has come. */
   readonly sweepInterval?: number;
   /** Takes in whatever another engine has computed of a stream, and lets it compute no more. */
   readonly settle?: (stream: string, views: readonly ViewVersion[]) => Promise<void>;
-  /** Called when this process writes with a new revision. */
-  readonly onAdopted?: (snapshot: Snapshot) => Promise<void>;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -53,8 +54,8 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = {
       sweepInterval: 250,
+      formats: onlyJson,
       settle: async () => {},
-      onAdopted: async () => {},
       log: () => {},
       ...options,
     };
@@ -104,8 +105,8 @@ export class Worker {
 
   async #adopt(snapshot: Snapshot): Promise<void> {
     if (this.#stopped || snapshot.revision <= this.#revision) return;
-    const { bus, limits, offline } = this.#options;
-    const contracts = sourceContracts(snapshot, limits);
+    const { bus, limits, formats, offline } = this.#options;
+    const contracts = sourceContracts(snapshot, limits, formats);
     await prepareSnapshot(snapshot, { offline, bus });
     await this.#fill(contracts, snapshot);
     this.#contracts = contracts;
@@ -119,7 +120,6 @@ export class Worker {
       fresh.map(({ source, topic }) => (topic === null ? null : this.#join(source, topic, snapshot.project))),
     );
     this.#revision = snapshot.revision;
-    await this.#options.onAdopted(snapshot);
   }
 
   async #join(source: string, topic: string, project: string): Promise<void> {
@@ -142,10 +142,10 @@ export class Worker {
       0,
     );
     if (seen > follower.current.revision) await this.#catchUp();
-    let commit = this.#process(batch, source, group);
+    let commit = await this.#process(batch, source, group);
     if (commit.deadLetters.length > 0) {
       await this.#catchUp();
-      commit = this.#process(batch, source, group);
+      commit = await this.#process(batch, source, group);
     }
     const written = await this.#write(commit, source, group, batch);
     log('batch written', {
@@ -165,23 +165,24 @@ export class Worker {
     } catch (error) {
       if (!(error instanceof FStoreError) || error.code !== 'DEFINITIONS_STALE') throw error;
       await this.#catchUp();
-      return writer.write(this.#process(batch, source, group));
+      return writer.write(await this.#process(batch, source, group));
     }
   }
 
-  #process(batch: ReceivedBatch, source: string, group: string): CommitBatch {
+  async #process(batch: ReceivedBatch, source: string, group: string): Promise<CommitBatch> {
     const contract = this.#contractOf(source);
+    await contract.format?.prepare(batch.messages.map(({ value }) => value));
     const views = contract.views.filter((view) => view.engine === 'builtin');
     return processBatch(batch, contract, group, this.#options.now(), views);
   }
 
   /** Brings definitions and history tables up to the registry's newest revision, without touching consumptions. */
   async #catchUp(): Promise<void> {
-    const { bus, follower, limits, offline } = this.#options;
+    const { bus, follower, limits, formats, offline } = this.#options;
     const snapshot = await follower.refresh();
     if (snapshot.revision <= this.#revision) return;
     await prepareSnapshot(snapshot, { offline, bus });
-    const contracts = sourceContracts(snapshot, limits);
+    const contracts = sourceContracts(snapshot, limits, formats);
     await this.#fill(contracts, snapshot);
     this.#contracts = contracts;
   }
@@ -193,12 +194,13 @@ export class Worker {
   async #fill(contracts: ReadonlyMap<string, SourceContract>, { project, views: active }: Snapshot): Promise<void> {
     const { offline, settle, now, log } = this.#options;
     for (const contract of contracts.values()) {
-      const { source, topic, revision } = contract;
-      const fresh = contract.views.filter((view) => this.#engines.get(view.table) !== view.engine);
+      const { source, topic, revision, views, queries } = contract;
+      const isFresh = (view: ViewVersion): boolean => this.#engines.get(view.table) !== view.engine;
+      const fresh = [...views, ...queries].filter(isFresh);
       if (fresh.length === 0) continue;
       const name = streamName(project, source);
       const stream = topic === null ? null : { name, topic, consumer: name };
-      const fills = fresh.map((view) => viewFill(contract, view));
+      const fills = fresh.map((view) => (view.sql ? queryFill(view) : viewFill(contract, view)));
       const events = await offline.fill({ source, stream, revision }, fills, now()).catch(async (error: unknown) => {
         if (!(error instanceof FStoreError) || error.code !== 'ENGINE_BUSY') throw error;
         // What other engines have computed goes before what comes now; then it is tried again.

@@ -37,6 +37,8 @@ const SERVER_TIMEOUT = 3_000;
 const SOCKET_TIMEOUT = 15_000;
 const TRANSACTION_TIMEOUT = 5_000;
 const DUPLICATE_KEY = 11_000;
+/** Definitions that are decoded in one go. */
+const LOAD_BATCH = 500;
 const DATABASE_IN_URL = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^?]+)/;
 
 /** Connects, and creates the indexes where they are missing. Throws REGISTRY_UNAVAILABLE, or CONFIG_INVALID. */
@@ -118,6 +120,8 @@ class MongoRegistry implements Registry {
       const records = await this.#definitions
         .find({ project: this.#project }, { session, projection: { _id: 0, project: 0 } })
         .sort({ kind: 1, name: 1, version: 1 })
+        // Requests are let in between two batches; one of 16 MB is decoded in one go.
+        .batchSize(LOAD_BATCH)
         .toArray();
       return { project: this.#project, revision, records: records as DefinitionRecord[] };
     });

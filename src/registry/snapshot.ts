@@ -1,6 +1,7 @@
 /** What one revision of the registry means, indexed for those who serve and compute. */
-import type { Entity, FeatureService, Source } from '../definition/definition.js';
+import type { Consumer, Entity, FeatureService, Source } from '../definition/definition.js';
 import type {
+  ConsumerMeaning,
   DefinitionRecord,
   EntityMeaning,
   ServiceMeaning,
@@ -12,6 +13,7 @@ import type { RegistryState } from './registry.js';
 export type EntityRecord = DefinitionRecord<Entity, EntityMeaning>;
 export type SourceRecord = DefinitionRecord<Source, SourceMeaning>;
 export type ServiceRecord = DefinitionRecord<FeatureService, ServiceMeaning>;
+export type ConsumerRecord = DefinitionRecord<Consumer, ConsumerMeaning>;
 
 export interface Snapshot {
   readonly project: string;
@@ -21,6 +23,7 @@ export interface Snapshot {
   readonly entities: ReadonlyMap<string, EntityRecord>;
   readonly sources: ReadonlyMap<string, SourceRecord>;
   readonly services: ReadonlyMap<string, ServiceRecord>;
+  readonly consumers: ReadonlyMap<string, ConsumerRecord>;
   /** Every active version of every view, by `name@version`. */
   readonly views: ReadonlyMap<string, ViewVersion>;
   /** The current version of each view, by name. */
@@ -85,6 +88,7 @@ export function createSnapshot(state: RegistryState, previous?: Snapshot): Snaps
     entities: currentOf<EntityRecord>('entity'),
     sources: currentOf<SourceRecord>('source'),
     services: currentOf<ServiceRecord>('featureService'),
+    consumers: currentOf<ConsumerRecord>('consumer'),
     views,
     currentViews,
     viewsOfEntity,

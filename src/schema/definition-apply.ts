@@ -4,7 +4,8 @@
  * Invariants
  * 1. What cannot be served is refused here: the whole candidate schema is built and checked before anything is written.
  * 2. `apply` does exactly what `plan` showed, on the revision that it was planned on, or REVISION_CONFLICT.
- * 3. Stores and topics are prepared before the registry changes: a crash between leaves nothing but empty tables.
+ * 3. A registered operation that the step would break is a breaking change with the name of its consumer; one that is new must be valid.
+ * 4. Stores and topics are prepared before the registry changes: a crash between leaves nothing but empty tables.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
@@ -13,15 +14,16 @@ import type { EventBus } from '../bus/event-bus.js';
 import type { Definition, Source } from '../definition/definition.js';
 import { type DefinitionPlan, parseDefinitions, planDefinitions } from '../definition/plan.js';
 import type { ReservedNames } from '../definition/schema-names.js';
-import { FStoreError } from '../errors.js';
+import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
 import { prepareSnapshot } from '../materialization/preparation.js';
 import type { Registry } from '../registry/registry.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
 import { createSnapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { computation } from '../transformation/computation.js';
-import type { LiveSchema } from './live-schema.js';
+import type { LiveSchema, PublishedSchema } from './live-schema.js';
 import type { ApplyDefinitions, ApplyRequest, PlanReport, SchemaChange } from './plan-report.js';
+import { describeOperation, type RegisteredOperations } from './registered-operations.js';
 
 export interface DefinitionApplyOptions {
   readonly registry: Registry;
@@ -34,6 +36,8 @@ export interface DefinitionApplyOptions {
   readonly hasSpark?: boolean;
   /** Whether Spark reads batches here, and connections that it reads databases by; default: no. */
   readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
+  /** Whether this installation has a schema registry; default: no. */
+  readonly hasSchemaRegistry?: boolean;
 }
 
 export class DefinitionApply implements ApplyDefinitions {
@@ -82,6 +86,17 @@ export class DefinitionApply implements ApplyDefinitions {
     return { ...report, revision };
   }
 
+  /** Throws SCHEMA_REGISTRY_MISSING for messages that nothing here could read. */
+  #checkFormats(definitions: readonly Definition[]): void {
+    if (this.#options.hasSchemaRegistry) return;
+    const isNaming = (one: Definition): boolean =>
+      one.kind === 'source' && one.stream?.format === 'avro' && one.stream.avroSchema === undefined;
+    const index = definitions.findIndex(isNaming);
+    if (index < 0) return;
+    const message = `source ${definitions[index]!.name} has Avro without avroSchema, and this FStore has no schema registry`;
+    throw new FStoreError('SCHEMA_REGISTRY_MISSING', message, { field: `definitions[${index}].stream.format` });
+  }
+
   /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
   #checkEngines(definitions: readonly Definition[]): void {
     for (const [index, one] of definitions.entries()) {
@@ -112,6 +127,7 @@ export class DefinitionApply implements ApplyDefinitions {
     const { follower, live, reserved } = this.#options;
     const definitions = parseDefinitions(request.definitions);
     this.#checkEngines(definitions);
+    this.#checkFormats(definitions);
     const snapshot = await follower.refresh();
     const { prune, retire } = request;
     // Each of these steps takes milliseconds for a thousand views: requests are let in between.
@@ -121,20 +137,57 @@ export class DefinitionApply implements ApplyDefinitions {
     if (plan.changes.length === 0) return { plan, report: { revision, changes: [], schemaChanges: [] } };
     await turn();
     const candidate = createSnapshot({ project, revision: revision + 1, records: plan.records }, snapshot);
-    let schema: GraphQLSchema;
+    let next: PublishedSchema;
     try {
-      schema = live.build(candidate).schema;
+      next = await live.build(candidate);
     } catch (error) {
       throw new FStoreError('SCHEMA_INVALID', (error as Error).message, {}, [], { cause: error });
     }
+    refuseUnfit(plan, definitions, next.operations);
     await turn();
-    const schemaChanges = await compare(live.current.schema, schema);
+    const before = live.current;
+    const schemaChanges = [
+      ...compareOperations(before.operations, next.operations),
+      ...(await compare(before.schema, next.schema)),
+    ];
     return { plan, report: { revision, changes: plan.changes, schemaChanges } };
   }
 }
 
+/** Throws all findings about operations that consumers would register with this step. */
+function refuseUnfit(
+  { create }: DefinitionPlan,
+  definitions: readonly Definition[],
+  operations: RegisteredOperations,
+): void {
+  const issues = create.flatMap(({ kind, name, definition }): Issue[] => {
+    if (definition.kind !== 'consumer') return [];
+    const place = definitions.findIndex((one) => one.kind === kind && one.name === name);
+    return definition.operations.flatMap((text, index): Issue[] => {
+      const message = operations.withText(text)?.fault;
+      const path = ['operations', index];
+      return message ? [{ code: 'DEFINITION_INVALID', message, path, field: path.join('.'), definition: place }] : [];
+    });
+  });
+  if (issues.length > 0) throw errorOfIssues(issues);
+}
+
+/** What a step does to operations that clients send by their ids. */
+function compareOperations(before: RegisteredOperations, after: RegisteredOperations): SchemaChange[] {
+  const changes: SchemaChange[] = [];
+  for (const operation of before) {
+    const next = after.withId(operation.id);
+    const subject = describeOperation(operation);
+    if (!next) changes.push({ criticality: 'DANGEROUS', message: `${subject} is registered no longer`, path: null });
+    else if (operation.fault === null && next.fault !== null) {
+      changes.push({ criticality: 'BREAKING', message: `${subject} would not fit: ${next.fault}`, path: null });
+    }
+  }
+  return changes;
+}
+
 async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<SchemaChange[]> {
-  const changes = await diff(before, after);
+  const changes = await diff(withoutShared(before, after), withoutShared(after, before));
   const levels: Record<CriticalityLevel, SchemaChange['criticality']> = {
     [CriticalityLevel.Breaking]: 'BREAKING',
     [CriticalityLevel.Dangerous]: 'DANGEROUS',
@@ -147,4 +200,11 @@ async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<Sch
     message,
     path: path ?? null,
   }));
+}
+
+/** A schema as the difference sees it: a type that is one object in both, as most of a large project's are, has none. */
+function withoutShared(schema: GraphQLSchema, other: GraphQLSchema): GraphQLSchema {
+  const others = other.getTypeMap();
+  const types = Object.entries(schema.getTypeMap()).filter(([name, type]) => others[name] !== type);
+  return Object.create(schema, { getTypeMap: { value: () => Object.fromEntries(types) } }) as GraphQLSchema;
 }

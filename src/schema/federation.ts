@@ -5,18 +5,26 @@
  * carries federation-internals under the Elastic licence. What remains of it here are the two fields below.
  */
 import {
+  GraphQLEnumType,
   type GraphQLFieldConfig,
+  GraphQLInputObjectType,
   GraphQLList,
+  type GraphQLNamedType,
   GraphQLNonNull,
   GraphQLObjectType,
   GraphQLScalarType,
-  GraphQLSchema,
+  type GraphQLSchema,
   GraphQLString,
   GraphQLUnionType,
+  isEnumType,
+  isInputObjectType,
+  isIntrospectionType,
   isObjectType,
-  lexicographicSortSchema,
-  printSchema,
+  isSpecifiedScalarType,
+  printType,
 } from 'graphql';
+// The order in which graphql-js sorts a schema: f2 comes before f10.
+import { naturalCompare } from 'graphql/jsutils/naturalCompare.js';
 import { FStoreError } from '../errors.js';
 import type { EntitySchema } from './feature/entity-fields.js';
 import { checkListLength, type EntityObject, readEntityKey } from './feature/entity-object.js';
@@ -25,6 +33,7 @@ import type { RequestContext } from './request-context.js';
 
 const HEADER = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])';
 const FEDERATION_FIELDS = ['_entities', '_service'];
+const FEDERATION_TYPES = ['_Any', '_Entity', '_Service'];
 
 const Any = new GraphQLScalarType({
   name: '_Any',
@@ -81,24 +90,56 @@ export function entitiesField(entities: readonly EntitySchema[]): GraphQLFieldCo
   };
 }
 
+type Fields = ReturnType<GraphQLObjectType['toConfig']>['fields'];
+
+function byName<T>(items: Readonly<Record<string, T>>): [name: string, item: T][] {
+  return Object.entries(items).sort(([a], [b]) => naturalCompare(a, b));
+}
+
+function sortFields(fields: Fields): Fields {
+  return Object.fromEntries(
+    byName(fields).map(([name, field]) => [name, { ...field, args: Object.fromEntries(byName(field.args ?? {})) }]),
+  );
+}
+
+/** A type with its fields, arguments and values in the order of their names. */
+function sortType(type: GraphQLNamedType): GraphQLNamedType {
+  if (isObjectType(type)) {
+    const config = type.toConfig();
+    return new GraphQLObjectType({ ...config, fields: sortFields(config.fields) });
+  }
+  if (isInputObjectType(type)) {
+    const config = type.toConfig();
+    return new GraphQLInputObjectType({ ...config, fields: Object.fromEntries(byName(config.fields)) });
+  }
+  if (!isEnumType(type)) return type;
+  const config = type.toConfig();
+  return new GraphQLEnumType({ ...config, values: Object.fromEntries(byName(config.values)) });
+}
+
+/** Types as they are printed: those of views that do not change are shared between schemas, and printed once. */
+const printed = new WeakMap<GraphQLNamedType, string>();
+
+function printOne(type: GraphQLNamedType): string {
+  let text = printed.get(type);
+  if (text === undefined) {
+    text = printType(sortType(type));
+    const key = isObjectType(type) ? type.extensions.key : undefined;
+    if (typeof key === 'string') text = text.replace(/^type \w+(?= [{])/m, (line) => `${line} @key(fields: "${key}")`);
+    printed.set(type, text);
+  }
+  return text;
+}
+
 /** The SDL of a schema as a router composes it: sorted, with keys, without what federation adds itself. */
 export function printSubgraphSdl(schema: GraphQLSchema): string {
-  const config = schema.toConfig();
-  const query = config.query?.toConfig();
-  const keys = new Map<string, string>();
-  for (const type of config.types) {
-    if (isObjectType(type) && typeof type.extensions.key === 'string') keys.set(type.name, type.extensions.key);
-  }
-  const fields = Object.entries(query?.fields ?? {}).filter(([name]) => !FEDERATION_FIELDS.includes(name));
-  const own = new GraphQLSchema({
-    ...config,
-    query: query ? new GraphQLObjectType({ ...query, fields: Object.fromEntries(fields) }) : null,
-    types: config.types.filter((type) => type.name !== 'Query' && !['_Any', '_Service', '_Entity'].includes(type.name)),
+  const types = Object.entries(schema.getTypeMap()).flatMap(([name, type]): [string, GraphQLNamedType][] => {
+    if (isIntrospectionType(type) || isSpecifiedScalarType(type) || FEDERATION_TYPES.includes(name)) return [];
+    if (type !== schema.getQueryType()) return [[name, type]];
+    const config = type.toConfig();
+    const fields = Object.entries(config.fields).filter(([field]) => !FEDERATION_FIELDS.includes(field));
+    return [[name, new GraphQLObjectType({ ...config, fields: Object.fromEntries(fields) })]];
   });
-  const text = printSchema(lexicographicSortSchema(own));
-  const keyed = text.replace(/^type (\w+)(?= [{])/gm, (line, name: string) => {
-    const key = keys.get(name);
-    return key ? `${line} @key(fields: "${key}")` : line;
-  });
-  return `${HEADER}\n\n${keyed}\n`;
+  const texts = byName(Object.fromEntries(types)).map(([, type]) => printOne(type));
+  return `${[HEADER, ...texts].join('\n\n')}\n`;
 }

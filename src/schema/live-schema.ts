@@ -1,8 +1,8 @@
 /**
  * The schema that this process serves, and its exchange while requests run.
  *
- * Job: build from a snapshot, check, publish once to everybody: Apollo (HTTP) through its gateway seam, WebSocket and SSE
- * through `current`.
+ * Job: build from a snapshot, check, with the operations that are registered for it; publish once to everybody: Apollo (HTTP) through its
+ * gateway seam, the fast lane, WebSocket and SSE through `current`.
  *
  * Invariants
  * 1. Published is only what graphql-js and Apollo both accepted; a schema that fails leaves the one before in place.
@@ -16,35 +16,71 @@ import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { assertValidSchema, type GraphQLSchema } from 'graphql';
 import type { Snapshot } from '../registry/snapshot.js';
 import { type BuiltSchema, buildFeatureSchema } from './feature/feature-schema.js';
+import type { OperationCheck } from './operation-check.js';
+import { type RegisteredOperations, registerOperations } from './registered-operations.js';
 
 /** A schema with the snapshot that it was built from. */
 export interface PublishedSchema extends BuiltSchema {
   readonly snapshot: Snapshot;
+  readonly operations: RegisteredOperations;
 }
 
 type SchemaListener = (published: PublishedSchema) => void;
 
+/** Work goes on for so long before requests are let in, milliseconds. */
+const STRETCH = 3;
+
+type Building = Generator<void, PublishedSchema, void>;
+
+function finish(building: Building): PublishedSchema {
+  while (true) {
+    const step = building.next();
+    if (step.done) return step.value;
+  }
+}
+
+async function finishInTurns(building: Building): Promise<PublishedSchema> {
+  await turn();
+  let since = performance.now();
+  while (true) {
+    const step = building.next();
+    if (step.done) return step.value;
+    if (performance.now() - since < STRETCH) continue;
+    await turn();
+    since = performance.now();
+  }
+}
+
 export class LiveSchema {
   readonly #control: GraphQLSchema;
+  readonly #check: OperationCheck;
   readonly #listeners = new Set<SchemaListener>();
   #current: PublishedSchema;
   #publishing: Promise<void> = Promise.resolve();
 
-  /** Builds and checks the first schema. `control` is the static part. */
-  constructor(control: GraphQLSchema, snapshot: Snapshot) {
+  /** Builds and checks the first schema. `control` is the static part, `check` that of registered operations. */
+  constructor(control: GraphQLSchema, snapshot: Snapshot, check: OperationCheck) {
     this.#control = control;
-    this.#current = this.build(snapshot);
+    this.#check = check;
+    this.#current = finish(this.#build(snapshot));
   }
 
   get current(): PublishedSchema {
     return this.#current;
   }
 
-  /** Builds and checks the schema of a snapshot without publishing it. Throws what makes it invalid. */
-  build(snapshot: Snapshot): PublishedSchema {
+  /** Builds and checks the schema of a snapshot without publishing it. Rejects with what makes it invalid. */
+  build(snapshot: Snapshot): Promise<PublishedSchema> {
+    return finishInTurns(this.#build(snapshot));
+  }
+
+  *#build(snapshot: Snapshot): Building {
     const built = buildFeatureSchema(snapshot, this.#control, this.#current);
+    yield;
     assertValidSchema(built.schema);
-    return { ...built, snapshot };
+    yield;
+    const operations = yield* registerOperations(snapshot, built.schema, this.#check);
+    return { ...built, snapshot, operations };
   }
 
   /**
@@ -64,12 +100,8 @@ export class LiveSchema {
   async #publishNow(snapshot: Snapshot): Promise<boolean> {
     const before = this.#current;
     if (snapshot.revision <= before.snapshot.revision) return false;
+    const next = await this.build(snapshot);
     await turn();
-    const built = buildFeatureSchema(snapshot, this.#control, before);
-    await turn();
-    assertValidSchema(built.schema);
-    await turn();
-    const next = { ...built, snapshot };
     this.#current = next;
     try {
       for (const listener of this.#listeners) listener(next);

@@ -14,6 +14,29 @@ function isStream(value: unknown): value is Results {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
+/**
+ * Ends a wait from elsewhere. `Promise.race` with a promise that stays open would do, but that promise would keep every result that it
+ * was raced with, for as long as the subscription lasts.
+ */
+class Interruption {
+  #error: FStoreError | null = null;
+  #interrupt: (end: { readonly error: FStoreError }) => void = () => {};
+
+  announce(error: FStoreError): void {
+    this.#error ??= error;
+    this.#interrupt({ error: this.#error });
+  }
+
+  /** What `result` resolves to, or what is announced before. */
+  orResult<T>(result: Promise<T>): Promise<T | { readonly error: FStoreError }> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = resolve;
+      result.then(resolve, reject);
+      if (this.#error) resolve({ error: this.#error });
+    });
+  }
+}
+
 /** An error of the table as the errors of a GraphQL result. */
 function resultOf(error: FStoreError): ExecutionResult {
   return { errors: [new GraphQLError(error.message, { originalError: error })] };
@@ -27,25 +50,23 @@ export async function subscribeLive(args: ExecutionArgs, live: LiveSchema): Prom
   const results = await subscribe(args);
   if (!isStream(results)) return results;
   const footprint = footprintOf(args.document, args.schema);
-  let announce: (error: FStoreError) => void = () => {};
-  const reloaded = new Promise<FStoreError>((resolve) => {
-    announce = resolve;
-  });
+  const reload = new Interruption();
   const check = ({ schema }: { schema: ExecutionArgs['schema'] }): void => {
     const field = findChangedField(footprint, schema);
-    if (field) announce(new FStoreError('SUBSCRIPTION_SCHEMA_RELOAD', `${field} was removed or changed`, { field }));
+    if (field) {
+      reload.announce(new FStoreError('SUBSCRIPTION_SCHEMA_RELOAD', `${field} was removed or changed`, { field }));
+    }
   };
   const forget = live.onPublish(check);
   // The schema may have been exchanged while the subscription was being set up.
   if (live.current.schema !== args.schema) check(live.current);
-  return endWith(results, reloaded, forget);
+  return endWith(results, reload, forget);
 }
 
-async function* endWith(results: Results, reloaded: Promise<FStoreError>, forget: () => void): Results {
-  const end = reloaded.then((error) => ({ error }));
+async function* endWith(results: Results, reload: Interruption, forget: () => void): Results {
   try {
     while (true) {
-      const next = await Promise.race([end, results.next()]);
+      const next = await reload.orResult(results.next());
       if ('error' in next) {
         yield resultOf(next.error);
         return;

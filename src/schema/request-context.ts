@@ -12,6 +12,7 @@ import type { UpdateFeed } from '../retrieval/update-feed.js';
 import type { JobStore } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { ApplyDefinitions } from './plan-report.js';
+import type { RegisteredOperations } from './registered-operations.js';
 
 /** Where training sets lie, and what may be asked of them. */
 export interface TrainingSetRules {
@@ -33,6 +34,7 @@ export interface RequestServices {
   readonly apply: ApplyDefinitions;
   readonly trainingSets: TrainingSetRules;
   readonly snapshot: () => Snapshot;
+  readonly operations: () => RegisteredOperations;
   readonly now: () => number;
   /** How many entities one field may ask for. */
   readonly maxKeys: number;

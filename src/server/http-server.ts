@@ -16,17 +16,17 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
-import { parse, specifiedRules, validate } from 'graphql';
 import type { Logger } from 'pino';
 import { ERRORS, FStoreError } from '../errors.js';
 import { FastLane } from '../schema/lane/fast-lane.js';
 import type { LiveSchema } from '../schema/live-schema.js';
+import type { OperationCheck } from '../schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 import type { Authenticate } from './authentication.js';
 import { openFrontDoor } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { registerMetrics } from './metrics-door.js';
-import { limitRules, type OperationLimits } from './operation-limits.js';
+import { OperationGate } from './operation-gate.js';
 import { registerRest } from './rest.js';
 import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
 import { registerTrainingSets } from './training-set-door.js';
@@ -37,7 +37,12 @@ export interface HttpServerOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
-  readonly limits: OperationLimits & { readonly maxBodyBytes: number; readonly maxInFlight: number };
+  readonly limits: { readonly maxBodyBytes: number; readonly maxInFlight: number };
+  readonly check: OperationCheck;
+  /** Whether documents run only if they are registered or among FStore's own. */
+  readonly onlyRegistered: boolean;
+  /** Documents of FStore's own command line. */
+  readonly ownDocuments: readonly string[];
   /** Whether plain reads of features are answered in front of Apollo. */
   readonly fastLane: boolean;
   readonly log: Logger;
@@ -70,21 +75,23 @@ function actorOf(request: FastifyRequest): string {
 
 /** Opens all doors and resolves once they take requests. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { live, services, limits, log, authenticate } = options;
+  const { live, services, limits, log, authenticate, check, onlyRegistered } = options;
   const report: ReportDefect = (error) => {
     const id = randomUUID();
     log.error({ err: error, report: id }, 'defect');
     return id;
   };
-  const rules = limitRules(limits);
+  const gate = new OperationGate({ live, check, onlyRegistered, ownDocuments: options.ownDocuments });
   const apollo = new ApolloServer<RequestContext>({
     gateway: live.gateway(),
     introspection: true,
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: false,
     maxRecursiveSelections: true,
-    parseOptions: { maxTokens: limits.maxTokens },
-    validationRules: rules,
+    parseOptions: { maxTokens: check.maxTokens },
+    validationRules: [...check.rules],
+    // Else whoever sends a text could have it run by its hash.
+    ...(onlyRegistered ? { persistedQueries: false } : {}),
     formatError: (formatted, error) => formatGraphqlError(formatted, error, report),
     logger: log,
     stopOnTerminationSignals: false,
@@ -117,11 +124,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   app.route({
     url: GRAPHQL_PATH,
     method: ['GET', 'POST'],
+    preHandler: async (request) => gate.admit(request),
     handler: fastifyApolloHandler(apollo, {
       context: async (request) => new RequestContext(services, actorOf(request)),
     }),
   });
-  const subscriptions = { live, services, authenticate, limits, rules, report };
+  const subscriptions = { live, services, authenticate, gate, report };
   app.route({ url: STREAM_PATH, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(subscriptions) });
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
@@ -132,10 +140,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         query: services.query,
         maxKeys: services.maxKeys,
         now: services.now,
-        validate: (query, { schema }) => {
-          const document = parse(query, { maxTokens: limits.maxTokens });
-          return validate(schema, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
-        },
+        check,
+        onlyRegistered,
       })
     : null;
   const door = openFrontDoor(app, {

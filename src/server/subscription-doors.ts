@@ -1,8 +1,8 @@
 /** The doors of subscriptions: graphql-ws on the GraphQL path, graphql-sse beside it. Both run every kind of operation. */
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ExecutionArgs, type ExecutionResult, execute, GraphQLError, type ValidationRule } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
 import { createHandler } from 'graphql-sse/lib/use/fastify';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
@@ -12,7 +12,7 @@ import { subscribeLive } from '../schema/live-subscription.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 import type { Authenticate } from './authentication.js';
 import { formatErrors, formatResult, type ReportDefect } from './graphql-error.js';
-import { type OperationLimits, type OperationRequest, prepareOperation } from './operation-limits.js';
+import type { OperationGate, OperationRequest } from './operation-gate.js';
 
 const MAX_MESSAGE_BYTES = 1_000_000;
 const CLOSE_FORBIDDEN = 4403;
@@ -21,8 +21,7 @@ export interface DoorOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
-  readonly limits: OperationLimits;
-  readonly rules: readonly ValidationRule[];
+  readonly gate: OperationGate;
   readonly report: ReportDefect;
 }
 
@@ -31,8 +30,7 @@ function prepare(
   request: OperationRequest,
   actor: string,
 ): ExecutionArgs | readonly GraphQLError[] {
-  const { live, limits, rules, services } = options;
-  return prepareOperation(request, live, limits, rules, new RequestContext(services, actor));
+  return options.gate.prepare(request, new RequestContext(options.services, actor));
 }
 
 /** Answers graphql-ws on upgrades of `path`. Returns a function that ends all connections. */
@@ -84,7 +82,10 @@ export function createSseDoor(options: DoorOptions): (request: FastifyRequest, r
       const actor = (request.raw as { actor?: string }).actor ?? 'anonymous';
       const prepared = prepare(options, parameters as OperationRequest, actor);
       if ('document' in prepared) return prepared as ExecutionArgs & { contextValue: undefined };
-      return { errors: formatErrors(prepared, options.report) as never };
+      const errors = formatErrors(prepared, options.report);
+      const status = Number(errors[0]?.extensions?.status ?? 400);
+      const headers = { 'content-type': 'application/json; charset=utf-8' };
+      return [JSON.stringify({ errors }), { status, statusText: STATUS_CODES[status] ?? '', headers }];
     },
     execute: (args: ExecutionArgs) => execute(args),
     subscribe: (args: ExecutionArgs) => subscribeLive(args, options.live),

@@ -167,12 +167,14 @@ class PostgresOfflineStore implements OfflineStore {
       const standings = await readStandings(client, this.#schema, views);
       const fresh = fills.filter(({ view }) => !standings.get(view.table)!.filled);
       let count = 0;
-      if (fresh.length > 0) {
+      if (fresh.some(({ read }) => read !== null)) {
         await refuseUnmerged(client, this.#schema, source);
         for await (const events of loggedEvents(client, this.#schema, source)) {
           count += events.length;
           for (const fill of fresh) await this.#insertLogged(client, fill, events, now);
         }
+      }
+      if (fresh.length > 0) {
         await addFilled(
           client,
           this.#schema,
@@ -189,7 +191,7 @@ class PostgresOfflineStore implements OfflineStore {
         // Another process, which has newer definitions, has been here before.
         if (view.engine === (engine ?? 'builtin') || since >= revision) continue;
         if (view.engine !== 'builtin') {
-          await handOver(client, this.#schema, place, view);
+          await handOver(client, this.#schema, place, view, fill.read !== null);
           continue;
         }
         for (const stretch of await takeBack(client, this.#schema, place, view)) {
@@ -304,7 +306,7 @@ class PostgresOfflineStore implements OfflineStore {
     now: number,
   ): Promise<NewRow[]> {
     const rows = events.flatMap(({ offset, payload }): NewRow[] => {
-      const row = read(payload);
+      const row = read?.(payload);
       return row ? [{ offset: BigInt(offset), ...row }] : [];
     });
     await this.#insert(client, view, rows, now);

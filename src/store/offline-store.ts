@@ -64,8 +64,8 @@ export interface DeadLetter extends Omit<NewDeadLetter, 'offset'> {
 /** What a view that begins later takes over from the event log. */
 export interface ViewFill {
   readonly view: ViewVersion;
-  /** The row of a logged event (JSON text), or null if the view has none for it. */
-  readonly read: (payload: string) => Pick<NewRow, 'key' | 'eventTime' | 'values'> | null;
+  /** The row of a logged event (JSON text), or null if the view has none for it; null: only its engine can read events. */
+  readonly read: ((payload: string) => Pick<NewRow, 'key' | 'eventTime' | 'values'> | null) | null;
 }
 
 /** The stream of a source: who takes it in, and under which name other engines do. */

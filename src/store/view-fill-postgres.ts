@@ -66,19 +66,21 @@ async function noteEngine(
   );
 }
 
-/** Hands a view to another engine: it goes on where the built-in processor stands, or where it has been before if that is further. */
+/**
+ * Hands a view to another engine: it goes on where the built-in processor stands (if that `has` what came before), or where it has been
+ * before if that is further.
+ */
 export async function handOver(
   client: pg.PoolClient,
   schema: string,
   { source, stream, revision }: { source: string; stream: SourceStream; revision: number },
   view: ViewVersion,
+  has: boolean,
 ): Promise<void> {
-  await client.query(
-    `INSERT INTO ${schema}.view_positions AS p (view_table, topic, partition, next_offset)
+  const places = `INSERT INTO ${schema}.view_positions AS p (view_table, topic, partition, next_offset)
      SELECT $1, topic, partition, next_offset FROM ${schema}.consumed_offsets WHERE consumer = $2 AND topic = $3
-     ON CONFLICT (view_table, topic, partition) DO UPDATE SET next_offset = greatest(p.next_offset, excluded.next_offset)`,
-    [view.table, stream.consumer, stream.topic],
-  );
+     ON CONFLICT (view_table, topic, partition) DO UPDATE SET next_offset = greatest(p.next_offset, excluded.next_offset)`;
+  if (has) await client.query(places, [view.table, stream.consumer, stream.topic]);
   await noteEngine(client, schema, source, revision, view);
 }
 

@@ -310,4 +310,17 @@ describe('a view that moves to another engine and back', () => {
     await store.takeDue([view], Date.now(), async (all) => void touched.push(...all.map((one) => one.key.text)));
     expect(touched).toEqual(['a']);
   });
+
+  test('begins at the beginning of its topic if only that engine can read events, whatever was logged before', async () => {
+    const view: ViewVersion = { ...freshView(), engine: 'spark' };
+    const [source, topic, consumer] = [freshTopic(), freshTopic(), freshTopic()];
+    const stream: SourceStream = { name: freshTopic(), topic, consumer };
+    const { store } = platform;
+    await store.prepare([view]);
+    const events = [{ offset: 0n, eventTime: NOW, payload: '{}' }];
+    await store.commit({ ...batchOf(topic, []), consumer, source, revision: 1, nextOffset: 1n, events });
+    expect(await store.fill({ source, stream, revision: 2 }, [{ view, read: null }], NOW)).toBe(0);
+    const run = await staged.begin({ stream: stream.name, source, topic, revision: 2, views: [view] });
+    expect(run.positions.get(view.table)).toBeUndefined();
+  });
 });

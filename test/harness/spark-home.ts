@@ -3,7 +3,7 @@
  *
  * FSTORE_TEST_SPARK_HOME (a folder with bin/spark-submit) and FSTORE_TEST_SPARK_JARS (a folder of jars) name another one.
  */
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProcess } from './child-process.js';
 import { cachedFolder, programOnPath } from './server-cache.js';
@@ -69,4 +69,15 @@ async function environment(python: string, home: string, jars: string): Promise<
     FSTORE_SPARK_JARS: (await readdir(jars)).map((file) => join(jars, file)).join(','),
     PYTHONPATH: join(home, '..'),
   };
+}
+
+/** Processes of Spark drivers whose plan lies under a folder. */
+export async function sparkDriversOf(folder: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (command.includes(folder) && command.includes('fstore_job.py')) found.push(Number(name));
+  }
+  return found;
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { EngineDriver, EngineEnd } from '../../src/materialization/engine-driver.js';
-import { SINK_VARIABLE } from '../../src/materialization/engine-plan.js';
+import { SINK_VARIABLE } from '../../src/materialization/table-input.js';
 import { repositoryRoot } from './server-cache.js';
 import { sparkEnvironment } from './spark-home.js';
 

@@ -167,6 +167,25 @@ const cases: Case[] = [
   ['a definition that is text', APPLY, definitions('x'), 'DEFINITION_INVALID', ''],
   ['a definition with an unknown field', APPLY, definitions({ ...user, colour: 1 }), 'DEFINITION_INVALID', ''],
   ['a definition with a bad name', APPLY, definitions({ ...user, name: 'No Name' }), 'DEFINITION_INVALID', 'name'],
+  [
+    'Avro that names its schema, without a schema registry',
+    APPLY,
+    definitions({ ...transactions, stream: { format: 'avro' } }),
+    'SCHEMA_REGISTRY_MISSING',
+    'definitions[0].stream.format',
+  ],
+  [
+    'a query on Spark, without Spark',
+    APPLY,
+    definitions({
+      ...userStats,
+      features: undefined,
+      engine: 'spark',
+      sql: { query: 'SELECT * FROM transactions', features: { amount: 'FLOAT64' } },
+    }),
+    'ENGINE_UNAVAILABLE',
+    'definitions[0].engine',
+  ],
   ['a bad TTL', APPLY, definitions({ ...userStats, ttl: 'soon' }), 'DEFINITION_INVALID', 'ttl'],
   [
     'a bad value type',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseDefinitions, planDefinitions } from '../../src/definition/plan.js';
 import { decodeEvent, eventJson } from '../../src/materialization/event-decoder.js';
+import { onlyJson } from '../../src/materialization/payload-format.js';
 import { contractOf, type SourceContract } from '../../src/materialization/source-contract.js';
 import { createSnapshot } from '../../src/registry/snapshot.js';
 import { computation } from '../../src/transformation/computation.js';
@@ -9,10 +10,15 @@ import { all } from './fakes/example-definitions.js';
 const NOW = Date.UTC(2026, 0, 31, 12);
 const reserved = { types: new Set<string>(), queries: new Set<string>(), subscriptions: new Set<string>() };
 const { records } = planDefinitions([], parseDefinitions(all), { prune: false, retire: [], reserved, computation });
-const contract: SourceContract = contractOf(createSnapshot({ project: 'p', revision: 1, records }), 'transactions', {
-  clockSkew: 60_000,
-  maxBytes: 1_000,
-});
+const contract: SourceContract = contractOf(
+  createSnapshot({ project: 'p', revision: 1, records }),
+  'transactions',
+  {
+    clockSkew: 60_000,
+    maxBytes: 1_000,
+  },
+  onlyJson,
+);
 const decode = (text: string | Buffer) => decodeEvent(Buffer.from(text as string), contract, NOW);
 const fields = '"user_id":"u1","card_id":7,"amount":1.5,"country":"NL"';
 const time = (offset: number): string => `"event_time":"${new Date(NOW + offset).toISOString()}"`;

@@ -3,11 +3,12 @@
  * graphql-js answers, byte for byte; where graphql-js has a finding, the lane must not answer.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type ExecutionResult, execute, parse, specifiedRules, validate } from 'graphql';
+import { type ExecutionResult, execute, GraphQLError, Kind } from 'graphql';
+import { operationId } from '../../src/definition/operation-id.js';
 import type { OnlineQuery } from '../../src/retrieval/online-query.js';
 import { FastLane } from '../../src/schema/lane/fast-lane.js';
-import { limitRules } from '../../src/server/operation-limits.js';
-import { type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
+import { OperationCheck } from '../../src/schema/operation-check.js';
+import { LIMITS, type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
 import { OperationGrammar, type RandomOperation } from './fakes/operation-grammar.js';
 import { type SeededRandom, seededRandom } from './fakes/seeded-random.js';
 
@@ -147,7 +148,7 @@ function events(random: SeededRandom): Record<string, unknown>[] {
 describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
   let fstore: MemoryFStore;
   const random = seededRandom(seed);
-  const rules = limitRules({ maxDepth: 12, maxAliases: 100, maxTokens: 10_000 });
+  const check = new OperationCheck(LIMITS);
 
   beforeAll(async () => {
     fstore = await startMemoryFStore(NOW);
@@ -165,10 +166,8 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
       query,
       maxKeys: fstore.services.maxKeys,
       now: fstore.services.now,
-      validate: (text, { schema: served }) => {
-        const document = parse(text, { maxTokens: 10_000 });
-        return validate(served, document, [...specifiedRules, ...rules]).length === 0 ? document : null;
-      },
+      check,
+      onlyRegistered: false,
     });
 
   /** What graphql-js answers, as Apollo writes it; null if there is any finding. */
@@ -176,8 +175,8 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
     const served = fstore.live.current.schema;
     let result: ExecutionResult;
     try {
-      const document = parse(query, { maxTokens: 10_000 });
-      if (validate(served, document, [...specifiedRules, ...rules]).length > 0) return null;
+      const document = check.parse(query);
+      if (check.findings(served, document).length > 0) return null;
       result = await execute({
         schema: served,
         document,
@@ -265,6 +264,41 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
         query.readPacked(references, now - 2 * HOUR),
     };
     expect((await compare(createLane(late), 2_000)).mismatch).not.toBeNull();
+  });
+
+  test('answers registered operations so at their first request, by their ids', async () => {
+    fstore.online.failing = false;
+    fstore.online.entries.clear();
+    const grammar = new OperationGrammar(fstore.live.current.schema, random, IDS, ROOTS);
+    const chosen = new Map<string, RandomOperation>();
+    while (chosen.size < 300) {
+      const operation = grammar.next(SETS);
+      try {
+        const document = check.parse(operation.query);
+        const count = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION).length;
+        const fits = check.findings(fstore.live.current.schema, document).length === 0;
+        if (count === 1 && fits) chosen.set(operation.query.trim(), operation);
+      } catch (error) {
+        if (!(error instanceof GraphQLError)) throw error;
+      }
+    }
+    await fstore.apply([{ kind: 'consumer', name: 'all_of_them', operations: [...chosen.keys()] }]);
+    const lane = createLane();
+    let answered = 0;
+    for (const [query, { operationName, variables: sets }] of chosen) {
+      for (const variables of sets) {
+        let found: string | null = null;
+        const body = { documentId: `sha256:${operationId(query)}`, variables, operationName };
+        await lane.answer(body, (bytes) => {
+          found = bytes.toString('utf8');
+        });
+        if (found === null) continue;
+        answered += 1;
+        const right = await expected({ query, operationName, variables: [] }, variables);
+        expect({ query, variables, found }).toEqual({ query, variables, found: right });
+      }
+    }
+    expect(answered).toBeGreaterThan(chosen.size);
   });
 
   test('forgets its plans with the schema, and keeps no more of them than it may', async () => {

@@ -1,7 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { composeServices } from '@theguild/federation-composition';
 import { buildSchema, type ExecutionResult, parse, printSchema, subscribe } from 'graphql';
 import { subscribeLive } from '../../src/schema/live-subscription.js';
+import { eventually } from '../harness/eventually.js';
 import { all, fraud, purchaseStats, userStats } from './fakes/example-definitions.js';
 import { type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
 
@@ -216,6 +219,24 @@ describe('a subscription', () => {
     expect(await second).toEqual({ data: { userStatsUpdated: { id: 'u2', stats: { amount: 3 } } } });
     await stream.return();
     expect(store.services.updates.size).toBe(0);
+  });
+
+  test('keeps nothing of what it has delivered', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const stream = await open('subscription { userStatsUpdated(ids: ["u1"]) { id stats { amount } } }');
+    const delivered: WeakRef<ExecutionResult>[] = [];
+    for (let amount = 1; amount <= 10; amount += 1) {
+      const result = next(stream);
+      await store.push([event('u1', '7', amount, 60 - amount)]);
+      delivered.push(new WeakRef(await result));
+    }
+    await eventually(() => {
+      collectGarbage();
+      // The last one may still be in a variable of somebody.
+      expect(delivered.filter((one) => one.deref()).length).toBeLessThanOrEqual(2);
+    });
+    await stream.return();
   });
 
   test('by service delivers the vector of the keys whose feature changed', async () => {

@@ -80,6 +80,11 @@ export type CatalogQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type CatalogQuery = { project: { name: string, revision: number }, entities: Array<{ name: string, version: number, graphqlType: string, description: string | null, owner: string | null, joinKeys: Array<{ name: string, type: string }> }>, sources: Array<{ name: string, version: number, timestamp: string, topic: string | null, description: string | null, owner: string | null, columns: Array<{ name: string, type: string }> }>, featureViews: Array<{ name: string, version: number, current: boolean, entity: string, source: string, ttlSeconds: number | null, graphqlField: string, graphqlType: string, description: string | null, owner: string | null, features: Array<{ name: string, type: string, graphqlField: string }> }>, featureServices: Array<{ name: string, version: number, features: Array<string>, graphqlField: string, description: string | null, owner: string | null }> };
 
+export type ConsumersQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ConsumersQuery = { featureConsumers: Array<{ name: string, version: number, description: string | null, owner: string | null, operations: Array<{ id: string, name: string | null, document: string, fault: string | null }> }> };
+
 export type DeadLettersQueryVariables = Exact<{
   source?: string | null | undefined;
   first: number;
@@ -329,6 +334,22 @@ export const CatalogDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<CatalogQuery, CatalogQueryVariables>;
+export const ConsumersDocument = new TypedDocumentString(`
+    query Consumers {
+  featureConsumers {
+    name
+    version
+    operations {
+      id
+      name
+      document
+      fault
+    }
+    description
+    owner
+  }
+}
+    `) as unknown as TypedDocumentString<ConsumersQuery, ConsumersQueryVariables>;
 export const DeadLettersDocument = new TypedDocumentString(`
     query DeadLetters($source: String, $first: Int!) {
   deadLetters(source: $source, first: $first) {

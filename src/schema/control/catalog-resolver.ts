@@ -8,6 +8,7 @@ import { FStoreError } from '../../errors.js';
 import { RequestContext } from '../request-context.js';
 import {
   AuditEntry,
+  ConsumerDefinition,
   DeadLetterEntry,
   EntityDefinition,
   FeatureServiceDefinition,
@@ -117,6 +118,22 @@ export class CatalogResolver {
       version: record.version,
       features: record.meaning.features.map(originOf),
       graphqlField: resolveService(record).queryField,
+      description: record.definition.description ?? null,
+      owner: record.definition.owner ?? null,
+    }));
+  }
+
+  // `consumers` would be the list of an entity named consumer.
+  @Query(() => [ConsumerDefinition], { description: 'All consumers, with the operations that they have registered.' })
+  featureConsumers(@Ctx() context: RequestContext): ConsumerDefinition[] {
+    const { snapshot, operations } = context.services;
+    return [...snapshot().consumers.values()].map((record) => ({
+      name: record.name,
+      version: record.version,
+      operations: record.meaning.operations.map((document) => {
+        const { id, read, fault } = operations().withText(document)!;
+        return { id, name: read?.name ?? null, document, fault };
+      }),
       description: record.definition.description ?? null,
       owner: record.definition.owner ?? null,
     }));

@@ -147,6 +147,27 @@ export class FeatureServiceDefinition extends Declared {
   graphqlField!: string;
 }
 
+@ObjectType({ description: 'An operation that a consumer has registered.' })
+export class ConsumerOperation {
+  @Field(() => ID, { description: 'SHA-256 of the document: `documentId` of a request is `sha256:` and this.' })
+  id!: string;
+
+  @Field(() => String, { nullable: true })
+  name!: string | null;
+
+  @Field(() => String, { description: 'The document, exactly as its id says.' })
+  document!: string;
+
+  @Field(() => String, { nullable: true, description: 'Why it does not fit this schema; null if it does.' })
+  fault!: string | null;
+}
+
+@ObjectType({ description: 'A program that reads features, with the operations that it sends.' })
+export class ConsumerDefinition extends Declared {
+  @Field(() => [ConsumerOperation])
+  operations!: ConsumerOperation[];
+}
+
 @ObjectType({ description: 'A change to one definition.' })
 export class DefinitionChange {
   @Field(() => ChangeAction)

@@ -4,12 +4,15 @@
  * Invariants
  * 1. It answers what Apollo would answer, byte for byte, or not at all: it never refuses and never reports an error.
  * 2. A plan belongs to one published schema and is forgotten with it.
- * 3. Plans are bounded in number; one is made when the same operation comes for the second time, so that texts that come once cost nothing.
+ * 3. Plans are bounded in number. Registered operations have theirs when the schema is published; for any other one is made when it comes
+ *    for the second time, so that texts that come once cost nothing.
  */
-import { type DocumentNode, GraphQLError } from 'graphql';
+import { GraphQLError } from 'graphql';
 import type { OnlineQuery } from '../../retrieval/online-query.js';
 import { JsonWriter } from '../../store/json-writer.js';
 import type { LiveSchema, PublishedSchema } from '../live-schema.js';
+import type { OperationCheck } from '../operation-check.js';
+import { namedOperation, type OperationNaming } from '../registered-operations.js';
 import { compileReadPlan, type PlannedRead, type ReadPlan } from './read-plan.js';
 import { NotPlanned } from './selection-plan.js';
 
@@ -18,13 +21,13 @@ export interface FastLaneOptions {
   readonly query: Pick<OnlineQuery, 'readPacked'>;
   readonly maxKeys: number;
   readonly now: () => number;
-  /** Parses and validates as every door does; null for a document with findings. */
-  readonly validate: (query: string, published: PublishedSchema) => DocumentNode | null;
+  readonly check: OperationCheck;
+  /** Whether it answers registered operations only. */
+  readonly onlyRegistered: boolean;
 }
 
 /** A request's body, parsed. */
-export interface OperationBody {
-  readonly query?: unknown;
+export interface OperationBody extends OperationNaming {
   readonly operationName?: unknown;
   readonly variables?: unknown;
   readonly [other: string]: unknown;
@@ -32,7 +35,8 @@ export interface OperationBody {
 
 const MAX_PLANS = 1_000;
 const MAX_QUERY_LENGTH = 16_384;
-const KNOWN_FIELDS: ReadonlySet<string> = new Set(['query', 'operationName', 'variables']);
+const TEXT_FIELDS: ReadonlySet<string> = new Set(['query', 'operationName', 'variables']);
+const NAMING_FIELDS: ReadonlySet<string> = new Set([...TEXT_FIELDS, 'documentId', 'id', 'extensions']);
 const NONE: Readonly<Record<string, unknown>> = {};
 
 /** A plan, null where there can be none, or undefined until the operation comes for the second time. */
@@ -96,15 +100,19 @@ export class FastLane {
 
   #planFor(body: OperationBody): ReadPlan | null {
     const { query, operationName = null, variables } = body;
-    if (typeof query !== 'string' || (operationName !== null && typeof operationName !== 'string')) return null;
-    if (query.length > MAX_QUERY_LENGTH || operationName === '') return null;
+    if ((operationName !== null && typeof operationName !== 'string') || operationName === '') return null;
     if (variables !== undefined && (typeof variables !== 'object' || Array.isArray(variables))) return null;
-    for (const field in body) if (!KNOWN_FIELDS.has(field)) return null;
-    const published = this.#options.live.current;
-    if (published !== this.#published) {
-      this.#published = published;
-      this.#known = new Map();
+    const published = this.#follow();
+    const name = namedOperation(body);
+    const fields = name === null ? TEXT_FIELDS : NAMING_FIELDS;
+    for (const field in body) if (!fields.has(field)) return null;
+    const { operations } = published;
+    const registered = name === null ? operations.withText(query as string) : operations.withId(name);
+    if (registered) {
+      const isMeant = operationName === null || operationName === registered.read?.name;
+      return isMeant ? registered.plan : null;
     }
+    if (this.#options.onlyRegistered || typeof query !== 'string' || query.length > MAX_QUERY_LENGTH) return null;
     const id = operationName === null ? query : `${operationName} ${query}`;
     const known = this.#known.get(id);
     if (!known) {
@@ -114,6 +122,17 @@ export class FastLane {
     known.used = true;
     if (known.plan === undefined) known.plan = this.#compile(published, query, operationName);
     return known.plan;
+  }
+
+  /** The schema of now; with another one, plans of before are forgotten. */
+  #follow(): PublishedSchema {
+    const published = this.#options.live.current;
+    if (published !== this.#published) {
+      this.#published = published;
+      this.#known = new Map();
+      this.counts.plans += published.operations.plans;
+    }
+    return published;
   }
 
   /** Makes room by forgetting the oldest that was not used since it was last looked at. */
@@ -130,8 +149,9 @@ export class FastLane {
 
   #compile(published: PublishedSchema, query: string, operationName: string | null): ReadPlan | null {
     try {
-      const document = this.#options.validate(query, published);
-      if (!document) return null;
+      const { check } = this.#options;
+      const document = check.parse(query);
+      if (check.findings(published.schema, document).length > 0) return null;
       const plan = compileReadPlan(published.schema, document, operationName);
       this.counts.plans += 1;
       return plan;

@@ -24,6 +24,7 @@ export const exampleView: ViewVersion = {
   ],
   columns: [{ name: 'amount', type: 'FLOAT64', column: 'amount' }],
   aggregation: null,
+  sql: null,
   engine: 'builtin',
   ttl: null,
   table: 'view_user_stats_0123456789abcdef',

@@ -2,6 +2,7 @@
 import { type ExecutionResult, graphql } from 'graphql';
 import { FreshnessReader } from '../../../src/materialization/freshness.js';
 import { Ingestion } from '../../../src/materialization/ingestion.js';
+import { onlyJson } from '../../../src/materialization/payload-format.js';
 import { SourceChecker } from '../../../src/materialization/source-check.js';
 import { Worker } from '../../../src/materialization/worker.js';
 import { Writer } from '../../../src/materialization/writer.js';
@@ -11,6 +12,7 @@ import { UpdateFeed } from '../../../src/retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from '../../../src/schema/control/control-schema.js';
 import { DefinitionApply, type DefinitionApplyOptions } from '../../../src/schema/definition-apply.js';
 import { LiveSchema } from '../../../src/schema/live-schema.js';
+import { OperationCheck } from '../../../src/schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../../../src/store/intake.js';
 import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
@@ -74,6 +76,9 @@ class NoIntake implements IntakeLedger {
   async close(): Promise<void> {}
 }
 
+/** Those of the configuration, by default. */
+export const LIMITS = { maxDepth: 12, maxAliases: 100, maxTokens: 10_000 };
+
 export async function startMemoryFStore(
   now = Date.UTC(2026, 0, 31, 12),
   batches?: DefinitionApplyOptions['batches'],
@@ -86,7 +91,7 @@ export async function startMemoryFStore(
   const limits = { clockSkew: 60_000, maxBytes: 100_000 };
   const follower = await RegistryFollower.start({ registry, pollInterval: 60_000 });
   const control = buildControlSchema();
-  const live = new LiveSchema(control, follower.current);
+  const live = new LiveSchema(control, follower.current, new OperationCheck(LIMITS));
   follower.onChange(async (snapshot) => {
     await live.publish(snapshot);
   });
@@ -102,16 +107,31 @@ export async function startMemoryFStore(
     updates,
     freshness: new FreshnessReader({ bus, ledger: new NoIntake() }),
     ingestion: new Ingestion({ bus, offline, limits, now: time }),
-    sourceChecks: new SourceChecker({ bus, offline, folder: '.', limits, reserved: reservedNames(control), now: time }),
+    sourceChecks: new SourceChecker({
+      bus,
+      offline,
+      folder: '.',
+      limits,
+      reserved: reservedNames(control),
+      formats: onlyJson,
+      now: time,
+    }),
     offline,
     registry,
     jobs: new MemoryJobStore(),
     trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false },
     apply: new DefinitionApply({
-      ...{ registry, follower, offline, bus, live, reserved: reservedNames(control) },
+      registry,
+      follower,
+      offline,
+      bus,
+      live,
+      reserved: reservedNames(control),
+      hasSpark: true,
       ...(batches ? { batches } : {}),
     }),
     snapshot: () => live.current.snapshot,
+    operations: () => live.current.operations,
     now: time,
     maxKeys: 1_000,
   };

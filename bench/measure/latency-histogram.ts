@@ -1,4 +1,9 @@
-import type { Percentiles } from './load.js';
+/** Milliseconds. */
+export interface Percentiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
 
 const LINEAR_BITS = 8;
 const LINEAR = 1 << LINEAR_BITS;

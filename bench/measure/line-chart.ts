@@ -1,0 +1,73 @@
+/** Panels of lines over one scale, as SVG; both axes are powers of ten. */
+
+export interface Line {
+  readonly name: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+}
+
+export interface LinePanel {
+  readonly title: string;
+  readonly lines: readonly Line[];
+}
+
+const COLORS = ['#0b6e4f', '#c2571a', '#6a4fb3', '#1f6fb2', '#9aa0a6', '#b3364f'];
+const [LEFT, WIDTH, HEIGHT, GAP] = [70, 420, 200, 80];
+
+interface Scale {
+  readonly at: (value: number) => number;
+  readonly ticks: readonly number[];
+}
+
+/** Powers of ten around the values; `at` gives 0 to 1. */
+function scaleOf(values: readonly number[]): Scale {
+  const known = values.filter((value) => Number.isFinite(value) && value > 0);
+  const low = Math.floor(Math.log10(Math.min(...known)));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...known))));
+  return {
+    at: (value) => (Math.log10(value) - low) / (high - low),
+    ticks: Array.from({ length: high - low + 1 }, (_, index) => 10 ** (low + index)),
+  };
+}
+
+function drawPanel({ title, lines }: LinePanel, top: number, axis: string): string[] {
+  const points = lines.flatMap((line) => line.points);
+  const x = scaleOf(points.map(([value]) => value));
+  const y = scaleOf(points.map(([, value]) => value));
+  const place = ([across, up]: readonly [number, number]): string =>
+    `${(LEFT + x.at(across) * WIDTH).toFixed(1)},${(top + HEIGHT - y.at(up) * HEIGHT).toFixed(1)}`;
+  const grid = [
+    ...y.ticks.map((tick) => {
+      const at = (top + HEIGHT - y.at(tick) * HEIGHT).toFixed(1);
+      const text = `<text x="${LEFT - 6}" y="${at}" font-size="10" text-anchor="end">${tick.toLocaleString('en-US')}</text>`;
+      return `<line x1="${LEFT}" x2="${LEFT + WIDTH}" y1="${at}" y2="${at}" stroke="#ddd"/>${text}`;
+    }),
+    ...[...new Set(points.map(([value]) => value))].map((value) => {
+      const at = (LEFT + x.at(value) * WIDTH).toFixed(1);
+      return `<text x="${at}" y="${top + HEIGHT + 16}" font-size="10" text-anchor="middle">${value.toLocaleString('en-US')}</text>`;
+    }),
+    `<text x="${LEFT + WIDTH + 10}" y="${top + HEIGHT + 16}" font-size="10">${axis}</text>`,
+  ];
+  const drawn = lines.flatMap((line, index) => {
+    const color = COLORS[index % COLORS.length]!;
+    const known = line.points.filter(([, value]) => Number.isFinite(value) && value > 0);
+    const dots = known.map((point) => {
+      const [cx, cy] = place(point).split(',');
+      return `<circle cx="${cx}" cy="${cy}" r="3" fill="${color}"/>`;
+    });
+    const label = `<text x="${LEFT + WIDTH + 10}" y="${top + 12 + index * 16}" font-size="11" fill="${color}">${line.name}</text>`;
+    return [
+      `<polyline fill="none" stroke="${color}" stroke-width="2" points="${known.map(place).join(' ')}"/>`,
+      ...dots,
+      label,
+    ];
+  });
+  return [`<text x="${LEFT}" y="${top - 14}" font-size="14" font-weight="bold">${title}</text>`, ...grid, ...drawn];
+}
+
+/** Draws panels below each other; `axis` names what runs across. Values that are not above zero are left out. */
+export function drawLines(panels: readonly LinePanel[], axis: string): string {
+  const parts = panels.flatMap((panel, index) => drawPanel(panel, 50 + index * (HEIGHT + GAP), axis));
+  const size = `0 0 ${LEFT + WIDTH + 220} ${50 + panels.length * (HEIGHT + GAP)}`;
+  const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${size}" font-family="sans-serif">`;
+  return `${[open, '<rect width="100%" height="100%" fill="#fff"/>', ...parts, '</svg>'].join('\n')}\n`;
+}

@@ -1,0 +1,69 @@
+/** A schema registry of Confluent's kind, asked for Avro schemas by their number. */
+import { type AvroRecord, parseAvroSchema } from '../definition/avro-schema.js';
+import { FStoreError } from '../errors.js';
+
+/** A schema, or why there is none. */
+export type RegisteredSchema = AvroRecord | { readonly kind: 'none'; readonly reason: string };
+
+const TIMEOUT = 5_000;
+
+export class SchemaRegistry {
+  readonly #url: string;
+  readonly #headers: Record<string, string>;
+  readonly #known = new Map<number, RegisteredSchema>();
+
+  /** `url`: of the registry; a user and password in it are sent along. */
+  constructor(url: string) {
+    const { username, password, href } = new URL(url);
+    const plain = new URL(href);
+    plain.username = '';
+    plain.password = '';
+    this.#url = plain.href.replace(/\/$/, '');
+    const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+    this.#headers = {
+      accept: 'application/vnd.schemaregistry.v1+json, application/json',
+      ...(username ? { authorization: `Basic ${Buffer.from(user).toString('base64')}` } : {}),
+    };
+  }
+
+  /** Gets the schemas that are not known yet; one that is not there may have come since. Throws SCHEMA_REGISTRY_UNAVAILABLE. */
+  async load(ids: ReadonlySet<number>): Promise<void> {
+    // One after the other: numbers that mean nothing must not become a flood.
+    for (const id of ids) {
+      if (this.#known.get(id)?.kind !== 'record') this.#known.set(id, await this.#fetch(id));
+    }
+  }
+
+  /** A schema that was loaded. */
+  get(id: number): RegisteredSchema {
+    return this.#known.get(id) ?? { kind: 'none', reason: `schema ${id} was not asked for` };
+  }
+
+  async #fetch(id: number): Promise<RegisteredSchema> {
+    let status: number;
+    let body: { schema?: unknown; schemaType?: unknown; references?: unknown[] };
+    try {
+      const response = await fetch(`${this.#url}/schemas/ids/${id}`, {
+        headers: this.#headers,
+        signal: AbortSignal.timeout(TIMEOUT),
+      });
+      status = response.status;
+      body = (await response.json()) as typeof body;
+    } catch (error) {
+      const message = `the schema registry does not answer: ${(error as Error).message}`;
+      throw new FStoreError('SCHEMA_REGISTRY_UNAVAILABLE', message, {}, [], { cause: error });
+    }
+    const none = (reason: string): RegisteredSchema => ({ kind: 'none', reason });
+    if (status === 404) return none(`the schema registry has no schema ${id}`);
+    if (status !== 200) {
+      throw new FStoreError('SCHEMA_REGISTRY_UNAVAILABLE', `the schema registry answers ${status} for schema ${id}`);
+    }
+    if ((body.schemaType ?? 'AVRO') !== 'AVRO') return none(`schema ${id} is ${body.schemaType}, which is no Avro`);
+    if ((body.references ?? []).length > 0) return none(`schema ${id} refers to other schemas, which is not supported`);
+    try {
+      return parseAvroSchema(JSON.parse(`${body.schema}`));
+    } catch (error) {
+      return none(`schema ${id} cannot be read: ${(error as Error).message}`);
+    }
+  }
+}

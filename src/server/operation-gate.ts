@@ -1,0 +1,139 @@
+/**
+ * Which operation a request is about, by its text or by the id of a registered one, and whether it may run. One gate for all doors of GraphQL;
+ * the fast lane, which never refuses, leaves to it whatever it does not answer.
+ *
+ * Invariant: where only registered operations run, a request leaves `admit` as nothing but the text that was looked up, so that no door
+ * reads another operation out of it.
+ */
+import type { FastifyRequest } from 'fastify';
+import { type ExecutionArgs, GraphQLError } from 'graphql';
+import { FStoreError } from '../errors.js';
+import type { LiveSchema } from '../schema/live-schema.js';
+import type { OperationCheck } from '../schema/operation-check.js';
+import {
+  describeOperation,
+  namedOperation,
+  type OperationNaming,
+  type RegisteredOperation,
+} from '../schema/registered-operations.js';
+import type { RequestContext } from '../schema/request-context.js';
+
+export interface OperationGateOptions {
+  readonly live: LiveSchema;
+  readonly check: OperationCheck;
+  readonly onlyRegistered: boolean;
+  readonly ownDocuments: readonly string[];
+}
+
+/** What a client sends to run an operation. */
+export interface OperationRequest extends OperationNaming {
+  readonly query: string;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Record<string, unknown> | null | undefined;
+}
+
+interface FoundOperation {
+  readonly text: string;
+  readonly registered: RegisteredOperation | null;
+}
+
+const MAX_SHOWN = 80;
+/** What goes with a text. */
+const OTHERS = ['operationName', 'variables'];
+
+function usable(operation: RegisteredOperation): FoundOperation {
+  if (operation.fault !== null) {
+    const message = `${describeOperation(operation)} does not fit the schema any more: ${operation.fault}`;
+    throw new FStoreError('OPERATION_INVALID', message);
+  }
+  return { text: operation.text, registered: operation };
+}
+
+export class OperationGate {
+  readonly #options: OperationGateOptions;
+  readonly #own: ReadonlySet<string>;
+
+  constructor(options: OperationGateOptions) {
+    this.#options = options;
+    this.#own = new Set(options.ownDocuments.map((text) => text.trim()));
+  }
+
+  /**
+   * Puts the text of the operation into a request that Apollo is going to answer. Throws PERSISTED_QUERY_NOT_FOUND, OPERATION_INVALID and,
+   * where only registered operations run, OPERATION_NOT_REGISTERED or BAD_REQUEST.
+   */
+  admit(request: FastifyRequest): void {
+    if (request.method === 'POST') {
+      const body = request.body as OperationRequest | null | undefined;
+      const found = this.#find(typeof body === 'object' && body !== null ? body : {});
+      if (!found) return;
+      request.body = { query: found.text, ...only(OTHERS, body as unknown as Record<string, unknown>) };
+      return;
+    }
+    const [path = '', search = ''] = request.raw.url?.split('?') ?? [];
+    const parameters = new URLSearchParams(search);
+    const found = this.#find({ ...Object.fromEntries(parameters), extensions: readJson(parameters.get('extensions')) });
+    if (!found) return;
+    const others = only(OTHERS, Object.fromEntries(parameters));
+    request.raw.url = `${path}?${new URLSearchParams({ query: found.text, ...others })}`;
+  }
+
+  /** For the other doors: what to execute on the schema served now, or the findings. */
+  prepare(request: OperationRequest, contextValue: RequestContext): ExecutionArgs | readonly GraphQLError[] {
+    const { live, check } = this.#options;
+    const { schema } = live.current;
+    const { operationName = null, variables = null } = request;
+    try {
+      const found = this.#find(request, false);
+      let document = found?.registered?.read?.document;
+      if (!document) {
+        document = check.parse(found?.text ?? request.query);
+        const findings = check.findings(schema, document);
+        if (findings.length > 0) return findings;
+      }
+      return { schema, document, contextValue, operationName, variableValues: variables };
+    } catch (error) {
+      if (error instanceof GraphQLError) return [error];
+      if (error instanceof FStoreError) return [new GraphQLError(error.message, { originalError: error })];
+      throw error;
+    }
+  }
+
+  /** The operation of a request; null for one that is left as it is. */
+  #find(request: OperationNaming, isForApollo = true): FoundOperation | null {
+    const { live, onlyRegistered } = this.#options;
+    const { operations } = live.current;
+    const name = namedOperation(request);
+    if (name !== null) {
+      const found = operations.withId(name);
+      if (found) return usable(found);
+      // Apollo keeps operations by their hashes for clients that send them once in full.
+      const isAutomatic = request.documentId === undefined && request.id === undefined;
+      if (isAutomatic && isForApollo && !onlyRegistered) return null;
+      const message = `no operation is registered as ${name.slice(0, MAX_SHOWN)}`;
+      throw new FStoreError('PERSISTED_QUERY_NOT_FOUND', message, { field: isAutomatic ? 'extensions' : 'documentId' });
+    }
+    if (!onlyRegistered) return null;
+    if (typeof request.query !== 'string' || request.query === '') {
+      throw new FStoreError('BAD_REQUEST', 'the request has neither a document nor the id of one', { field: 'query' });
+    }
+    const text = request.query.trim();
+    if (this.#own.has(text)) return { text, registered: null };
+    const found = operations.withText(text);
+    if (found) return usable(found);
+    const message = `this document is not registered: ${text.slice(0, MAX_SHOWN)}`;
+    throw new FStoreError('OPERATION_NOT_REGISTERED', message, { field: 'query' });
+  }
+}
+
+function only<T>(names: readonly string[], object: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => names.includes(name)));
+}
+
+function readJson(text: string | null): unknown {
+  try {
+    return text === null ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
