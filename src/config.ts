@@ -151,9 +151,9 @@ export interface Config {
     /** Milliseconds. */
     readonly refresh: number;
   } | null;
+  readonly schemaRegistryUrl: string | null;
   /** Names of databases that Spark reads: the connection x has its address in FSTORE_JDBC_X_URL. */
   readonly jdbcConnections: readonly string[];
-  readonly schemaRegistryUrl: string | null;
   readonly apiKeyHashes: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
   readonly limits: {
@@ -274,8 +274,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
           refresh: env.FSTORE_SPARK_REFRESH,
         }
       : null,
-    jdbcConnections,
     schemaRegistryUrl: env.FSTORE_SCHEMA_REGISTRY_URL ?? null,
+    jdbcConnections,
     apiKeyHashes,
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
     limits: {

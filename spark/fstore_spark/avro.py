@@ -18,6 +18,8 @@ MAX_DEPTH, MAX_DECIMAL = 50, 128
 DAY = 86_400_000
 # How long is waited for a registry, and for one answer of it, in seconds.
 PATIENCE, TIMEOUT = 60, 5
+# The registry's own code for a schema that it does not have; a 404 without it is of an address that is no registry.
+SCHEMA_NOT_FOUND = 40_403
 # Schemas never change under their number, so a process asks for each once.
 KNOWN = {}
 
@@ -173,13 +175,15 @@ class AvroParser:
         return self.kinds[number]
 
     def _fetch(self, number):
+        if not self.registry:
+            raise OSError("FSTORE_SCHEMA_REGISTRY_URL is not set where Spark was started")
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 body = _ask(self.registry, number)
                 break
             except urllib.error.HTTPError as error:
-                if error.code == 404:
+                if _is_unknown(error):
                     return None
                 failure = error
             except OSError as error:
@@ -193,6 +197,13 @@ class AvroParser:
             return parse_schema(json.loads(body["schema"]))
         except (KeyError, TypeError, ValueError, RecursionError):
             return None
+
+
+def _is_unknown(error):
+    try:
+        return error.code == 404 and json.loads(error.read())["error_code"] == SCHEMA_NOT_FOUND
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _ask(registry, number):

@@ -16,12 +16,15 @@ from pyspark.sql import types as T
 
 from .decoder import Unusable, decode_event
 from .event_text import event_text
+from .queries import Queries, SqlInvalid
 from .sink import Fenced, Sink
 from .staging import STAGED, Decoding, pieces, view_items
 from .tables import Rows, read_table
 from .telling import tell
 
 PARTITION_BATCHES = 2**20
+# Batches of what queries make of the rows: after those of the rows themselves.
+RESULT_BATCHES = 2**40
 POLL = 1.0
 
 
@@ -87,7 +90,7 @@ class Progress:
             tell("progress", rows=self.counter.value, note=f"{self.step}: {done} of {total} tasks")
 
 
-def _sealed(plan, now, sums, read):
+def _sealed(plan, now, sums, results, read):
     total = {
         "read": read,
         "written": sum(one.events for one in sums),
@@ -111,30 +114,37 @@ def _sealed(plan, now, sums, read):
         "epoch": plan["epoch"],
         "revision": plan["revision"],
         "place": place | {"partition": run["number"], "now": now},
-        "batches": batches,
+        "batches": batches + results,
         "total": total,
     }
 
 
-def _all_items(events, plan, now):
-    """Everything that is staged of a run: (batch, view_table, kind, item)."""
-    usable = events.where("_ok")
+def _log_items(events):
+    """What is logged of a run: (batch, view_table, kind, item)."""
     log = F.format_string('{"_n":%d,"_ms":%d,"e":%s}', "_n", "_ms", "_payload")
     letter = F.format_string('{"_n":%d,"p":"%s"}', "_n", "_payload")
-    items = [
-        frame.select("_batch", F.lit("").alias("view_table"), F.lit(kind).alias("kind"), item.alias("item"))
-        for kind, frame, item in (("log", usable, log), ("unusable", events.where("NOT _ok"), letter))
-    ]
-    for at, view in enumerate(plan["views"]):
-        items += view_items(usable, at, view, now, ("_batch",))
-    whole = items[0]
-    for more in items[1:]:
-        whole = whole.unionAll(more)
-    return whole
+    for kind, frame, item in (("log", events.where("_ok"), log), ("unusable", events.where("NOT _ok"), letter)):
+        yield frame.select("_batch", F.lit("").alias("view_table"), F.lit(kind).alias("kind"), item.alias("item"))
+
+
+def _result_of(queries, events, at, view, plan, now):
+    """What a query makes of all rows, cut into batches of its own: a frame, and the batches."""
+    result, most = queries.result(events, at, view, now), plan["run"]["rows"]
+    first = RESULT_BATCHES + at * PARTITION_BATCHES
+    if result.unusable:
+        tell("progress", note=f"{result.unusable} rows of the result of {view['id']} cannot be used")
+    number = (F.lit(first) + F.floor(F.col("_n") / most)).cast("long")
+    rows = result.rows.withColumn("_batch", number).withColumn("_n", (F.col("_n") % most).cast("int"))
+    cuts = range(0, result.size, most)
+    sizes = {first + cut // most: min(most, result.size - cut) for cut in cuts}
+    return rows, [{"batch": one, "size": size, "events": 0, "unusable": 0, "newest": None} for one, size in sizes.items()]
 
 
 def run_batch(spark, plan):
-    """Computes a plan of the mode `batch` and seals it. Raises BadInput, Fenced, Stale, and what Spark raises."""
+    """Computes a plan of the mode `batch` and seals it. Raises BadInput, SqlInvalid, Fenced, Stale, and what Spark raises."""
+    queries = Queries(spark, plan)
+    if refused := queries.refusals():
+        raise SqlInvalid("; ".join(reason for _, reason in refused))
     now = int(time.time() * 1_000)
     sink = Sink(spark, plan)
     counter = spark.sparkContext.accumulator(0)
@@ -142,7 +152,7 @@ def run_batch(spark, plan):
     threading.Thread(target=progress.follow, daemon=True).start()
     try:
         rows = Rows(plan["input"], plan["source"]["schema"])
-        table = rows.select(read_table(spark, plan["input"], strict=True))
+        table = rows.select(read_table(spark, plan["input"], lines=True))
         decoding = RowDecoding(plan, now, rows, counter)
         read = table.rdd.mapPartitionsWithIndex(decoding)
         frame = spark.createDataFrame(read, decoding.schema, verifySchema=False)
@@ -153,10 +163,20 @@ def run_batch(spark, plan):
             .collect()
         )
         progress.step = "computing"
-        pack = pieces(plan["stream"], plan["epoch"])
-        packed = _all_items(events, plan, now).rdd.mapPartitionsWithIndex(pack)
+        queries.refresh()
+        items, results, usable = [*_log_items(events)], [], events.where("_ok")
+        for at, view in enumerate(plan["views"]):
+            of_view = usable
+            if view["sql"]:
+                of_view, batches = _result_of(queries, usable, at, view, plan, now)
+                results += batches
+            items += view_items(of_view, at, view, now, ("_batch",))
+        whole = items[0]
+        for more in items[1:]:
+            whole = whole.unionAll(more)
+        packed = whole.rdd.mapPartitionsWithIndex(pieces(plan["stream"], plan["epoch"]))
         sink.stage(spark.createDataFrame(packed, STAGED, verifySchema=False))
-        sealed = _sealed(plan, now, sums, counter.value)
+        sealed = _sealed(plan, now, sums, results, counter.value)
         sink.seal_run(json.dumps(sealed))
         tell("sealed", batches=len(sums), **sealed["total"])
     except Exception as error:

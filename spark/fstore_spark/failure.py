@@ -6,11 +6,11 @@ import re
 from py4j.java_gateway import is_instance_of
 from pyspark import SparkContext
 
-from .queries import SqlInvalid, first_line
+from .queries import SqlInvalid
 from .sink import Stale
 from .tables import BadInput
+from .telling import LONGEST, first_line
 
-LONGEST = 500
 # Conditions of Spark that say that a file or query cannot be read; SQLSTATE 42 and 22 of databases say the same.
 UNREADABLE = re.compile(
     r"\[((?:MALFORMED_|FAILED_READ_FILE|CANNOT_READ_|INVALID_DATETIME|CONVERT_JDBC|UNRECOGNIZED_SQL_TYPE|FAILED_JDBC|"
@@ -25,7 +25,7 @@ def describe(error):
     if isinstance(error, Stale):
         return {"code": "DEFINITIONS_STALE", "message": str(error)}
     if isinstance(error, SqlInvalid):
-        return {"code": "SQL_INVALID", "message": str(error)}
+        return {"code": "SQL_INVALID", "message": first_line(error)}
     if isinstance(error, BadInput):
         return {"code": "BAD_INPUT", "message": error.message, "field": error.field}
     text = str(error)

@@ -14,8 +14,9 @@ from pyspark.sql import types as T
 
 from .aggregator import quoted
 from .decoder import Unusable, read_key, read_value
-from .tables import read_table
-from .typed import carried, spark_type, typed_table
+from .tables import BadInput, typed_table
+from .telling import first_line
+from .typed import carried, spark_type
 
 # Nodes of a plan whose result for one event depends on others.
 SPANNING = {
@@ -81,8 +82,10 @@ class Queries:
             return
         for one in self.plan["tables"]:
             try:
-                frame = typed_table(self.spark, read_table(self.spark, one["input"]), one["schema"]).persist()
+                frame = typed_table(self.spark, one["input"], one["schema"]).persist()
                 frame.count()
+            except BadInput as error:
+                raise RuntimeError(f"table {one['name']}: {error.message}") from error
             except Exception as error:
                 raise RuntimeError(f"table {one['name']}: {first_line(error)}") from error
             self._show(one, frame)
@@ -161,11 +164,6 @@ class ResultReader:
         keys, columns = values[: len(self.keys)], values[len(self.keys) :]
         parts = read_key([read_value(kind, value) for kind, value in zip(self.keys, keys)])
         return (True, moment, *parts, *(read_value(kind, value) for kind, value in zip(self.kinds, columns)))
-
-
-def first_line(error):
-    """What an error says first."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]
 
 
 def _instant(kind, column):

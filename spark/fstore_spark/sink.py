@@ -15,26 +15,20 @@ class Stale(Exception):
     """A view of the source has begun with newer definitions."""
 
 
-def jdbc_address(variable):
-    """The address of PostgreSQL in an environment variable, as JDBC has it: its URL, and its properties."""
-    url = urlsplit(os.environ[variable])
-    properties = {"driver": "org.postgresql.Driver", **dict(parse_qsl(url.query))}
-    if url.username:
-        properties["user"] = unquote(url.username)
-    if url.password:
-        properties["password"] = unquote(url.password)
-    return f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", properties
-
-
 class Sink:
     """One connection for the driver's calls; executors write through Spark's JDBC."""
 
     def __init__(self, spark, plan):
+        url = urlsplit(os.environ[plan["sink"]["urlEnv"]])
         self._jvm = spark._jvm
         self._schema = '"' + plan["sink"]["schema"].replace('"', '""') + '"'
         self._stream, self._epoch = plan["stream"], plan["epoch"]
-        self._url, properties = jdbc_address(plan["sink"]["urlEnv"])
-        self._properties = {"reWriteBatchedInserts": "true", **properties}
+        self._url = f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}"
+        self._properties = {"driver": "org.postgresql.Driver", "reWriteBatchedInserts": "true", **dict(parse_qsl(url.query))}
+        if url.username:
+            self._properties["user"] = unquote(url.username)
+        if url.password:
+            self._properties["password"] = unquote(url.password)
         self._lock = threading.Lock()
         self._connection = None
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from decimal import Decimal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
@@ -15,7 +16,7 @@ from pyspark.sql import types as T
 
 from .aggregator import quoted
 from .decoder import Unusable, read_value
-from .sink import jdbc_address
+from .typed import spark_type
 
 # Of a cell: nothing, which is null, is told from an empty text in quotes.
 CSV = {
@@ -26,6 +27,7 @@ CSV = {
     "escape": '"',
     "nullValue": "\u0001",
     "emptyValue": "",
+    "mode": "FAILFAST",
 }
 SAMPLE = 1_000
 FETCH = 5_000
@@ -42,20 +44,20 @@ class BadInput(Exception):
         self.field, self.message = field, message
 
 
-def read_table(spark, source, strict=False):
+def read_table(spark, source, lines=False):
     """A frame of the input `source` of a plan, in Spark's own types; of CSV and NDJSON they are texts. Raises BadInput.
 
-    `strict`: a line of CSV with too many cells or too few is refused, and of NDJSON come the lines, as `value`.
+    `lines`: of NDJSON not its columns but its lines, as `value`.
     """
     if "jdbc" in source:
         return _read_query(spark, source["jdbc"])
     form, path = source["file"]["format"], source["file"]["path"]
     try:
         if form == "csv":
-            return spark.read.options(**CSV, mode="FAILFAST" if strict else "PERMISSIVE").csv(path)
+            return spark.read.options(**CSV).csv(path)
         if form == "ndjson":
             # Numbers as they are written: a double would round them.
-            return spark.read.text(path) if strict else spark.read.option("primitivesAsString", True).json(path)
+            return spark.read.text(path) if lines else spark.read.option("primitivesAsString", True).json(path)
         return spark.read.format(form).load(path)
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
@@ -73,23 +75,24 @@ def shown_path(path):
 
 
 def jdbc_options(jdbc):
-    """Address and credentials of a database, from the variables that an input names. Raises BadInput."""
+    """Address and credentials of a database, from the variables that a plan names."""
     address = os.environ.get(jdbc["urlEnv"])
     if not address:
         raise BadInput("batch", f"{jdbc['urlEnv']} is not set where Spark's driver runs")
     options = {"fetchsize": str(FETCH)}
     if address.startswith("jdbc:"):
         options["url"] = address
-        if address.startswith("jdbc:postgresql:"):
-            options["driver"] = "org.postgresql.Driver"
     else:
-        options["url"], properties = jdbc_address(jdbc["urlEnv"])
-        options |= properties
+        url = urlsplit(address)
+        options |= {"url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", **dict(parse_qsl(url.query))}
+        options |= {"user": unquote(url.username or ""), "password": unquote(url.password or "")}
+    if options["url"].startswith("jdbc:postgresql:"):
+        options["driver"] = "org.postgresql.Driver"
     for name in ("user", "password"):
         value = os.environ.get(jdbc.get(f"{name}Env") or "")
         if value:
             options[name] = value
-    return options
+    return {name: value for name, value in options.items() if value}
 
 
 def _read_query(spark, jdbc):
@@ -132,6 +135,14 @@ def column_of(frame, name):
         return name
     others = [one for one in frame.columns if one.lower() == name.lower()]
     return others[0] if len(others) == 1 else None
+
+
+def typed_table(spark, source, schema):
+    """A frame of the input `source` of a plan with the columns of `schema` (name → type), without rows that cannot be used. Raises BadInput."""
+    rows = Rows(source, schema)
+    usable = rows.select(read_table(spark, source, lines=True)).rdd.mapPartitions(rows.read_usable)
+    fields = [T.StructField(name, spark_type(kind)) for name, kind in schema.items()]
+    return spark.createDataFrame(usable, T.StructType(fields), verifySchema=False)
 
 
 class Rows:
@@ -185,6 +196,14 @@ class Rows:
             else:
                 cells = row
             yield {name: self._value(name, kind, cell) for (name, kind), cell in zip(self.kinds.items(), cells)}
+
+    def read_usable(self, rows):
+        """Values of each row that has no cell which its column cannot have."""
+        for row in rows:
+            try:
+                yield from (tuple(values.values()) for values in self.read([row]))
+            except BadInput:
+                continue
 
     def _value(self, name, kind, cell):
         value = _cell(kind, cell) if self.form == "csv" else _bare(cell)

@@ -1,10 +1,6 @@
 """Columns of Spark as values of declared types, by the rules of the decoder."""
 
-import json
-
 from pyspark.sql import types as T
-
-from .decoder import INTEGER, Unusable, read_value
 
 SPARK_TYPES = {
     "STRING": T.StringType(),
@@ -38,54 +34,3 @@ def carried(kind, given, column):
     if kind == "STRING" and given.startswith(("string", "varchar", "char")):
         return f"cast({column} AS string)"
     raise ValueError(f"is {given}, which is no {kind}: CAST it")
-
-
-def read_text(kind, text):
-    """Reads a cell of CSV, or a scalar of NDJSON as it was written. Raises Unusable."""
-    if kind == "STRING":
-        return read_value(kind, text)
-    try:
-        value = text if kind == "TIMESTAMP" and not INTEGER.fullmatch(text) else json.loads(text)
-    except ValueError as error:
-        raise Unusable from error
-    return read_value(kind, value)
-
-
-class Reader:
-    """Makes rows of values of rows of a table, without those that have an unusable one; travels to the executors."""
-
-    def __init__(self, kinds):
-        self.kinds = kinds
-
-    def __call__(self, rows):
-        for row in rows:
-            try:
-                yield tuple(self._read(kind, value) for kind, value in zip(self.kinds, row))
-            except Unusable:
-                continue
-
-    def _read(self, kind, value):
-        if isinstance(value, str):
-            return read_text(kind, value)
-        if isinstance(value, list) and any(isinstance(item, str) for item in value):
-            return read_value(kind, [None if item is None else read_text(kind[:-2], item) for item in value])
-        return read_value(kind, value)
-
-
-def typed_table(spark, frame, schema):
-    """A frame with the columns of `schema` (name → type); rows that have a value of another type are left out. Raises ValueError."""
-    given = {field.name: field.dataType.simpleString() for field in frame.schema}
-    columns = []
-    for name, kind in schema.items():
-        if name not in given:
-            columns.append("cast(NULL AS string)")
-        elif given[name] in ("string", "array<string>"):
-            columns.append(f"`{name}`")
-        else:
-            try:
-                columns.append(carried(kind, given[name], f"`{name}`"))
-            except ValueError as error:
-                raise ValueError(f"column {name} {error}") from error
-    rows = frame.selectExpr(*columns).rdd.mapPartitions(Reader(list(schema.values())))
-    fields = [T.StructField(name, spark_type(kind)) for name, kind in schema.items()]
-    return spark.createDataFrame(rows, T.StructType(fields), verifySchema=False)

@@ -6,27 +6,16 @@ The vectors come from `scripts/avro-vectors.ts`: written by another implementati
 import base64
 import http.server
 import json
-import os
-import subprocess
 import threading
-from pathlib import Path
 
 import pytest
+from vectors import SEED, plain, vectors_of
 
 from fstore_spark.avro import AvroParser
 from fstore_spark.avro_schema import SchemaInvalid, parse_schema
 from fstore_spark.decoder import Unusable, decode_event
 
-ROOT = Path(__file__).parents[2]
-SEED = os.environ.get("FSTORE_TEST_SEED", "1")
-
-
-def _vectors():
-    command = ["node", "--import", "tsx", "scripts/avro-vectors.ts", SEED]
-    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
-
-
-GOLDEN = _vectors()
+GOLDEN = vectors_of("avro-vectors.ts")
 PLAN = {
     "limits": GOLDEN["limits"],
     "source": {
@@ -36,14 +25,6 @@ PLAN = {
         "checks": [{"view": "v", "table": "v", "keys": ["k", "k2"], "summed": ["d"]}],
     },
 }
-
-
-def _plain(value, kind):
-    if isinstance(value, list):
-        return [_plain(item, kind[:-2]) for item in value]
-    if isinstance(value, dict):
-        return int(value["big"])
-    return float(value) if kind == "FLOAT64" and value is not None else value
 
 
 def _decoded(payload, parse):
@@ -60,7 +41,7 @@ def test_payloads_are_taken_and_refused_as_in_typescript():
         payload = base64.b64decode(vector["payload"])
         wanted = None
         if "code" not in vector:
-            values = {name: _plain(value, GOLDEN["schema"][name]) for name, value in vector["columns"].items()}
+            values = {name: plain(value, GOLDEN["schema"][name]) for name, value in vector["columns"].items()}
             wanted = ({name: [type(value), value] for name, value in values.items()}, vector["key"])
         got = _decoded(bytearray(payload), parse)
         if got != wanted:

@@ -4,25 +4,13 @@ The vectors come from `scripts/decoder-vectors.ts`: edges that people have thoug
 """
 
 import base64
-import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
+from vectors import SEED, plain, vectors_of
 
 from fstore_spark.decoder import Unusable, decode_event, read_key, read_value, value_hash, value_text
 
-ROOT = Path(__file__).parents[2]
-SEED = os.environ.get("FSTORE_TEST_SEED", "1")
-
-
-def _vectors():
-    command = ["node", "--import", "tsx", "scripts/decoder-vectors.ts", SEED]
-    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
-
-
-GOLDEN = _vectors()
+GOLDEN = vectors_of("decoder-vectors.ts")
 SCHEMA = GOLDEN["schema"]
 PLAN = {
     "limits": GOLDEN["limits"],
@@ -33,15 +21,6 @@ PLAN = {
         "checks": [{"view": "v", "table": "v", "keys": ["k", "k2"], "summed": ["f", "i"]}],
     },
 }
-
-
-def _plain(value, kind):
-    """A value as the decoder has it: JSON writes a large double as an integer with other last digits."""
-    if isinstance(value, list):
-        return [_plain(item, kind[:-2]) for item in value]
-    if isinstance(value, dict):
-        return int(value["big"])
-    return float(value) if kind == "FLOAT64" and value is not None else value
 
 
 def _decoded(payload):
@@ -71,7 +50,7 @@ def test_events_are_taken_and_refused_as_in_typescript(group):
             if got is not None:
                 wrong.append((payload[:200], vector["code"], got))
             continue
-        wanted = {name: _plain(value, SCHEMA[name]) for name, value in vector["columns"].items()}
+        wanted = {name: plain(value, SCHEMA[name]) for name, value in vector["columns"].items()}
         if got is None or got[1] != vector["key"] or any(not _same(got[0][name], wanted[name]) for name in wanted):
             wrong.append((payload[:200], wanted, got))
     assert not wrong, f"seed {SEED}: {len(wrong)} of {len(vectors)} differ, such as {wrong[:3]}"

@@ -16,14 +16,12 @@ COMMON = {
         "name": "payments",
         "schema": {"user_id": "STRING", "amount": "FLOAT64", "at": "TIMESTAMP"},
         "timestamp": "at",
-        "avro": None,
         "checks": [{"table": "v", "keys": ["user_id"], "summed": ["amount"]}],
     },
     "limits": {"clockSkew": 60_000, "maxBytes": 1_000_000},
     "sink": {"schema": "fstore_p", "urlEnv": "FSTORE_SPARK_SINK_URL"},
 }
 VIEW = {
-    "id": "v@1",
     "table": "v",
     "keys": [{"column": "user_id", "stored": "user_id"}],
     "columns": [{"name": "amount", "column": "amount"}],
@@ -31,14 +29,11 @@ VIEW = {
         "aggregates": [{"function": "sum", "column": "amount", "type": "FLOAT64", "n": None}],
         "hops": [300_000],
     },
-    "sql": None,
 }
 STREAM = COMMON | {
     "mode": "stream",
     "input": {"kafka": {"brokers": "127.0.0.1:9092", "topic": "p.payments", "maxEvents": 1_000, "options": {}}},
     "views": [VIEW | {"positions": {"0": "12"}}],
-    "tables": [{"name": "shops", "schema": {"id": "STRING"}, "input": {"file": {"format": "csv", "path": "shops.csv"}}}],
-    "refresh": 60_000,
 }
 BATCH = COMMON | {
     "mode": "batch",

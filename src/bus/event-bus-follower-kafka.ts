@@ -22,7 +22,7 @@ export interface KafkaFollowerOptions {
   readonly topic: string;
   /** The first offset of each partition that is wanted. */
   readonly from: ReadonlyMap<number, bigint>;
-  readonly handler: (batch: ReceivedBatch) => void | Promise<void>;
+  readonly handler: (batch: ReceivedBatch) => void;
   readonly sessionTimeout: number;
   readonly log: BusLog;
 }
@@ -70,7 +70,7 @@ export class KafkaFollower implements Subscription {
     if (last) {
       this.#positions.set(partition, last.offset + 1n);
       try {
-        await handler({ topic, partition, messages });
+        handler({ topic, partition, messages });
       } catch (error) {
         log('error', 'a follower failed on a batch', { topic, partition, error: String(error) });
       }

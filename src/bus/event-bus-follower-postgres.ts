@@ -14,7 +14,7 @@ import { pause, pauseAfter } from './event-bus-timing.js';
 export interface FollowerOptions {
   readonly topic: string;
   readonly reader: PostgresTopicReader;
-  readonly handler: (batch: ReceivedBatch) => void | Promise<void>;
+  readonly handler: (batch: ReceivedBatch) => void;
   readonly log: BusLog;
   /** The first offset of each partition that is wanted. */
   readonly from: ReadonlyMap<number, bigint>;
@@ -88,7 +88,7 @@ export class PostgresFollower implements Subscription {
     if (!last || this.#stop.signal.aborted) return false;
     this.#positions.set(partition, last.offset + 1n);
     try {
-      await handler({ topic, partition, messages });
+      handler({ topic, partition, messages });
     } catch (error) {
       log('error', 'a follower failed on a batch', { topic, partition, error: String(error) });
     }

@@ -130,7 +130,7 @@ class KafkaBus implements EventBus {
     );
   }
 
-  async follow(topic: string, handler: (batch: ReceivedBatch) => void | Promise<void>): Promise<Subscription> {
+  async follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription> {
     await this.#partitionsOf(topic);
     const ends = await this.#reachable(() => this.#patiently(() => this.#admin.fetchTopicOffsets(topic)));
     const from = new Map(ends.map(({ partition, high }) => [partition, BigInt(high)]));

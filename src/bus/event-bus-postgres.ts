@@ -178,7 +178,7 @@ class PostgresBus implements EventBus {
     return this.#track(leave);
   }
 
-  async follow(topic: string, handler: (batch: ReceivedBatch) => void | Promise<void>): Promise<Subscription> {
+  async follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription> {
     await this.#partitionsOf(topic);
     const from = await reachable(() => this.#reader.ends(topic));
     const follower = new PostgresFollower({ topic, reader: this.#reader, handler, log: this.#log, from });

@@ -52,8 +52,8 @@ export interface EventBus {
   publish(topic: string, messages: readonly BusMessage[]): Promise<void>;
   /** Reads a topic from the group's last position, or from its beginning. Resolves when the group was joined. */
   consume(group: string, topic: string, handler: (batch: ReceivedBatch) => Promise<void>): Promise<Subscription>;
-  /** Reads what is published from now on, independent of every group. A partition's next batch waits for the handler of the one before. */
-  follow(topic: string, handler: (batch: ReceivedBatch) => void | Promise<void>): Promise<Subscription>;
+  /** Reads what is published from now on, independent of every group. */
+  follow(topic: string, handler: (batch: ReceivedBatch) => void): Promise<Subscription>;
   /** For each group and topic, in order, the positions in all partitions; none of a topic that is not there. */
   positions(streams: readonly { readonly group: string; readonly topic: string }[]): Promise<GroupPosition[][]>;
   /** The newest messages of a topic, by partition and offset, `count` at most; null: there is no such topic. */

@@ -8,6 +8,7 @@ import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
 import { batchSchema, engineSchema } from './batch-input.js';
 import { durationSchema } from './duration.js';
 import { isSingleSelect } from './sql-text.js';
+import { streamSchema } from './stream-schema.js';
 import { fittedParametersSchema, transformerOptionsSchema } from './transformer-options.js';
 import { keyTypeSchema, valueTypeSchema } from './value-type.js';
 
@@ -61,30 +62,7 @@ export const sourceSchema = z
       .refine((schema) => Object.keys(schema).length <= 1000, 'a source has at most 1000 columns')
       .describe('Columns of the source and their types.'),
     timestamp: name.describe('The TIMESTAMP column that says when an event happened.'),
-    stream: z
-      .strictObject({
-        topic: z
-          .string()
-          .regex(/^[A-Za-z0-9._-]{1,200}$/, 'a topic has letters, digits, dot, underscore or hyphen')
-          .optional()
-          .describe('Topic of the event bus; default: the name of the source.'),
-        format: z.enum(['json', 'avro']).optional().describe('What messages are; default: json.'),
-        avroSchema: z
-          .union([
-            z.string().regex(/\.avsc$/, 'expected a schema, or the path of an .avsc file'),
-            z.record(z.string(), z.unknown()),
-          ])
-          .optional()
-          .describe(
-            'Schema of Avro messages, or for `fstore apply` the path of its file; without it they name their schema in a registry.',
-          ),
-      })
-      .refine((stream) => !stream.avroSchema || stream.format === 'avro', {
-        message: 'avroSchema is for format: avro',
-        path: ['format'],
-      })
-      .optional()
-      .describe('Where events of this source arrive.'),
+    stream: streamSchema.optional().describe('Where events of this source arrive.'),
     batch: batchSchema.optional(),
     ...documented,
   })

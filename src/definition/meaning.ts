@@ -91,7 +91,7 @@ function resolveAvro({ name, schema, timestamp, stream }: Source): {
     return { findings: [invalid(`the Avro schema cannot be used: ${error.message}`)] };
   }
   const findings = [...fields].flatMap(([field, type]) => {
-    const declared = schema[field];
+    const declared = Object.hasOwn(schema, field) ? schema[field] : undefined;
     if (!declared) return [invalid(`the Avro schema has the field ${field}, which source ${name} does not declare`)];
     if (carries(type, declared)) return [];
     return [invalid(`field ${field} of the Avro schema is ${type.kind}, which is no ${declared}`)];

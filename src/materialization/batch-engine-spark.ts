@@ -15,7 +15,7 @@ import { batchPlan } from './engine-plan.js';
 import { LogTail } from './log-tail.js';
 import { batchConsumer, batchStream, batchTopic } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
-import { tableInputOf } from './table-input.js';
+import { type TableMeaning, tableInput } from './table-input.js';
 
 export interface SparkBatchOptions {
   /** Null: this process has no Spark, and can only end what is sealed. */
@@ -78,13 +78,14 @@ class SparkRun {
       contract,
       stream: this.#stream,
       epoch,
-      input: tableInputOf(contract.meaning, folder, contract.reading?.partition ?? null),
+      input: tableInput(contract.meaning as TableMeaning, folder, contract.reading?.partition ?? null),
+      folder,
       run: { number: run, ...place, since, rows: batchRows },
     });
     this.#report(0, null, 'Spark starts');
     const hear = (word: EngineWord): void => {
       if ('line' in word) this.#tail.add(word.line);
-      if ('progress' in word) this.#report(word.progress.done, null, word.progress.note ?? '');
+      else if ('progress' in word) this.#report(word.progress.done, null, word.progress.note ?? '');
     };
     return driver.run(plan, signal, hear);
   }
@@ -94,11 +95,15 @@ class SparkRun {
     const rows = total.written + total.deadLetters;
     let merged = 0;
     this.#report(merged, rows, 'merging');
-    await this.#work.merger.drain(this.#stream, this.#batch.contract.views, ({ size }) => {
-      merged += size;
-      this.#report(merged, rows, 'merging');
-      this.#batch.signal.throwIfAborted();
-    });
+    await this.#work.merger.drain(
+      this.#stream,
+      [...this.#batch.contract.views, ...this.#batch.contract.queries],
+      ({ size }) => {
+        merged += size;
+        this.#report(merged, rows, 'merging');
+        this.#batch.signal.throwIfAborted();
+      },
+    );
   }
 
   #report(done: number, total: number | null, note: string): void {
@@ -113,6 +118,7 @@ function failureOf(end: EngineEnd, source: string): FStoreError {
   }
   const { code, message, field, log } = end;
   if (code === 'DEFINITIONS_STALE') return new FStoreError('DEFINITIONS_STALE', message);
+  if (code === 'SQL_INVALID') return new FStoreError('SQL_INVALID', message);
   if (code === 'BAD_INPUT') return new FStoreError('BAD_REQUEST', message, field === null ? {} : { field });
   return new FStoreError('ENGINE_FAILED', `${code}: ${message} (log: ${log})`);
 }

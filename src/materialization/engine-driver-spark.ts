@@ -10,6 +10,7 @@ import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
+import type { EnginePlan } from './engine-plan.js';
 import { isFrame } from './log-tail.js';
 import { SINK_VARIABLE } from './table-input.js';
 
@@ -60,12 +61,14 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 /** Makes the driver; nothing is started before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
-  return { run: (...run) => runSubmit(options, ...run) };
+  return { run: (plan, signal, hear) => runSubmit(options, plan, signal, hear) };
 }
 
 async function runSubmit(
   options: SparkOptions,
-  ...[plan, signal, hear]: Parameters<EngineDriver['run']>
+  plan: EnginePlan,
+  signal: AbortSignal,
+  hear: (word: EngineWord) => void,
 ): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });

@@ -9,7 +9,7 @@
 import type { JobProgress } from '../store/job-store.js';
 import type { EnginePlan } from './engine-plan.js';
 
-/** What a run says while it runs: how far it is, a line of its log, or a view that it leaves out and why. */
+/** What a run says while it runs: how far it is, a line of its log, or of a view that it leaves out, why it refuses its query. */
 export type EngineWord = { readonly progress: JobProgress } | { readonly line: string } | { readonly refused: string };
 
 /** How a run ended: it was stopped, another run took over, or it failed. */

@@ -12,7 +12,7 @@ import type { ViewVersion } from '../definition/view-version.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
 import type { SourceContract, StreamContract } from './source-contract.js';
-import { SINK_VARIABLE, type TableInput, tableInput, tableInputOf } from './table-input.js';
+import { SINK_VARIABLE, type TableInput, tableInput, tableInputSchema } from './table-input.js';
 
 /** Environment variable from which a run takes the address of the schema registry. */
 const REGISTRY_VARIABLE = 'FSTORE_SCHEMA_REGISTRY_URL';
@@ -26,7 +26,7 @@ const kafkaInput = z.strictObject({
 const tablePlan = z.strictObject({
   name: z.string(),
   schema: z.record(z.string(), valueTypeSchema),
-  input: tableInput,
+  input: tableInputSchema,
 });
 const viewPlan = z.strictObject({
   id: z.string(),
@@ -66,7 +66,7 @@ const anyPlan = z.strictObject({
     name: z.string(),
     schema: z.record(z.string(), valueTypeSchema),
     timestamp: z.string(),
-    // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`.
+    // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`. Null: they are JSON.
     avro: z.strictObject({ schema: z.record(z.string(), z.unknown()).nullable(), urlEnv: z.string() }).nullable(),
     // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
     checks: z.array(
@@ -74,20 +74,20 @@ const anyPlan = z.strictObject({
     ),
   }),
   limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
+  // What queries read besides events; read again when older than `refresh`, in milliseconds.
+  tables: z.array(tablePlan),
+  refresh: z.int().positive(),
   sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
 });
 const streamPlanSchema = anyPlan.extend({
   mode: z.literal('stream'),
   input: kafkaInput,
   views: z.array(viewPlan.extend({ positions: offsets })),
-  // What queries read besides events; read again when older than `refresh`, in milliseconds.
-  tables: z.array(tablePlan),
-  refresh: z.int().positive(),
 });
 
 const batchPlanSchema = anyPlan.extend({
   mode: z.literal('batch'),
-  input: tableInput,
+  input: tableInputSchema,
   views: z.array(viewPlan),
   run: z.strictObject({
     number: z.int().nonnegative(),
@@ -139,27 +139,31 @@ export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
   { brokers, maxEvents, refresh, folder }: StreamInputs,
 ): StreamPlan {
-  const tables = [...new Set(views.flatMap((view) => view.sql?.with ?? []))].sort();
+  const { avro } = contract.meaning;
+  const plan = planOf({ project, contract, views, stream, epoch: begun.epoch, folder, refresh });
   return streamPlanSchema.parse({
-    ...planOf(project, contract, stream, begun.epoch),
+    ...plan,
+    source: { ...plan.source, avro: avro ? { schema: avro.schema, urlEnv: REGISTRY_VARIABLE } : null },
     mode: 'stream',
     input: { kafka: { brokers: brokers.join(','), topic: contract.topic, maxEvents, options: {} } },
     views: views.map((view) => ({ ...viewPlanOf(view), positions: { ...begun.positions.get(view.table) } })),
-    tables: tables.map((name) => {
-      const table = contract.tables.get(name)!;
-      return { name, schema: { ...table.schema }, input: tableInputOf(table, folder) };
-    }),
-    refresh,
   } satisfies StreamPlan);
 }
 
+interface AnyPlanOptions {
+  readonly project: string;
+  readonly contract: SourceContract;
+  readonly views: readonly ViewVersion[];
+  readonly stream: string;
+  readonly epoch: number;
+  readonly folder: string;
+  readonly refresh: number;
+}
+
 /** What of a plan is the same in each mode. */
-function planOf(
-  project: string,
-  { source, meaning, limits, revision, views }: SourceContract,
-  stream: string,
-  epoch: number,
-): z.infer<typeof anyPlan> {
+function planOf(options: AnyPlanOptions): z.infer<typeof anyPlan> {
+  const { project, contract, views, stream, epoch, folder, refresh } = options;
+  const { source, meaning, limits, revision } = contract;
   return {
     version: 1,
     stream,
@@ -169,14 +173,19 @@ function planOf(
       name: source,
       schema: { ...meaning.schema },
       timestamp: meaning.timestamp,
-      avro: meaning.avro ? { schema: meaning.avro.schema, urlEnv: REGISTRY_VARIABLE } : null,
-      checks: views.map((view) => ({
+      avro: null,
+      checks: contract.views.map((view) => ({
         table: view.table,
         keys: view.keys.map((key) => key.column),
         summed: view.columns.filter((one) => one.summed).map((one) => one.column),
       })),
     },
     limits: { ...limits },
+    tables: [...new Set(views.flatMap((view) => view.sql?.with ?? []))].sort().map((name) => {
+      const table = contract.tables.get(name)!;
+      return { name, schema: { ...table.schema }, input: tableInput(table, folder) };
+    }),
+    refresh,
     sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
   };
 }
@@ -212,19 +221,20 @@ export interface BatchPlanOptions {
   readonly stream: string;
   readonly epoch: number;
   readonly input: TableInput;
+  /** Folder of batch files. */
+  readonly folder: string;
   readonly run: BatchPlan['run'];
 }
 
 /** The plan of a batch: all rows of a table, for all views of its source. Throws ZodError for one that the job would not understand. */
-export function batchPlan({ project, contract, stream, epoch, input, run }: BatchPlanOptions): BatchPlan {
-  const plan = planOf(project, contract, stream, epoch);
+export function batchPlan({ input, run, ...options }: BatchPlanOptions): BatchPlan {
+  const views = [...options.contract.views, ...options.contract.queries];
   return batchPlanSchema.parse({
-    ...plan,
-    // Rows become events in JSON, whatever the stream of their source has.
-    source: { ...plan.source, avro: null },
+    // A run reads a table once.
+    ...planOf({ ...options, views, refresh: Number.MAX_SAFE_INTEGER }),
     mode: 'batch',
     input,
-    views: contract.views.map(viewPlanOf),
+    views: views.map(viewPlanOf),
     run,
   } satisfies BatchPlan);
 }

@@ -6,6 +6,8 @@ import { FStoreError } from '../errors.js';
 export type RegisteredSchema = AvroRecord | { readonly kind: 'none'; readonly reason: string };
 
 const TIMEOUT = 5_000;
+/** The registry's own code for a schema that it does not have; a 404 without it is of an address that is no registry. */
+const SCHEMA_NOT_FOUND = 40_403;
 
 export class SchemaRegistry {
   readonly #url: string;
@@ -41,7 +43,7 @@ export class SchemaRegistry {
 
   async #fetch(id: number): Promise<RegisteredSchema> {
     let status: number;
-    let body: { schema?: unknown; schemaType?: unknown; references?: unknown[] };
+    let body: { error_code?: unknown; schema?: unknown; schemaType?: unknown; references?: unknown[] };
     try {
       const response = await fetch(`${this.#url}/schemas/ids/${id}`, {
         headers: this.#headers,
@@ -54,7 +56,7 @@ export class SchemaRegistry {
       throw new FStoreError('SCHEMA_REGISTRY_UNAVAILABLE', message, {}, [], { cause: error });
     }
     const none = (reason: string): RegisteredSchema => ({ kind: 'none', reason });
-    if (status === 404) return none(`the schema registry has no schema ${id}`);
+    if (status === 404 && body.error_code === SCHEMA_NOT_FOUND) return none(`the schema registry has no schema ${id}`);
     if (status !== 200) {
       throw new FStoreError('SCHEMA_REGISTRY_UNAVAILABLE', `the schema registry answers ${status} for schema ${id}`);
     }

@@ -1,10 +1,10 @@
 import type { Engine, Source } from '../definition/definition.js';
-import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { EventContract, EventLimits } from './event-decoder.js';
 import { onlyJson, type PayloadFormats } from './payload-format.js';
+import type { ReadPartition, TableMeaning } from './table-input.js';
 
 /** A source that takes events: its topic and what its events must look like. */
 export interface SourceContract extends EventContract {
@@ -25,8 +25,7 @@ export interface SourceContract extends EventContract {
 /** How batches are read: no part of what they mean. */
 export interface BatchReading {
   readonly engine: Engine;
-  /** The column by whose ranges so many parts are read at once. */
-  readonly partition: { readonly column: string; readonly count: number } | null;
+  readonly partition: ReadPartition | null;
 }
 
 /** Parts that are read at once where a definition does not say how many. */
@@ -40,9 +39,6 @@ function readingOf({ batch }: Source): BatchReading | null {
     partition: partitionBy === undefined ? null : { column: partitionBy, count: partitions },
   };
 }
-
-/** A source that can be read whole. */
-export type TableMeaning = SourceMeaning & { readonly batch: BatchMeaning };
 
 /** Header of a pushed event: the registry revision against which it was checked. */
 export const REVISION_HEADER = 'fstore-revision';
@@ -99,8 +95,8 @@ export function sourceContracts(
       meaning: record.meaning,
       views,
       limits,
-      reading: readingOf(record.definition),
       format: formats(record.name, record.meaning),
+      reading: readingOf(record.definition),
       topic: record.meaning.topic === null ? null : busTopic(snapshot.project, record.meaning.topic),
       keyColumns: first?.keys.map((key) => key.column) ?? [],
       queries,

@@ -186,11 +186,6 @@ class SourceStreamRun {
   }
 
   #report(note: string): void {
-    this.#context.report({
-      done: this.#events,
-      total: null,
-      note: `${note}${this.#refused}`,
-      log: this.#tail.lines,
-    });
+    this.#context.report({ done: this.#events, total: null, note: `${note}${this.#refused}`, log: this.#tail.lines });
   }
 }

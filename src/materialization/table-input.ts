@@ -1,11 +1,10 @@
-/** Where the rows of a source are, as Spark finds them. A plan names the variables of a database, and holds no password. */
+/** Where Spark reads the rows of a table: files of a format, or a SELECT of a database. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { SourceMeaning } from '../definition/definition-record.js';
+import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
 import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import { isAddress, pathWithin } from './batch-path.js';
-import type { BatchReading } from './source-contract.js';
 
 /** Environment variable from which a run takes the address of PostgreSQL. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
@@ -26,17 +25,28 @@ const jdbcInput = z.strictObject({
     order: z.array(z.string()),
   }),
 });
-/** The schema of it, as a part of plans. */
-export const tableInput = z.union([filesInput, jdbcInput]);
-export type TableInput = z.infer<typeof tableInput>;
+export const tableInputSchema = z.union([filesInput, jdbcInput]);
+/** What the rows of a table are read from. */
+export type TableInput = z.infer<typeof tableInputSchema>;
 
-/** The input of a source with a `batch`. Throws BAD_REQUEST for a path out of the folder, DEFINITION_INVALID for Arrow. */
-export function tableInputOf(
-  { schema, timestamp, batch }: SourceMeaning,
+/** A source that can be read whole. */
+export type TableMeaning = SourceMeaning & { readonly batch: BatchMeaning };
+
+/** The column by whose ranges so many parts are read at once. */
+export interface ReadPartition {
+  readonly column: string;
+  readonly count: number;
+}
+
+/**
+ * The input of a plan for a source's rows; `folder`: that of batch files. Throws BAD_REQUEST for a path that leads out of it, and
+ * DEFINITION_INVALID for a format that Spark does not read.
+ */
+export function tableInput(
+  { schema, timestamp, batch }: TableMeaning,
   folder: string,
-  partition: BatchReading['partition'] = null,
+  partition: ReadPartition | null = null,
 ): TableInput {
-  if (!batch) throw new FStoreError('SOURCE_NOT_BATCH', 'the source is not read in batches');
   if ('path' in batch) {
     const { format, path } = batch;
     if (format === 'arrow') throw new FStoreError('DEFINITION_INVALID', `Spark does not read ${path}, which is Arrow`);

@@ -6,9 +6,9 @@
  * 2. A subscriber that reads slowly gets the latest update of each entity, in the order in which entities first changed;
  *    its queue never holds more than `maxQueue` entities: beyond that the stream ends with SUBSCRIPTION_OVERFLOW.
  * 3. Routing an update costs the subscribers of its entity, not all subscribers.
- * 4. Requests are let in after each few hundred deliveries, however many subscribers a batch has.
+ * 4. A turn of the event loop serves a few hundred streams, so that requests are let in between; the others get what is the latest when
+ *    their turn has come.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
 import { decodeUpdates, updateTopic, type ValueUpdate } from '../bus/value-update.js';
 import { FStoreError } from '../errors.js';
@@ -32,29 +32,55 @@ interface Interested {
 }
 
 const MAX_QUEUE = 10_000;
-/** Whoever waits is answered at once, which takes some 50 µs of each. */
-const DELIVERIES_AT_ONCE = 200;
+/** Each takes some 50 µs: the operation is executed and sent. */
+const SERVED_AT_ONCE = 200;
+
+/** Deals out turns of the event loop among streams that wait and have something to get. */
+class Pace {
+  readonly #behind = new Set<UpdateStream>();
+  #room = SERVED_AT_ONCE;
+
+  /** Whether a stream may be served now; one that may not is served in a later turn. */
+  mayServe(stream: UpdateStream): boolean {
+    if (this.#room === SERVED_AT_ONCE) setImmediate(() => this.#nextTurn());
+    if (this.#room > 0) {
+      this.#room -= 1;
+      return true;
+    }
+    this.#behind.add(stream);
+    return false;
+  }
+
+  #nextTurn(): void {
+    this.#room = SERVED_AT_ONCE;
+    for (const stream of this.#behind) {
+      if (!this.mayServe(stream)) break;
+      this.#behind.delete(stream);
+      stream.serve();
+    }
+  }
+}
 
 /** The updates for one subscription, as an async iterator. */
 export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
   readonly #queue = new Map<string, StreamedUpdate>();
+  readonly #pace: Pace;
   readonly #onEnd: () => void;
   #waiting: { resolve: (result: IteratorResult<StreamedUpdate>) => void; reject: (error: unknown) => void } | null =
     null;
   #ended = false;
   #error: unknown = null;
 
-  constructor(onEnd: () => void) {
+  constructor(pace: Pace, onEnd: () => void) {
+    this.#pace = pace;
     this.#onEnd = onEnd;
   }
 
   push(update: ValueUpdate, tag: string | null): void {
     if (this.#ended) return;
     const item = { update, tag };
-    if (this.#waiting) {
-      const { resolve } = this.#waiting;
-      this.#waiting = null;
-      resolve({ done: false, value: item });
+    if (this.#waiting && this.#queue.size === 0 && this.#pace.mayServe(this)) {
+      this.#answer(item);
       return;
     }
     this.#queue.set(`${update.view} ${tag ?? update.key.text}`, item);
@@ -68,11 +94,14 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
     }
   }
 
+  /** Gives the one that waits what is first in the queue. */
+  serve(): void {
+    const item = this.#waiting && this.#take();
+    if (item) this.#answer(item);
+  }
+
   async next(): Promise<IteratorResult<StreamedUpdate>> {
-    for (const [id, item] of this.#queue) {
-      this.#queue.delete(id);
-      return { done: false, value: item };
-    }
+    if (this.#queue.size > 0 && this.#pace.mayServe(this)) return { done: false, value: this.#take()! };
     if (this.#error) {
       const error = this.#error;
       this.#error = null;
@@ -99,6 +128,20 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
     return this;
   }
 
+  #take(): StreamedUpdate | null {
+    for (const [id, item] of this.#queue) {
+      this.#queue.delete(id);
+      return item;
+    }
+    return null;
+  }
+
+  #answer(item: StreamedUpdate): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    waiting?.resolve({ done: false, value: item });
+  }
+
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -111,6 +154,7 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
 export class UpdateFeed {
   readonly #routes = new Map<string, Set<Interested>>();
   readonly #streams = new Set<UpdateStream>();
+  readonly #pace = new Pace();
   #subscription: Subscription | null = null;
 
   /** Follows the update topic of a project. */
@@ -127,7 +171,7 @@ export class UpdateFeed {
   /** Opens a stream of what `interests` name. The stream sees every update that arrives from now on. */
   open(interests: readonly UpdateInterest[]): UpdateStream {
     const registered: [string, Interested][] = [];
-    const stream = new UpdateStream(() => {
+    const stream = new UpdateStream(this.#pace, () => {
       this.#streams.delete(stream);
       for (const [route, interested] of registered) {
         const set = this.#routes.get(route);
@@ -153,16 +197,11 @@ export class UpdateFeed {
     await this.#subscription?.stop();
   }
 
-  async #route(batch: ReceivedBatch): Promise<void> {
+  #route(batch: ReceivedBatch): void {
     if (this.#routes.size === 0) return;
-    let deliveries = 0;
     for (const update of batch.messages.flatMap(decodeUpdates)) {
       for (const route of [routeOf(update.view, update.key.text), routeOf(update.view, null)]) {
-        for (const { stream, tag } of [...(this.#routes.get(route) ?? [])]) {
-          stream.push(update, tag);
-          deliveries += 1;
-          if (deliveries % DELIVERIES_AT_ONCE === 0) await turn();
-        }
+        for (const { stream, tag } of this.#routes.get(route) ?? []) stream.push(update, tag);
       }
     }
   }

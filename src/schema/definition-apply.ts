@@ -34,10 +34,10 @@ export interface DefinitionApplyOptions {
   readonly reserved: ReservedNames;
   /** Whether this installation has Spark, and Kafka for it to read from; default: no. */
   readonly hasSpark?: boolean;
-  /** Whether Spark reads batches here, and connections that it reads databases by; default: no. */
-  readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
   /** Whether this installation has a schema registry; default: no. */
   readonly hasSchemaRegistry?: boolean;
+  /** Whether Spark reads batches here, and connections that it reads databases by; default: no. */
+  readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
 }
 
 export class DefinitionApply implements ApplyDefinitions {

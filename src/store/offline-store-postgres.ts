@@ -167,8 +167,8 @@ class PostgresOfflineStore implements OfflineStore {
       const standings = await readStandings(client, this.#schema, views);
       const fresh = fills.filter(({ view }) => !standings.get(view.table)!.filled);
       let count = 0;
+      if (fresh.length > 0) await refuseUnmerged(client, this.#schema, source);
       if (fresh.some(({ read }) => read !== null)) {
-        await refuseUnmerged(client, this.#schema, source);
         for await (const events of loggedEvents(client, this.#schema, source)) {
           count += events.length;
           for (const fill of fresh) await this.#insertLogged(client, fill, events, now);

@@ -14,7 +14,14 @@ import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { eventually } from '../harness/eventually.js';
 import { sparkEnvironment } from '../harness/spark-home.js';
 import { testServers } from '../harness/test-servers.js';
-import { avroType } from '../unit/fakes/avro-peer.js';
+import {
+  happeningAvro,
+  happeningColumns,
+  happeningJson,
+  happeningSchema,
+  laterSchema,
+  randomHappening,
+} from '../unit/fakes/happenings.js';
 import { seededRandom } from '../unit/fakes/seeded-random.js';
 import { apply, ask, post, push } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
@@ -22,42 +29,13 @@ import { createPlatform, type FStoreProcess, type Platform } from './platform.js
 const run = promisify(execFile);
 const seed = Number(process.env.FSTORE_TEST_SEED ?? Date.now() % 1_000_000);
 const [EVENTS, USERS] = [400, 20];
-const WAIT = { timeoutMs: 120_000, everyMs: 250 };
+const WAIT = { timeoutMs: 240_000, everyMs: 250 };
 const START = Date.now() - 3_600_000;
 
-const optional = (type: unknown) => ['null', type];
-const fields = [
-  { name: 'user_id', type: 'string' },
-  { name: 'cents', type: optional('long') },
-  { name: 'amount', type: optional('double') },
-  { name: 'price', type: optional({ type: 'bytes', logicalType: 'decimal', precision: 20, scale: 2 }) },
-  { name: 'colour', type: optional({ type: 'enum', name: 'Colour', symbols: ['RED', 'GREEN'] }) },
-  { name: 'tags', type: optional({ type: 'array', items: 'string' }) },
-  { name: 'day', type: optional({ type: 'int', logicalType: 'date' }) },
-  { name: 'flag', type: optional('boolean') },
-  { name: 'at', type: { type: 'long', logicalType: 'timestamp-micros' } },
-];
-const schema = { type: 'record', name: 'Happening', namespace: 'shop', fields };
-/** The schema that came after: in another order, and with milliseconds. */
-const later = {
-  ...schema,
-  fields: [...fields.slice(0, -1).reverse(), { name: 'at', type: { type: 'long', logicalType: 'timestamp-millis' } }],
-};
-const columns = {
-  user_id: 'STRING',
-  cents: 'INT64',
-  amount: 'FLOAT64',
-  price: 'FLOAT64',
-  colour: 'STRING',
-  tags: 'STRING[]',
-  day: 'TIMESTAMP',
-  flag: 'BOOL',
-  at: 'TIMESTAMP',
-};
 const source = (name: string, stream: Record<string, unknown>) => ({
   kind: 'source',
   name,
-  schema: columns,
+  schema: happeningColumns,
   timestamp: 'at',
   stream,
 });
@@ -91,8 +69,8 @@ const FIELDS = {
 describe(`Avro on Kafka (seed ${seed})`, () => {
   const random = seededRandom(seed);
   const registered = new Map<number, unknown>([
-    [1, schema],
-    [70_000, later],
+    [1, happeningSchema],
+    [70_000, laterSchema],
   ]);
   const asked: number[] = [];
   let isDown = true;
@@ -117,7 +95,7 @@ describe(`Avro on Kafka (seed ${seed})`, () => {
     producer = new Kafka({ brokers: testServers().kafkaBrokers, logLevel: logLevel.NOTHING }).producer();
     await producer.connect();
     // The command line puts the schema in the place of its file.
-    writeFileSync(join(platform.folder, 'happening.avsc'), JSON.stringify(schema));
+    writeFileSync(join(platform.folder, 'happening.avsc'), JSON.stringify(happeningSchema));
     const own = source('own', { format: 'avro', avroSchema: 'happening.avsc' });
     writeFileSync(join(platform.folder, 'own.yaml'), JSON.stringify(own));
     await run(process.execPath, ['dist/main.js', 'apply', join(platform.folder, 'own.yaml'), '--url', fstore.url]);
@@ -136,44 +114,7 @@ describe(`Avro on Kafka (seed ${seed})`, () => {
     registry?.close();
   });
 
-  const rarely = <T>(value: () => T): T | null => (random.below(5) === 0 ? null : value());
-  const happening = (index: number) => ({
-    user_id: `u${index % USERS}`,
-    cents: rarely(() => [2n ** 53n + 1n, -(2n ** 62n), BigInt(random.below(100))][random.below(3)]!),
-    amount: rarely(() => [0.1, -2.5, 1e100, 5e-324, random.below(800) / 8][random.below(5)]!),
-    price: rarely(() => random.below(2_000_000) - 1_000_000),
-    colour: rarely(() => ['RED', 'GREEN'][random.below(2)]!),
-    tags: rarely(() => Array.from({ length: random.below(3) }, (_, at) => `é${at}`)),
-    day: rarely(() => random.below(20_000)),
-    flag: rarely(() => random.below(2) === 0),
-    at: BigInt(START + index * 1_000) * 1_000n + BigInt(random.below(1_000)),
-  });
-  type Happening = ReturnType<typeof happening>;
-  const jsonOf = ({ cents, price, day, at, ...rest }: Happening): string =>
-    JSON.stringify({
-      ...rest,
-      cents: cents === null ? null : `${cents}`,
-      price: price === null ? null : Number(`${price}e-2`),
-      day: day === null ? null : new Date(day * 86_400_000).toISOString().slice(0, 10),
-      at: `${new Date(Number(at / 1_000n)).toISOString().slice(0, -1)}${`${at % 1_000n}`.padStart(3, '0')}Z`,
-    });
-  const [first, second] = [avroType(schema), avroType(later)];
-  const avroOf = (event: Happening, isLater: boolean): Buffer => {
-    const branch = (name: string, value: unknown) => (value === null ? null : { [name]: value });
-    const unscaled = Buffer.alloc(8);
-    unscaled.writeBigInt64BE(BigInt(event.price ?? 0));
-    return (isLater ? second : first).toBuffer({
-      user_id: event.user_id,
-      cents: branch('long', event.cents),
-      amount: branch('double', event.amount),
-      price: event.price === null ? null : { bytes: unscaled },
-      colour: branch('shop.Colour', event.colour),
-      tags: branch('array', event.tags),
-      day: branch('int', event.day),
-      flag: branch('boolean', event.flag),
-      at: isLater ? event.at / 1_000n : event.at,
-    });
-  };
+  const happening = (index: number) => randomHappening(random, `u${index % USERS}`, START + index * 1_000);
   const named = (id: number, datum: Buffer): Buffer => {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(id, 1);
@@ -219,14 +160,14 @@ describe(`Avro on Kafka (seed ${seed})`, () => {
 
   test('has the values of the same events as JSON, in both engines; nothing is lost while the registry is down', async () => {
     const events = Array.from({ length: EVENTS }, (_, index) => happening(index));
-    await send('plain', events.map(jsonOf));
+    await send('plain', events.map(happeningJson));
     await send(
       'own',
-      events.map((event) => avroOf(event, false)),
+      events.map((event) => happeningAvro(event)),
     );
     await send(
       'named',
-      events.map((event, index) => named(index % 3 === 0 ? 70_000 : 1, avroOf(event, index % 3 === 0))),
+      events.map((event, index) => named(index % 3 === 0 ? 70_000 : 1, happeningAvro(event, index % 3 === 0))),
     );
     const count = () =>
       ask<{ sources: { name: string; freshness: { events: number } }[] }>(
@@ -243,11 +184,11 @@ describe(`Avro on Kafka (seed ${seed})`, () => {
     await expectSame(EVENTS);
     expect(await lettersOf('own')).toEqual([]);
     expect(await lettersOf('named')).toEqual([]);
-  }, 300_000);
+  }, 500_000);
 
   test('makes dead letters of what it cannot read, which are replayed as they came', async () => {
     const event = { ...happening(0), at: BigInt(START + EVENTS * 1_000) * 1_000n };
-    const datum = avroOf(event, false);
+    const datum = happeningAvro(event);
     await send('own', [datum.subarray(0, -1), '{"user_id":"u0"}']);
     await send('named', [datum, named(7, datum), named(1, Buffer.concat([datum, datum])), named(7, datum)]);
     await eventually(async () => {
@@ -266,13 +207,13 @@ describe(`Avro on Kafka (seed ${seed})`, () => {
       const { featureViews } = await ask<{ featureViews: { freshness: { lag: number } }[] }>(fstore.url, query);
       expect(featureViews.map(({ freshness }) => freshness.lag)).toEqual(featureViews.map(() => 0));
     }, WAIT);
-    registered.set(7, schema);
+    registered.set(7, happeningSchema);
     const ids = (await lettersOf('named')).filter(({ code }) => code === 'EVENT_SCHEMA_UNKNOWN').map(({ id }) => id);
     await ask(fstore.url, 'mutation ($ids: [ID!]!) { replayDeadLetters(ids: $ids) { replayed } }', {
       ids: ids.slice(0, 1),
     });
-    await send('plain', [jsonOf(event)]);
-    await push(fstore.url, 'own', [JSON.parse(jsonOf(event))]);
+    await send('plain', [happeningJson(event)]);
+    await push(fstore.url, 'own', [JSON.parse(happeningJson(event))]);
     await expectSame(EVENTS + 1);
   }, 200_000);
 

@@ -51,6 +51,8 @@ type Case = [what: string, query: string, variables: Record<string, unknown>, co
 const events = (...list: unknown[]) => ({ events: list });
 const definitions = (...list: unknown[]) => ({ input: { definitions: list } });
 
+const sql = { query: 'SELECT * FROM transactions', features: { amount: 'FLOAT64' } };
+
 const cases: Case[] = [
   ['an event that is text', INGEST, events('x'), 'EVENT_MALFORMED', 'events.0'],
   ['an event that is a list', INGEST, events([good]), 'EVENT_MALFORMED', 'events.0'],
@@ -177,12 +179,7 @@ const cases: Case[] = [
   [
     'a query on Spark, without Spark',
     APPLY,
-    definitions({
-      ...userStats,
-      features: undefined,
-      engine: 'spark',
-      sql: { query: 'SELECT * FROM transactions', features: { amount: 'FLOAT64' } },
-    }),
+    definitions({ ...userStats, features: undefined, engine: 'spark', sql }),
     'ENGINE_UNAVAILABLE',
     'definitions[0].engine',
   ],

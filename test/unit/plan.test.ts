@@ -139,61 +139,6 @@ describe('a plan', () => {
   });
 });
 
-const merchants = {
-  kind: 'source',
-  name: 'merchants',
-  schema: { merchant_id: 'STRING', risk: 'FLOAT64', since: 'TIMESTAMP' },
-  timestamp: 'since',
-  batch: { parquet: 'merchants.parquet' },
-};
-const risk = {
-  kind: 'featureView',
-  name: 'user_risk',
-  entity: 'user',
-  source: 'transactions',
-  engine: 'spark',
-  sql: {
-    query:
-      '-- of each event\nWITH m AS (SELECT * FROM merchants) SELECT user_id, event_time, 1 AS risk FROM transactions',
-    with: ['merchants'],
-    features: { risk: 'FLOAT64' },
-  },
-};
-const asking = (change: Partial<(typeof risk)['sql']>) => ({ ...risk, sql: { ...risk.sql, ...change } });
-const tables = [user, transactions, merchants];
-
-const avro = (avroSchema: unknown, format = 'avro') => ({ ...transactions, stream: { format, avroSchema } });
-const avroFields = (...names: string[]) => ({
-  type: 'record',
-  name: 'Event',
-  fields: names.map((name) => ({ name, type: ['null', 'string'] })),
-});
-
-describe('a plan of a view that a query computes', () => {
-  const base = plan([], [...tables, risk]);
-
-  test('makes a new version for another query, table or feature, and for nothing around it', () => {
-    const other = { ...merchants, name: 'shops' };
-    expect(shown(plan(base.records, [asking({ query: `${risk.sql.query}\n` })]))).toEqual([]);
-    for (const changed of [
-      asking({ query: risk.sql.query.replace('1 AS', '2 AS') }),
-      asking({ with: ['merchants', 'shops'] }),
-      asking({ features: { risk: 'INT32' } as never }),
-    ]) {
-      expect(shown(plan(base.records, [other, changed]))).toEqual(['CREATE shops@1', 'NEW_VERSION user_risk@2']);
-    }
-    const moved = { ...merchants, batch: { table: 'merchants' } };
-    expect(shown(plan(base.records, [moved]))).toEqual(['NEW_VERSION merchants@2', 'RETIRE merchants@1']);
-  });
-
-  test('does not let the table go that it reads', () => {
-    const gone = refusal(() => plan(base.records, [user, transactions, risk], { prune: true }));
-    expect([gone.code, gone.issues[0]?.field]).toEqual(['REFERENCE_UNKNOWN', 'sql.with.0']);
-    const unread = plan(base.records, [user, transactions, merchants], { prune: true });
-    expect(shown(unread)).toEqual(['RETIRE user_risk@1']);
-  });
-});
-
 describe('a plan refuses', () => {
   const cases: [string, unknown[], string, string][] = [
     ['an unknown kind', [{ kind: 'table', name: 'x' }], 'DEFINITION_INVALID', 'kind'],
@@ -250,41 +195,6 @@ describe('a plan refuses', () => {
       'NAME_COLLISION',
       'features.0',
     ],
-    ['a query on the built-in engine', [...tables, { ...risk, engine: undefined }], 'DEFINITION_INVALID', 'engine'],
-    ['a query that is no SELECT', [...tables, asking({ query: 'DROP TABLE x' })], 'DEFINITION_INVALID', 'sql.query'],
-    ['two statements', [...tables, asking({ query: "SELECT ';' ; SELECT 1" })], 'DEFINITION_INVALID', 'sql.query'],
-    ['a query without features', [...tables, asking({ features: {} as never })], 'DEFINITION_INVALID', 'sql.features'],
-    ['a query on an unknown table', [user, transactions, risk], 'REFERENCE_UNKNOWN', 'sql.with.0'],
-    [
-      'a table that has no batch',
-      [user, transactions, { ...merchants, batch: undefined, stream: {} }, risk],
-      'DEFINITION_INVALID',
-      'sql.with.0',
-    ],
-    [
-      'a table that is the source of events',
-      [...tables, { ...transactions, batch: { table: 'x' } }, asking({ with: ['transactions'] })].filter(
-        (one) => one !== transactions,
-      ),
-      'NAME_COLLISION',
-      'sql.with.0',
-    ],
-    ['a path of an Avro schema', [avro('a.avsc')], 'DEFINITION_INVALID', 'stream.avroSchema'],
-    ['an Avro schema that is none', [avro({ type: 'record' })], 'DEFINITION_INVALID', 'stream.avroSchema'],
-    ['an Avro schema without the event time', [avro(avroFields('user_id'))], 'DEFINITION_INVALID', 'stream.avroSchema'],
-    [
-      'an Avro schema with a field that is no column',
-      [avro(avroFields('user_id', 'event_time', 'device'))],
-      'DEFINITION_INVALID',
-      'stream.avroSchema',
-    ],
-    [
-      'an Avro schema with a field of another type',
-      [avro(avroFields('event_time', 'amount'))],
-      'DEFINITION_INVALID',
-      'stream.avroSchema',
-    ],
-    ['an Avro schema of JSON', [avro(avroFields('event_time'), 'json')], 'DEFINITION_INVALID', 'stream.format'],
     ['a service over an unknown view', [{ ...fraud, features: ['nope'] }], 'REFERENCE_UNKNOWN', 'features.0'],
     [
       'a service over an unknown feature',

@@ -1,0 +1,25 @@
+/** Where events of a source arrive, as data teams write it. */
+import { z } from 'zod';
+
+export const streamSchema = z
+  .strictObject({
+    topic: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,200}$/, 'a topic has letters, digits, dot, underscore or hyphen')
+      .optional()
+      .describe('Topic of the event bus; default: the name of the source.'),
+    format: z.enum(['json', 'avro']).optional().describe('What messages are; default: json.'),
+    avroSchema: z
+      .union([
+        z.string().regex(/\.avsc$/, 'expected a schema, or the path of an .avsc file'),
+        z.record(z.string(), z.unknown()),
+      ])
+      .optional()
+      .describe(
+        'Schema of Avro messages, or for `fstore apply` the path of its file; without it they name their schema in a registry.',
+      ),
+  })
+  .refine((stream) => !stream.avroSchema || stream.format === 'avro', {
+    message: 'avroSchema is for format: avro',
+    path: ['format'],
+  });
