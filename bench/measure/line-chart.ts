@@ -69,5 +69,6 @@ export function drawLines(panels: readonly LinePanel[], axis: string): string {
   const parts = panels.flatMap((panel, index) => drawPanel(panel, 50 + index * (HEIGHT + GAP), axis));
   const size = `0 0 ${LEFT + WIDTH + 220} ${50 + panels.length * (HEIGHT + GAP)}`;
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${size}" font-family="sans-serif">`;
-  return `${[open, '<rect width="100%" height="100%" fill="#fff"/>', ...parts, '</svg>'].join('\n')}\n`;
+  const title = `<title>${panels.map((panel) => panel.title).join('; ')}</title>`;
+  return `${[open, title, '<rect width="100%" height="100%" fill="#fff"/>', ...parts, '</svg>'].join('\n')}\n`;
 }
