@@ -1,4 +1,4 @@
-/** Panels of lines over one scale, as SVG; both axes are powers of ten. */
+/** Panels of lines over one scale, as SVG; both axes are logarithmic. */
 
 export interface Line {
   readonly name: string;
@@ -11,7 +11,7 @@ export interface LinePanel {
 }
 
 const COLORS = ['#0b6e4f', '#c2571a', '#6a4fb3', '#1f6fb2', '#9aa0a6', '#b3364f'];
-const [LEFT, WIDTH, HEIGHT, GAP] = [70, 420, 200, 80];
+const [LEFT, WIDTH, HEIGHT, GAP, TICK_GAP] = [70, 420, 200, 80, 36];
 
 interface Scale {
   readonly at: (value: number) => number;
@@ -29,9 +29,21 @@ function scaleOf(values: readonly number[]): Scale {
   };
 }
 
+/** The whole width for what there is. */
+function acrossOf(values: readonly number[]): Scale {
+  const [low, high] = [Math.log10(Math.min(...values)), Math.log10(Math.max(...values))];
+  const at = (value: number): number => (high > low ? (Math.log10(value) - low) / (high - low) : 0.5);
+  const ticks: number[] = [];
+  for (const value of [...new Set(values)].sort((a, b) => a - b)) {
+    const last = ticks.at(-1);
+    if (last === undefined || (at(value) - at(last)) * WIDTH >= TICK_GAP) ticks.push(value);
+  }
+  return { at, ticks };
+}
+
 function drawPanel({ title, lines }: LinePanel, top: number, axis: string): string[] {
   const points = lines.flatMap((line) => line.points);
-  const x = scaleOf(points.map(([value]) => value));
+  const x = acrossOf(points.map(([value]) => value));
   const y = scaleOf(points.map(([, value]) => value));
   const place = ([across, up]: readonly [number, number]): string =>
     `${(LEFT + x.at(across) * WIDTH).toFixed(1)},${(top + HEIGHT - y.at(up) * HEIGHT).toFixed(1)}`;
@@ -41,7 +53,7 @@ function drawPanel({ title, lines }: LinePanel, top: number, axis: string): stri
       const text = `<text x="${LEFT - 6}" y="${at}" font-size="10" text-anchor="end">${tick.toLocaleString('en-US')}</text>`;
       return `<line x1="${LEFT}" x2="${LEFT + WIDTH}" y1="${at}" y2="${at}" stroke="#ddd"/>${text}`;
     }),
-    ...[...new Set(points.map(([value]) => value))].map((value) => {
+    ...x.ticks.map((value) => {
       const at = (LEFT + x.at(value) * WIDTH).toFixed(1);
       return `<text x="${at}" y="${top + HEIGHT + 16}" font-size="10" text-anchor="middle">${value.toLocaleString('en-US')}</text>`;
     }),
@@ -69,5 +81,6 @@ export function drawLines(panels: readonly LinePanel[], axis: string): string {
   const parts = panels.flatMap((panel, index) => drawPanel(panel, 50 + index * (HEIGHT + GAP), axis));
   const size = `0 0 ${LEFT + WIDTH + 220} ${50 + panels.length * (HEIGHT + GAP)}`;
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${size}" font-family="sans-serif">`;
-  return `${[open, '<rect width="100%" height="100%" fill="#fff"/>', ...parts, '</svg>'].join('\n')}\n`;
+  const title = `<title>${panels.map((panel) => panel.title).join('; ')}</title>`;
+  return `${[open, title, '<rect width="100%" height="100%" fill="#fff"/>', ...parts, '</svg>'].join('\n')}\n`;
 }

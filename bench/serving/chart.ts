@@ -87,5 +87,6 @@ export function drawChart(summaries: readonly Summary[]): string {
   });
   const height = TOP + 60 + 2 * (PANEL + 110);
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif">`;
-  return `${[open, '<rect width="100%" height="100%" fill="#fff"/>', ...legend, ...parts, '</svg>'].join('\n')}\n`;
+  const title = `<title>${panels.map((panel) => panel.title).join('; ')}</title>`;
+  return `${[open, title, '<rect width="100%" height="100%" fill="#fff"/>', ...legend, ...parts, '</svg>'].join('\n')}\n`;
 }
