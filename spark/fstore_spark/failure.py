@@ -25,7 +25,7 @@ def describe(error):
     if isinstance(error, Stale):
         return {"code": "DEFINITIONS_STALE", "message": str(error)}
     if isinstance(error, SqlInvalid):
-        return {"code": "SQL_INVALID", "message": first_line(error)}
+        return {"code": "SQL_INVALID", "message": str(error)}
     if isinstance(error, BadInput):
         return {"code": "BAD_INPUT", "message": error.message, "field": error.field}
     text = str(error)
