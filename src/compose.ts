@@ -82,7 +82,7 @@ export async function startFStore(
   /** Documents that run whatever is registered: those of FStore's own command line. */
   ownDocuments: readonly string[] = [],
 ): Promise<RunningFStore> {
-  const log = createLog(config);
+  const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: false }));
   const closers: Closer[] = [];
   const close = async (): Promise<void> => {
     while (closers.length > 0) {
@@ -99,10 +99,6 @@ export async function startFStore(
     await close();
     throw error;
   }
-}
-
-function createLog(config: Config): Logger {
-  return pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: false }));
 }
 
 async function open(

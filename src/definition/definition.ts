@@ -247,11 +247,7 @@ export const consumerSchema = z
       .array(operation)
       .min(1)
       .max(500)
-      .superRefine((operations, context) => {
-        const index = operations.findIndex((one, position) => operations.indexOf(one) < position);
-        if (index >= 0)
-          context.addIssue({ code: 'custom', message: 'this operation is in the list twice', path: [index] });
-      })
+      .refine((operations) => new Set(operations).size === operations.length, 'an operation is in the list twice')
       .describe('What it asks FStore: each is known by its SHA-256, and checked whenever the schema changes.'),
     ...documented,
   })

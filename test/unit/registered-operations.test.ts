@@ -83,7 +83,7 @@ describe('a consumer', () => {
 
   test('that lists an operation twice is refused', async () => {
     const error = await refusal(store.apply([consumer(VECTOR, ` ${VECTOR}`)]));
-    expect([error.code, error.location.field]).toEqual(['DEFINITION_INVALID', 'operations.1']);
+    expect([error.code, error.location.field]).toEqual(['DEFINITION_INVALID', 'operations']);
   });
 
   test('may ask for what is declared in the same apply', async () => {
