@@ -12,7 +12,8 @@ import type { AvroRecord, AvroType } from '../definition/avro-schema.js';
 export class AvroError extends Error {}
 
 const MAX_DEPTH = 50;
-const MAX_DECIMAL = 128;
+/** Bytes of a decimal at most. */
+export const MAX_DECIMAL = 128;
 
 /** Reads the datum that lies in `bytes` from `start` to their end. Throws AvroError. */
 export function readAvro(type: AvroRecord, bytes: Buffer, start = 0): Record<string, unknown> {

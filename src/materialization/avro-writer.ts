@@ -2,6 +2,7 @@
 import type { AvroRecord, AvroType } from '../definition/avro-schema.js';
 import type { FeatureValue } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
+import { MAX_DECIMAL } from './avro-reader.js';
 
 /** A value that its Avro type does not take. */
 class Misfit extends Error {}
@@ -37,7 +38,7 @@ function write(type: AvroType, value: FeatureValue): Buffer {
       if (isWhole(value)) return long(BigInt(value));
       break;
     case 'timestamp':
-      if (isWhole(value)) return long(BigInt(value) * BigInt(type.unit));
+      if (isWhole(value)) return instant(BigInt(value) * BigInt(type.unit));
       break;
     case 'date':
       if (isWhole(value) && BigInt(value) % 86_400_000n === 0n) return long(BigInt(value) / 86_400_000n);
@@ -91,6 +92,12 @@ function long(value: bigint): Buffer {
   return Buffer.from([...bytes, Number(rest)]);
 }
 
+function instant(value: bigint): Buffer {
+  // Nanoseconds have room for some 290 years before and after 1970.
+  if (BigInt.asIntN(64, value) !== value) throw new Misfit('the time lies too far away for a long');
+  return long(value);
+}
+
 function floating(size: 4 | 8, value: number): Buffer {
   const bytes = Buffer.alloc(size);
   if (size === 4) bytes.writeFloatLE(value);
@@ -101,11 +108,13 @@ function floating(size: 4 | 8, value: number): Buffer {
 const sized = (bytes: Buffer): Buffer => Buffer.concat([long(BigInt(bytes.length)), bytes]);
 
 function decimal(value: number, scale: number, size: number | null): Buffer {
-  const unscaled = BigInt(Math.round(value * 10 ** scale));
+  const shifted = Math.round(value * 10 ** scale);
+  if (!Number.isFinite(shifted)) throw new Misfit(`${value} is too great for a decimal`);
+  const unscaled = BigInt(shifted);
   if (Number(`${unscaled}e-${scale}`) !== value) throw new Misfit(`${value} has more than ${scale} decimal places`);
   let count = 1;
   while (BigInt.asIntN(count * 8, unscaled) !== unscaled) count += 1;
-  if (size !== null && count > size) throw new Misfit(`${value} needs more than ${size} bytes`);
+  if (count > (size ?? MAX_DECIMAL)) throw new Misfit(`${value} needs more than ${size ?? MAX_DECIMAL} bytes`);
   const width = size ?? count;
   const hex = BigInt.asUintN(width * 8, unscaled)
     .toString(16)

@@ -117,6 +117,8 @@ describe('an Avro datum', () => {
     ['an int beyond 32 bits', 'int', 2 ** 31],
     ['more places than a decimal has', { type: 'bytes', logicalType: 'decimal', precision: 9, scale: 2 }, 0.125],
     ['a decimal beyond its size', { type: 'fixed', name: 'P', size: 1, logicalType: 'decimal', precision: 2 }, 128],
+    ['a decimal beyond all', { type: 'bytes', logicalType: 'decimal', precision: 9, scale: 2 }, 1e308],
+    ['a time beyond nanoseconds', { type: 'long', logicalType: 'timestamp-nanos' }, 253_402_300_799_999],
     ['a float beyond its range', 'float', 1e300],
     ['a time within a day', { type: 'int', logicalType: 'date' }, 1],
   ])('is not written of %s', (_, type, value) => {
