@@ -170,7 +170,7 @@ def run_batch(spark, plan):
             if view["sql"]:
                 of_view, batches = _result_of(queries, usable, at, view, plan, now)
                 results += batches
-            items += view_items(of_view, at, view, now, ("_batch",))
+            items += view_items(of_view, at, view, ("_batch",))
         whole = items[0]
         for more in items[1:]:
             whole = whole.unionAll(more)

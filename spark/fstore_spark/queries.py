@@ -98,10 +98,15 @@ class Queries:
         """The result for a frame of decoded events, ordered by time, then content; `now` in milliseconds."""
         self._show(self.plan["source"], events)
         asked = self._ask(view)
-        reading = ResultReader(view, now + self.plan["limits"]["clockSkew"])
+        reading = ResultReader(view, now, self.plan["limits"]["clockSkew"])
         names = [f"_key_{at}_{part}" for part in range(len(view["keys"]))] + [one["column"] for one in view["columns"]]
         kinds = ["STRING"] * len(view["keys"]) + view["sql"]["types"]
-        fields = [("_ok", T.BooleanType()), ("_ms", T.LongType()), *zip(names, map(spark_type, kinds))]
+        fields = [
+            ("_ok", T.BooleanType()),
+            ("_ms", T.LongType()),
+            ("_due", T.BooleanType()),
+            *zip(names, map(spark_type, kinds)),
+        ]
         schema = T.StructType([T.StructField(name, kind) for name, kind in fields])
         rows = asked.selectExpr(*self._expressions(view, asked)).rdd.mapPartitions(reading)
         cached = self.spark.createDataFrame(rows, schema, verifySchema=False).persist()
@@ -146,11 +151,11 @@ class Queries:
 class ResultReader:
     """Reads rows of a result as an event would be read; travels to the executors."""
 
-    def __init__(self, view, latest):
-        self.keys, self.kinds, self.latest = view["sql"]["keyTypes"], view["sql"]["types"], latest
+    def __init__(self, view, now, skew):
+        self.keys, self.kinds, self.now, self.latest = view["sql"]["keyTypes"], view["sql"]["types"], now, now + skew
 
     def __call__(self, rows):
-        blank = (False, None) + (None,) * (len(self.keys) + len(self.kinds))
+        blank = (False, None, None) + (None,) * (len(self.keys) + len(self.kinds))
         for row in rows:
             try:
                 yield self._read(*row)
@@ -163,7 +168,13 @@ class ResultReader:
             raise Unusable
         keys, columns = values[: len(self.keys)], values[len(self.keys) :]
         parts = read_key([read_value(kind, value) for kind, value in zip(self.keys, keys)])
-        return (True, moment, *parts, *(read_value(kind, value) for kind, value in zip(self.kinds, columns)))
+        return (
+            True,
+            moment,
+            moment > self.now,
+            *parts,
+            *(read_value(kind, value) for kind, value in zip(self.kinds, columns)),
+        )
 
 
 def _instant(kind, column):

@@ -37,7 +37,7 @@ class Decoding:
         kinds = plan["source"]["schema"]
         self.hashed = sorted({one["column"] for one in aggregates if needs_hash(one)})
         self.texts = sorted({one["column"] for one in aggregates if needs_text(one)})
-        fields = [("_ok", T.BooleanType()), ("_ms", T.LongType())]
+        fields = [("_ok", T.BooleanType()), ("_ms", T.LongType()), ("_due", T.BooleanType())]
         fields += [(name, spark_type(kind)) for name, kind in kinds.items()]
         fields += [(f"_h_{name}", T.DoubleType()) for name in self.hashed]
         fields += [(f"_t_{name}", T.StringType()) for name in self.texts]
@@ -56,11 +56,12 @@ class Decoding:
 
     def usable(self, place, columns, keys):
         """The row of an event."""
-        kinds = self.plan["source"]["schema"]
+        kinds, time = self.plan["source"]["schema"], columns[self.plan["source"]["timestamp"]]
         return (
             *place,
             True,
-            columns[self.plan["source"]["timestamp"]],
+            time,
+            time > self.now,
             *columns.values(),
             *(None if columns[one] is None else value_hash(kinds[one], columns[one]) for one in self.hashed),
             *(None if columns[one] is None else value_text(kinds[one], columns[one]) for one in self.texts),
@@ -88,18 +89,19 @@ def decode(spark, records, plan, now):
     return spark.createDataFrame(records.rdd.mapPartitions(decoding), decoding.schema, verifySchema=False)
 
 
-def view_items(events, at, view, now, within=()):
-    """Frames of (*within, view_table, kind, item) for one view; `events` has `_n`, the order of arrival.
+def view_items(events, at, view, within=()):
+    """Frames of (*within, view_table, kind, item) for one view; `events` has `_n`, the order of arrival, and `_due`: its time has not come.
 
-    Each value of the columns `within` is a batch of its own.
+    Each value of the columns `within` is a batch of its own. What differs from batch to batch is in columns and not in expressions: Spark
+    compiles each expression that it has not seen.
     """
     keys = [f"{quoted(f'_key_{at}_{part}')} AS {quoted(key['stored'])}" for part, key in enumerate(view["keys"])]
     names = [quoted(key["stored"]) for key in view["keys"]]
     columns = {quoted(one["name"]): quoted(one["column"]) for one in view["columns"]}
     helpers = [quoted(name) for name in events.columns if name.startswith(("_h_", "_t_"))]
     shown = [f"{column} AS {name}" for name, column in columns.items()]
-    rows = events.selectExpr(*within, "_n", "_ms", "_arrived", *keys, *shown, *helpers)
-    seen = rows.where(F.col("_ms") <= now)
+    rows = events.selectExpr(*within, "_n", "_ms", "_due", "_arrived", *keys, *shown, *helpers)
+    seen = rows.where("NOT _due")
 
     def items(kind, frame, fields):
         # Nulls are left out of the JSON.
@@ -107,7 +109,7 @@ def view_items(events, at, view, now, within=()):
         return frame.select(*within, F.lit(view["table"]).alias("view_table"), F.lit(kind).alias("kind"), item)
 
     yield items("rows", rows, ["_n", "_ms", "_arrived", *names, *columns])
-    yield items("due", rows.where(F.col("_ms") > now), ["_n", "_ms", *names])
+    yield items("due", rows.where("_due"), ["_n", "_ms", *names])
     heads = seen.groupBy(*within, *names).agg(F.max("_ms").alias("_ms"))
     yield items("heads", heads, ["_ms", *names])
     if view["aggregation"] is None:

@@ -86,6 +86,7 @@ class Stream:
         began = time.time()
         now = int(began * 1_000)
         self.queries.refresh()
+        is_new = self._is_new()
         frame = decode(self.spark, records, self.plan, now).persist()
         try:
             parts = (
@@ -94,8 +95,8 @@ class Stream:
                     F.min("_offset").alias("first"),
                     F.max("_offset").alias("last"),
                     F.count_if(~F.col("_ok")).alias("unusable"),
-                    F.count_if(F.col("_ok") & self._is_new()).alias("new_usable"),
-                    F.count_if(~F.col("_ok") & self._is_new()).alias("new_unusable"),
+                    F.count_if(F.col("_ok") & is_new).alias("new_usable"),
+                    F.count_if(~F.col("_ok") & is_new).alias("new_unusable"),
                     F.max("_revision").alias("revision"),
                     F.max("_ms").alias("newest"),
                 )
@@ -112,11 +113,8 @@ class Stream:
 
     def _is_new(self):
         """Whether an event is one that no view has had: what a view that began later catches up on was counted before."""
-        condition = F.lit(True)
-        for at in {at for of in self.positions.values() for at in of}:
-            had = max(of.get(at, 0) for of in self.positions.values())
-            condition &= (F.col("_partition") != at) | (F.col("_offset") >= had)
-        return condition
+        had = {at: max(of.get(at, 0) for of in self.positions.values()) for of in self.positions.values() for at in of}
+        return F.col("_offset") >= _of_partition(had)
 
     def _stage(self, frame, parts, batch, now, began):
         needed = max(part.revision for part in parts)
@@ -124,28 +122,23 @@ class Stream:
             while not self.sink.is_newest(needed):
                 time.sleep(0.1)
             self.revision = max(self.revision, needed)
-        size, order = 0, None
+        size, befores = 0, {}
         for part in parts:
-            place = F.col("_offset") - part.first + size
-            is_here = F.col("_partition") == part._partition
-            order = (F if order is None else order).when(is_here, place)
+            befores[part._partition] = part.first - size
             size += part.last - part.first + 1
-        events = frame.where("_ok").withColumn("_n", order.cast("int"))
+        events = frame.where("_ok").withColumn("_n", (F.col("_offset") - _of_partition(befores)).cast("int"))
         unusable = sum(part.new_unusable for part in parts)
         items, positions, results = None, {}, []
         for at, view in enumerate(self.plan["views"]):
             known = self.positions[view["table"]]
-            of_view = events
-            for part in parts:
-                since = known.get(part._partition, 0)
-                if part.first < since:
-                    of_view = of_view.where((F.col("_partition") != part._partition) | (F.col("_offset") >= since))
+            is_behind = any(part.first < known.get(part._partition, 0) for part in parts)
+            of_view = events.where(F.col("_offset") >= _of_partition(known)) if is_behind else events
             if view["sql"]:
                 result = self.queries.result(of_view, at, view, now)
                 results.append(result)
                 size, unusable = max(size, result.size), unusable + result.unusable
                 of_view = result.rows
-            for kind in view_items(of_view, at, view, now):
+            for kind in view_items(of_view, at, view):
                 items = kind if items is None else items.unionAll(kind)
             positions[view["table"]] = {
                 str(part._partition): {"from": str(known.get(part._partition, 0)), "to": str(part.last + 1)}
@@ -153,8 +146,9 @@ class Stream:
                 if part.last + 1 > known.get(part._partition, 0)
             }
         pack = pieces(self.plan["stream"], self.plan["epoch"])
-        items = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism))
-        packed = items.select(F.lit(batch), *items.columns).rdd.mapPartitionsWithIndex(pack)
+        packed = items.coalesce(max(1, self.spark.sparkContext.defaultParallelism)).rdd.mapPartitionsWithIndex(
+            lambda partition, rows: pack(partition, ((batch, *row) for row in rows))
+        )
         self.sink.stage(self.spark.createDataFrame(packed, STAGED, verifySchema=False))
         for result in results:
             result.cached.unpersist()
@@ -169,8 +163,16 @@ class Stream:
         tell("batch", batch=batch, events=usable, unusable=unusable, newest=newest, millis=millis)
 
 
+def _of_partition(numbers):
+    """An event's number by its partition; 0 for one that has none. As an array it is data: an expression of its own would be compiled anew."""
+    listed = [F.lit(numbers.get(at, 0)).cast("long") for at in range(max(numbers, default=0) + 1)]
+    return F.coalesce(F.try_element_at(F.array(*listed), F.col("_partition") + 1), F.lit(0))
+
+
 def run_stream(spark, plan):
     """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, SqlInvalid, and what ends the query."""
+    # A micro-batch is small: to plan it anew at each of its steps takes longer than to run it.
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
     queries = Queries(spark, plan)
     refused = queries.refusals()
     plan["views"] = [view for view in plan["views"] if all(view is not one for one, _ in refused)]

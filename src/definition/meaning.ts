@@ -203,8 +203,9 @@ function resolveSql(
     const message = `view ${view.name} has a query in the SQL of Spark: write engine: spark. SQL of PostgreSQL is the \`batch: { query }\` of a source`;
     find('DEFINITION_INVALID', message, ['engine']);
   }
-  if (sources.get(view.source)?.topic === null) {
-    const message = `view ${view.name} computes events of a stream, and source ${view.source} has none: give it \`stream: {}\``;
+  const source = sources.get(view.source);
+  if (source?.topic === null && !source.batch) {
+    const message = `view ${view.name} computes events, and source ${view.source} has none: give it a \`stream\`, or a \`batch\` that Spark reads`;
     find('DEFINITION_INVALID', message, ['source']);
   }
   for (const [index, name] of names.entries()) {

@@ -1,4 +1,5 @@
 /** Which engine reads a source's batches: the one that its definition names, but for a run that Spark has begun to write. */
+import { FStoreError } from '../errors.js';
 import type { StagedBatches } from '../store/staged-batches.js';
 import type { BatchEngine } from './batch-engine.js';
 import { batchStream } from './source-contract.js';
@@ -15,7 +16,13 @@ export function createBatchEngine({ builtin, spark, staged }: BatchEngines): Bat
     materialize: async (run) => {
       const { project, contract } = run;
       const isSealed = await staged.sealedTotal(batchStream(project, contract.source), run.run);
-      return (isSealed || contract.reading?.engine === 'spark' ? spark : builtin).materialize(run);
+      if (isSealed || contract.reading?.engine === 'spark') return spark.materialize(run);
+      const [query] = contract.queries;
+      if (query && contract.topic === null) {
+        const message = `view ${query.name} is a query in the SQL of Spark, and source ${contract.source} has no other events than these`;
+        throw new FStoreError('BAD_REQUEST', message, { field: 'batch.engine' });
+      }
+      return builtin.materialize(run);
     },
   };
 }

@@ -87,7 +87,7 @@ describe('a plan refuses', () => {
     ['two statements', [...tables, asking({ query: "SELECT ';' ; SELECT 1" })], 'DEFINITION_INVALID', 'sql.query'],
     ['a query without features', [...tables, asking({ features: {} as never })], 'DEFINITION_INVALID', 'sql.features'],
     [
-      'a query on events of no stream',
+      'a query on a source without events',
       [user, merchants, { ...transactions, stream: undefined }, risk],
       'DEFINITION_INVALID',
       'source',
