@@ -50,7 +50,7 @@ export let folder: string;
 export const bus = new MemoryBus();
 
 const snapshotOf = () => ({ ...definitions.services.snapshot(), project: PROJECT });
-export const contractOf = (source: string) => sourceContracts(snapshotOf(), limits).get(source);
+const contractOf = (source: string) => sourceContracts(snapshotOf(), limits).get(source);
 
 /** Opens the stores, and starts Spark. */
 export async function openScene(): Promise<void> {
@@ -184,7 +184,7 @@ export const amounts = async (source: string) => {
   const text = `SELECT (payload->>'amount')::float8 AS amount FROM fstore_${PROJECT}.event_log WHERE source = $1 ORDER BY 1`;
   return (await sql<{ amount: number }>(text, [source])).map(({ amount }) => amount);
 };
-export const numbers = (to: number, from = 0) => Array.from({ length: to - from }, (_, index) => from + index);
+const numbers = (to: number, from = 0) => Array.from({ length: to - from }, (_, index) => from + index);
 /** Checks that each of `u0` to `u6` has exactly the rows 0 to `rows` that are its own, in every view. */
 export async function expectWhole(source: string, rows: number): Promise<void> {
   expect(await amounts(source)).toEqual(numbers(rows));
