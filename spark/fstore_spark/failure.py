@@ -11,13 +11,13 @@ from .sink import Stale
 from .tables import BadInput
 from .telling import LONGEST, first_line
 
-# Conditions of Spark that say that a file or query cannot be read; SQLSTATE 42 and 22 of databases say the same.
+# Conditions of Spark that say that a file or query cannot be read; so do these classes of SQLSTATE.
 UNREADABLE = re.compile(
     r"\[((?:MALFORMED_|FAILED_READ_FILE|CANNOT_READ_|INVALID_DATETIME|CONVERT_JDBC|UNRECOGNIZED_SQL_TYPE|FAILED_JDBC|"
     r"MALFORMED_CSV|HEADER)[A-Z_.]*)\]"
 )
 MARK = re.compile(r"BadInput: (\{.*\})")
-REFUSED_STATES = ("42", "22", "3F", "3D")
+REFUSED_STATES = ("22", "25", "3D", "3F", "42")
 
 
 def describe(error):

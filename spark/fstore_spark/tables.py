@@ -87,7 +87,8 @@ def jdbc_options(jdbc):
         options |= {"url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", **dict(parse_qsl(url.query))}
         options |= {"user": unquote(url.username or ""), "password": unquote(url.password or "")}
     if options["url"].startswith("jdbc:postgresql:"):
-        options["driver"] = "org.postgresql.Driver"
+        # A query is to read, as it is for FStore's own reader.
+        options |= {"driver": "org.postgresql.Driver", "readOnly": "true", "readOnlyMode": "always"}
     for name in ("user", "password"):
         value = os.environ.get(jdbc.get(f"{name}Env") or "")
         if value:
@@ -97,7 +98,8 @@ def jdbc_options(jdbc):
 
 def _read_query(spark, jdbc):
     reader = spark.read.format("jdbc").options(**jdbc_options(jdbc))
-    table = f"({jdbc['query']}) fstore_rows"
+    # It may end in a comment.
+    table = f"({jdbc['query']}\n) fstore_rows"
     frame = reader.option("dbtable", table).load()
     partition = jdbc.get("partition")
     if partition:

@@ -8,7 +8,8 @@
  * 2. What is sealed of a run needs no Spark any more.
  */
 import { FStoreError } from '../errors.js';
-import type { RunTotal, StagedBatches } from '../store/staged-batches.js';
+import type { StagedBatches } from '../store/staged-batches.js';
+import type { RunTotal } from '../store/table-run.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import { batchPlan } from './engine-plan.js';
@@ -61,6 +62,7 @@ class SparkRun {
       }
     }
     await this.#merge(total);
+    await staged.sweep(this.#stream);
     return total;
   }
 

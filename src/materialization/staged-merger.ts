@@ -1,7 +1,8 @@
 /** Takes what another engine has sealed into history, and from there into all stores: the writer's road from the second step on. */
 import type { ViewVersion } from '../definition/view-version.js';
 import type { NewDeadLetter, OfflineStore, TouchedEntity } from '../store/offline-store.js';
-import type { MergedBatch, StagedBatches, UnusableRows } from '../store/staged-batches.js';
+import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
+import type { UnusableRows } from '../store/table-run.js';
 import { decodeEvent, type EventContract } from './event-decoder.js';
 import type { Writer } from './writer.js';
 

@@ -76,5 +76,6 @@ function postgresQuery(query: string, schema: Readonly<Record<string, ValueType>
     return cast ? `"${name}"${cast} AS "${name}"` : `"${name}"`;
   });
   if (partition !== null && !(partition in schema)) columns.push(`"${partition}"`);
-  return `SELECT ${columns.join(', ')} FROM (${query}) AS rows`;
+  // It may end in a comment.
+  return `SELECT ${columns.join(', ')} FROM (${query}\n) AS rows`;
 }

@@ -11,9 +11,10 @@ import { FStoreError } from '../errors.js';
 import { createPool, inTransaction, reachable } from './connection-postgres.js';
 import { lockSource } from './event-log-postgres.js';
 import { countedIn } from './intake-postgres.js';
-import type { BegunRun, MergedBatch, RunRequest, RunTotal, StagedBatches, TableRun } from './staged-batches.js';
+import type { BegunRun, MergedBatch, RunRequest, StagedBatches } from './staged-batches.js';
 import { logStaged, type SealedBatch, startTable } from './staged-log-postgres.js';
 import { storedKeyName } from './stored-key.js';
+import type { RunTotal, TableRun } from './table-run.js';
 import { endRuns } from './view-fill-postgres.js';
 import { describeTable } from './view-table-postgres.js';
 
@@ -62,7 +63,7 @@ class PostgresStagedBatches implements StagedBatches {
     });
   }
 
-  /** Begins a run, and forgets what those before it have staged and not sealed. */
+  /** Begins a run, and sweeps. */
   async #nextEpoch(client: pg.PoolClient, stream: string, topic: string): Promise<number> {
     const schema = this.#schema;
     const { rows } = await client.query<{ epoch: string }>(
@@ -70,13 +71,19 @@ class PostgresStagedBatches implements StagedBatches {
        ON CONFLICT (stream) DO UPDATE SET epoch = r.epoch + 1, topic = excluded.topic, question = NULL RETURNING epoch`,
       [stream, topic],
     );
-    const epoch = Number(rows[0]!.epoch);
-    await client.query(
-      `DELETE FROM ${schema}.staged_batches AS s WHERE stream = $1 AND epoch < $2 AND NOT EXISTS (
-         SELECT 1 FROM ${schema}.sealed_batches AS b WHERE b.stream = s.stream AND b.epoch = s.epoch AND b.batch = s.batch)`,
-      [stream, epoch],
-    );
-    return epoch;
+    await client.query(this.#sweep(), [stream]);
+    return Number(rows[0]!.epoch);
+  }
+
+  async sweep(stream: string): Promise<void> {
+    await reachable(() => this.#pool.query(this.#sweep(), [stream]));
+  }
+
+  #sweep(): string {
+    const schema = this.#schema;
+    return `DELETE FROM ${schema}.staged_batches AS s WHERE stream = $1
+      AND epoch < (SELECT epoch FROM ${schema}.engine_runs WHERE stream = $1) AND NOT EXISTS (
+        SELECT 1 FROM ${schema}.sealed_batches AS b WHERE b.stream = s.stream AND b.epoch = s.epoch AND b.batch = s.batch)`;
   }
 
   beginRun(run: TableRun): Promise<{ readonly epoch: number }> {

@@ -11,6 +11,7 @@
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { NewDeadLetter } from './offline-store.js';
+import type { RunTotal, TableRun, UnusableRows } from './table-run.js';
 
 export interface RunRequest {
   readonly stream: string;
@@ -24,31 +25,6 @@ export interface BegunRun {
   readonly epoch: number;
   /** For each view, by table: the next offset of each partition. */
   readonly positions: ReadonlyMap<string, Readonly<Record<string, string>>>;
-}
-
-/** A run over all rows of a table, which have their places in the log at (topic, run). */
-export interface TableRun {
-  readonly stream: string;
-  readonly consumer: string;
-  readonly topic: string;
-  readonly run: number;
-}
-
-/** What a sealed run came to; `newest` in milliseconds, null: no row could be used. */
-export interface RunTotal {
-  readonly read: number;
-  readonly written: number;
-  readonly deadLetters: number;
-  readonly newest: number | null;
-}
-
-/** Rows that an engine could not use, of one source, with the clock that they were judged by. */
-export interface UnusableRows {
-  readonly source: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly now: number;
-  readonly rows: readonly { readonly offset: bigint; readonly payload: Buffer }[];
 }
 
 export interface MergedBatch {
@@ -66,6 +42,8 @@ export interface StagedBatches {
   beginRun(run: TableRun): Promise<{ readonly epoch: number }>;
   /** What the run came to, if it was sealed. */
   sealedTotal(stream: string, run: number): Promise<RunTotal | null>;
+  /** Forgets what runs of a stream before the last one have staged and not sealed: one that died late may have staged after that began. */
+  sweep(stream: string): Promise<void>;
   /** Ends the right to seal of every run of a stream. */
   fence(stream: string): Promise<void>;
   /** Whether the run wants to know if its definitions are the newest. */

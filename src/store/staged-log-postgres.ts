@@ -4,7 +4,8 @@ import { FStoreError } from '../errors.js';
 import { instantOf } from './column-postgres.js';
 import { writeDeadLetters } from './dead-letter-postgres.js';
 import { countedIn } from './intake-postgres.js';
-import type { StagedBatches, TableRun } from './staged-batches.js';
+import type { StagedBatches } from './staged-batches.js';
+import type { TableRun } from './table-run.js';
 
 /** Where rows of a batch have their places, and the clock that they were judged by (milliseconds since 1970). */
 export interface SealedPlace {

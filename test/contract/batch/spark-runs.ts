@@ -172,7 +172,7 @@ export function sparkRuns(): void {
     test(
       'reads PostgreSQL in parts, in the order of the built-in engine, and says what it cannot read',
       async () => {
-        await sql('CREATE TABLE ledger (id int, user_id text, amount numeric, at timestamp, other jsonb)');
+        await sql('CREATE TABLE ledger (id serial, user_id text, amount numeric, at timestamp, other jsonb)');
         await sql(
           `INSERT INTO ledger SELECT i, 'u' || i % 7, i, $1::timestamptz AT TIME ZONE 'UTC' + i * interval '1 s' FROM generate_series(0, 1999) AS i`,
           [new Date(START).toISOString()],
@@ -182,6 +182,7 @@ export function sparkRuns(): void {
         for (const [batch, message] of [
           [{ table: 'ledgers' }, 'relation "ledgers" does not exist'],
           [{ query: 'SELECT user_id, at FROM ledger' }, 'column "amount" does not exist'],
+          [{ query: "SELECT *, setval('ledger_id_seq', 1) FROM ledger -- no" }, 'read-only transaction'],
           [{ table: 'ledger', partitionBy: 'user_id' }, 'user_id is string'],
           [{ table: 'ledger', partitionBy: 'nothing' }, 'nothing'],
         ] as const) {
