@@ -22,6 +22,7 @@ import {
   succeed,
   timeOf,
 } from './batch/batch-scene.js';
+import { queryRuns } from './batch/query-runs.js';
 import { sameValues } from './batch/same-values.js';
 import { sparkRuns } from './batch/spark-runs.js';
 import { PROJECT } from './store/postgres-platform.js';
@@ -114,4 +115,5 @@ describe.each(ENGINES)('a source that %s reads', (engine: EngineName) => {
 });
 
 sparkRuns();
+queryRuns();
 sameValues();

@@ -18,7 +18,7 @@ import {
 import { prepareSnapshot } from '../../../src/materialization/preparation.js';
 import { batchStream, sourceContracts } from '../../../src/materialization/source-contract.js';
 import { StagedMerger } from '../../../src/materialization/staged-merger.js';
-import { viewFill } from '../../../src/materialization/view-fill.js';
+import { queryFill, viewFill } from '../../../src/materialization/view-fill.js';
 import { Writer } from '../../../src/materialization/writer.js';
 import type { Job, Json, LeasedJob } from '../../../src/store/job-store.js';
 import { connectPostgresJobStore, type PostgresJobStore } from '../../../src/store/job-store-postgres.js';
@@ -94,7 +94,7 @@ export async function adopt(source: string): Promise<ViewVersion[]> {
   const snapshot = snapshotOf();
   await prepareSnapshot(snapshot, { offline: platform.store, bus });
   const contract = contractOf(source)!;
-  const fills = contract.views.map((view) => viewFill(contract, view));
+  const fills = [...contract.views.map((view) => viewFill(contract, view)), ...contract.queries.map(queryFill)];
   const request = { source, stream: null, revision: contract.revision };
   await platform.store.fill(request, fills, NOW).catch(async (error: { code?: string }) => {
     if (error.code !== 'ENGINE_BUSY') throw error;
@@ -103,7 +103,7 @@ export async function adopt(source: string): Promise<ViewVersion[]> {
     await merger.drain(stream, [...snapshot.views.values()]);
     await platform.store.fill(request, fills, NOW);
   });
-  return [...contract.views];
+  return [...contract.views, ...contract.queries];
 }
 
 /** Does what a runner does with a leased job. `dies`: with no word about it, when it has reported so often. */
