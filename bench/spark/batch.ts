@@ -28,7 +28,7 @@ async function createTable(database: pg.Pool, table: string, rows: number): Prom
   await database.query(
     `CREATE TABLE ${table} AS SELECT i AS id, 'u' || (i * 7919 % ${USERS}) AS user_id, (i * 31 % 4000) / 4.0::float8 AS amount,
        date_trunc('milliseconds', now() - interval '1 minute' - interval '${YEAR} days' * ((${rows} - i) / ${rows}.0::float8)) AS ordered_at
-     FROM generate_series(1, ${rows}) AS i`,
+     FROM generate_series(1::bigint, ${rows}) AS i`,
   );
   await database.query(`ALTER TABLE ${table} ADD PRIMARY KEY (id)`);
   await database.query(`ANALYZE ${table}`);
