@@ -58,13 +58,16 @@ async function runJoin(work: JoinWork, joined: string, run: RunEngineJoin | null
   const name = `${UNFINISHED}${randomUUID()}`;
   const own = join(folder, name);
   await mkdir(own);
-  const spine = join(own, 'spine.parquet');
-  if ((await writeSpine(work, spine)) === 0) return;
-  report({ done: 0, total: null, note: 'Spark starts' });
-  const views = plan.views.map((view) => ({ view, keys: view.keys.map((key) => placeOf(plan, key.name)) }));
-  await run({ name, spine, output: join(own, JOINED), partRows, before, views }, signal, report);
-  await rename(join(own, JOINED), joined);
-  await rm(own, { recursive: true, force: true });
+  try {
+    const spine = join(own, 'spine.parquet');
+    if ((await writeSpine(work, spine)) === 0) return;
+    report({ done: 0, total: null, note: 'Spark starts' });
+    const views = plan.views.map((view) => ({ view, keys: view.keys.map((key) => placeOf(plan, key.name)) }));
+    await run({ name, spine, output: join(own, JOINED), partRows, before, views }, signal, report);
+    await rename(join(own, JOINED), joined);
+  } finally {
+    await rm(own, { recursive: true, force: true });
+  }
 }
 
 const placeOf = (plan: VectorPlan, key: string): number => plan.joins.findIndex(({ name }) => name === key);

@@ -45,6 +45,8 @@ const columns: [string, ValueType][] = [
   ['a', 'INT32'],
   ['Double', 'FLOAT64'],
 ];
+/** What lines and JSON may stumble over. */
+const ODD = '\u2028\n\r\t\\"\u0001';
 const spineSchema: TableColumn[] = [
   { name: 'label', type: 'BOOL' },
   { name: 'b', type: 'STRING' },
@@ -85,6 +87,7 @@ async function openHistories(): Promise<VectorPlan> {
       const eventTime = Math.min(NOW, base + random.below(4) * random.below(3) * random.below(10 * DAY));
       const values = columns.map(([, type]): FeatureValue => {
         if (random.below(6) === 0) return null;
+        if (type === 'STRING' && random.below(5) === 0) return ODD;
         if (!type.endsWith('[]')) return randomValue(random, type);
         const element = type.slice(0, -2) as ValueType;
         return Array.from({ length: random.below(3) }, () => randomValue(random, element)) as FeatureValue;
