@@ -57,7 +57,7 @@ function drawPanel({ title, lines }: LinePanel, top: number, axis: string): stri
       const at = (LEFT + x.at(value) * WIDTH).toFixed(1);
       return `<text x="${at}" y="${top + HEIGHT + 16}" font-size="10" text-anchor="middle">${value.toLocaleString('en-US')}</text>`;
     }),
-    `<text x="${LEFT + WIDTH + 10}" y="${top + HEIGHT + 16}" font-size="10">${axis}</text>`,
+    `<text x="${LEFT + WIDTH}" y="${top + HEIGHT + 32}" font-size="10" text-anchor="end">${axis}</text>`,
   ];
   const drawn = lines.flatMap((line, index) => {
     const color = COLORS[index % COLORS.length]!;

@@ -16,12 +16,16 @@ COMMON = {
         "name": "payments",
         "schema": {"user_id": "STRING", "amount": "FLOAT64", "at": "TIMESTAMP"},
         "timestamp": "at",
+        "avro": None,
         "checks": [{"table": "v", "keys": ["user_id"], "summed": ["amount"]}],
     },
     "limits": {"clockSkew": 60_000, "maxBytes": 1_000_000},
+    "tables": [],
+    "refresh": 300_000,
     "sink": {"schema": "fstore_p", "urlEnv": "FSTORE_SPARK_SINK_URL"},
 }
 VIEW = {
+    "id": "payments_total@1",
     "table": "v",
     "keys": [{"column": "user_id", "stored": "user_id"}],
     "columns": [{"name": "amount", "column": "amount"}],
@@ -29,6 +33,7 @@ VIEW = {
         "aggregates": [{"function": "sum", "column": "amount", "type": "FLOAT64", "n": None}],
         "hops": [300_000],
     },
+    "sql": None,
 }
 STREAM = COMMON | {
     "mode": "stream",
@@ -42,9 +47,15 @@ BATCH = COMMON | {
     "run": {"number": 9, "consumer": "batch.payments", "topic": "p.payments.batch", "since": None, "rows": 20_000},
 }
 
+QUERY = {"query": "SELECT * FROM payments", "timestamp": "at", "keyTypes": ["STRING"], "types": ["FLOAT64"]}
+ASKING = STREAM | {
+    "views": [VIEW | {"positions": {}, "aggregation": None, "sql": QUERY}],
+    "tables": [{"name": "levels", "schema": {"level": "FLOAT64"}, "input": BATCH["input"]}],
+}
+
 
 def test_a_plan_of_each_mode_is_read(tmp_path):
-    for plan in (STREAM, BATCH):
+    for plan in (STREAM, BATCH, ASKING):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan))
         assert read_plan(file) == plan
