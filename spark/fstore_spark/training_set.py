@@ -78,11 +78,8 @@ class History:
         """Keys, `_ms`, `_n`, and what the aggregates read."""
         columns = []
         for index, one in enumerate(self.view["columns"]):
-            kind, column, reading = (
-                one["type"],
-                _named(one["name"]),
-                [other for other in self.aggregates if other["column"] == f"c{index}"],
-            )
+            kind, column = one["type"], _named(one["name"])
+            reading = [other for other in self.aggregates if other["column"] == f"c{index}"]
             columns.append(f"{_plain(kind, column)} AS c{index}")
             if any(map(needs_hash, reading)):
                 columns.append(f"{_hash(kind, column)} AS _h_c{index}")
@@ -131,12 +128,11 @@ def _states(found, history, before):
     ]
     rows = found.select("o", *history.names, "at").withColumn("_tails", F.expr(f"array({', '.join(tails)})"))
     rows = rows.withColumn("_first", F.expr("array_min(transform(_tails, x -> x.tail))"))
-    happened = F.expr(f"_ms {'<' if before else '<='} at AND _ms >= _first")
     events = history.events()
-    same = [rows[name] == events[name] for name in history.names]
-    for one in same[1:]:
-        same[0] = same[0] & one
-    covered = rows.join(events, same[0] & happened)
+    condition = F.expr(f"_ms {'<' if before else '<='} at AND _ms >= _first")
+    for name in history.names:
+        condition = condition & (rows[name] == events[name])
+    covered = rows.join(events, condition)
     in_windows = covered.withColumn("_x", F.expr("explode(transform(filter(_tails, x -> _ms >= x.tail), x -> x.x))"))
     return in_windows.groupBy("o", "_x").agg(*(F.expr(one) for one in state_columns(history.aggregates)))
 
@@ -154,20 +150,24 @@ def _lines(place, spine, history, before):
     if history.view["aggregation"] is None:
         return
     states = _states(found, history, before)
-    # JSON's numbers are doubles to who reads them.
-    whole = {f"a{index}_0" for index, one in enumerate(history.aggregates) if one["type"] == "INT64"} | {
-        field.name for field in states.schema if isinstance(field.dataType, T.DecimalType)
-    }
     parts = [
-        F.col(name).cast("string").alias(name) if name in whole and _is_number(states, name) else F.col(name)
+        _state_part(history.view["aggregation"]["windows"], index, one, states.schema[name])
+        for index, one in enumerate(history.aggregates)
         for name in states.columns
-        if name not in ("o", "_x")
+        if name.startswith(f"a{index}_")
     ]
     yield _line(place, states, [F.lit(',"x":'), "_x", F.lit(',"s":'), F.to_json(F.struct(*parts))])
 
 
-def _is_number(frame, name):
-    return isinstance(frame.schema[name].dataType, (T.LongType, T.DecimalType))
+def _state_part(windows, index, aggregate, field):
+    """A part of the state of an aggregate, in the windows in which it is asked for; nulls are left out of the JSON."""
+    value, kind = F.col(field.name), field.dataType
+    # JSON's numbers are doubles to who reads them.
+    is_whole = isinstance(kind, T.LongType) and aggregate["type"] == "INT64" and field.name.endswith("_0")
+    if is_whole or isinstance(kind, T.DecimalType):
+        value = value.cast("string")
+    asked = [x for x, window in enumerate(windows) if index in window["aggregates"]]
+    return F.when(F.col("_x").isin(asked), value).alias(field.name)
 
 
 def run_training_set(spark, plan):

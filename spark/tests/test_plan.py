@@ -67,7 +67,7 @@ TRAINING_SET = {
             "columns": [{"name": "amount", "type": "FLOAT64"}],
             "aggregation": {
                 "aggregates": VIEW["aggregation"]["aggregates"],
-                "windows": [{"length": 3_600_000, "hop": 300_000}],
+                "windows": [{"length": 3_600_000, "hop": 300_000, "aggregates": [0]}],
             },
         }
     ],

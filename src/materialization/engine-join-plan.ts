@@ -41,7 +41,16 @@ export const joinPlanSchema = z.strictObject({
         aggregation: z
           .strictObject({
             aggregates: aggregatesSchema,
-            windows: z.array(z.strictObject({ length: z.int().positive(), hop: z.int().positive() })).min(1),
+            /** `aggregates`: which are asked for over the window. */
+            windows: z
+              .array(
+                z.strictObject({
+                  length: z.int().positive(),
+                  hop: z.int().positive(),
+                  aggregates: z.array(z.int().nonnegative()).min(1),
+                }),
+              )
+              .min(1),
           })
           .nullable(),
       }),
@@ -68,7 +77,7 @@ export function joinPlan(project: string, join: EngineJoin): JoinPlan {
       columns: view.columns.map((column) => ({ name: column.name, type: column.type })),
       aggregation: view.aggregation && {
         aggregates: aggregatesOf(view.aggregation),
-        windows: distinctWindows(view.aggregation),
+        windows: windowsOf(view.aggregation),
       },
     })),
     sink: sinkOf(project),
@@ -77,6 +86,14 @@ export function joinPlan(project: string, join: EngineJoin): JoinPlan {
 
 export function aggregatesOf({ aggregates }: AggregationMeaning): z.infer<typeof aggregatesSchema> {
   return aggregates.map(({ function: name, column, type, n }) => ({ function: name, column, type, n }));
+}
+
+function windowsOf(aggregation: AggregationMeaning): { length: number; hop: number; aggregates: number[] }[] {
+  return distinctWindows(aggregation).map(({ length, hop, features }) => ({
+    length,
+    hop,
+    aggregates: [...new Set(features.map((feature) => aggregation.features[feature]!.aggregate))],
+  }));
 }
 
 export function sinkOf(project: string): z.infer<typeof sinkSchema> {

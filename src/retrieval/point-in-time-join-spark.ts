@@ -131,48 +131,41 @@ async function readPart(
   return found.map((view) => view.rows());
 }
 
-/** The rows of a view, from their lines. */
+/** The rows of a view, from their lines. States are finished as they come: they are larger than what they say. */
 class FoundRows {
   readonly #view: ViewVersion;
-  readonly #newest: (Line | undefined)[];
-  /** States by row, then by window. */
-  readonly #states: (Map<number, NonNullable<Line['s']>> | undefined)[];
+  readonly #times: (number | null)[];
+  readonly #values: FeatureValue[][];
+  readonly #windows: readonly { readonly features: readonly number[] }[];
 
   constructor(view: ViewVersion, rows: number) {
+    const { aggregation } = view;
     this.#view = view;
-    this.#newest = new Array<Line | undefined>(rows).fill(undefined);
-    this.#states = new Array<undefined>(rows).fill(undefined);
+    this.#times = new Array<number | null>(rows).fill(null);
+    this.#windows = aggregation ? distinctWindows(aggregation) : [];
+    // What is over no event.
+    const none = aggregation ? view.features.map((_, feature) => this.#finish(feature, {})) : [];
+    this.#values = this.#times.map(() => [...none]);
   }
 
-  add(row: number, line: Line): void {
-    if (line.x === undefined) this.#newest[row] = line;
-    else {
-      this.#states[row] ??= new Map();
-      this.#states[row].set(line.x, line.s ?? {});
-    }
+  add(row: number, { t, v, x, s = {} }: Line): void {
+    const values = this.#values[row]!;
+    if (x === undefined) this.#times[row] = t!;
+    else for (const feature of this.#windows[x]!.features) values[feature] = this.#finish(feature, s);
+    if (v) values.push(...this.#view.columns.map(({ type }, index) => readJson(type, v[`c${index}`])));
   }
 
   rows(): (StoredRow | null)[] {
-    return this.#newest.map((line, row) => {
-      if (line?.t === undefined) return null;
-      const values = this.#view.aggregation ? this.#finish(row) : this.#read(line.v ?? {});
-      return { eventTime: line.t, sequence: 0, values };
-    });
+    return this.#times.map((eventTime, row) =>
+      eventTime === null ? null : { eventTime, sequence: 0, values: this.#values[row]! },
+    );
   }
 
-  #read(values: NonNullable<Line['v']>): FeatureValue[] {
-    return this.#view.columns.map(({ type }, index) => readJson(type, values[`c${index}`]));
-  }
-
-  #finish(row: number): FeatureValue[] {
+  #finish(feature: number, states: NonNullable<Line['s']>): FeatureValue {
     const { aggregators, features } = aggregationPlan(this.#view.aggregation!);
-    const windows = distinctWindows(this.#view.aggregation!);
-    return features.map(({ aggregate, window }) => {
-      const place = windows.findIndex(({ length, hop }) => length === window.length && hop === window.hop);
-      const states = this.#states[row]?.get(place) ?? {};
-      const { parts, finalize } = aggregators[aggregate]!;
-      return finalize(parts.map((type, part) => readJson(type, states[`a${aggregate}_${part}`])));
-    });
+    const { aggregate } = features[feature]!;
+    const { parts, finalize } = aggregators[aggregate]!;
+    return finalize(parts.map((type, part) => readJson(type, states[`a${aggregate}_${part}`])));
   }
 }
 
