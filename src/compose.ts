@@ -16,6 +16,7 @@ import { createBatchEngine } from './materialization/batch-engine-choice.js';
 import { createBuiltinBatchEngine } from './materialization/batch-engine-postgres.js';
 import { createSparkBatchEngine } from './materialization/batch-engine-spark.js';
 import { createSparkDriver } from './materialization/engine-driver-spark.js';
+import { createEngineJoin } from './materialization/engine-join-run.js';
 import { FreshnessReader } from './materialization/freshness.js';
 import { Ingestion } from './materialization/ingestion.js';
 import { JobRunner } from './materialization/job-runner.js';
@@ -35,6 +36,8 @@ import { connectMongoRegistry } from './registry/registry-mongo.js';
 import { connectPostgresRegistry } from './registry/registry-postgres.js';
 import type { Snapshot } from './registry/snapshot.js';
 import { OnlineQuery } from './retrieval/online-query.js';
+import { createBuiltinJoin } from './retrieval/point-in-time-join-builtin.js';
+import { createSparkJoin } from './retrieval/point-in-time-join-spark.js';
 import { createTrainingSetHandler, TRAINING_SET_JOB } from './retrieval/training-set-job.js';
 import { UpdateFeed } from './retrieval/update-feed.js';
 import { buildControlSchema, reservedNames } from './schema/control/control-schema.js';
@@ -203,6 +206,10 @@ async function open(
         }),
         [TRAINING_SET_JOB]: createTrainingSetHandler({
           offline,
+          joins: {
+            builtin: createBuiltinJoin(offline),
+            spark: createSparkJoin(driver && createEngineJoin({ driver, project })),
+          },
           folder: config.trainingSets.folder,
           snapshot: () => follower.refresh(),
         }),
@@ -297,7 +304,7 @@ async function open(
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
         batches: { spark: config.spark !== null, connections: config.jdbcConnections },
       }),
-      trainingSets: config.trainingSets,
+      trainingSets: { ...config.trainingSets, hasSpark: config.spark !== null },
       snapshot: () => live.current.snapshot,
       operations: () => live.current.operations,
       now,

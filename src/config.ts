@@ -39,7 +39,9 @@ const environmentSchema = z.object({
   FSTORE_TRAINING_FOLDER: z
     .string()
     .optional()
-    .describe('Folder of training sets, which all processes see; default: training-sets in the data folder.'),
+    .describe(
+      'Folder of training sets, which all processes and executors of Spark see; default: training-sets in the data folder.',
+    ),
   FSTORE_MAX_SPINE_BYTES: count(1_000_000_000, 100_000_000_000).describe('Largest spine of a training set.'),
   FSTORE_BATCH_FOLDER: z.string().default('.').describe('Folder of files that sources are read from in batches.'),
   FSTORE_SQL_SPINES: z

@@ -287,7 +287,7 @@ export const ERRORS = {
   },
   ENGINE_UNAVAILABLE: {
     status: 400,
-    cause: 'A definition asks for an engine that this installation has not been given.',
+    cause: 'A definition or a training set asks for an engine that this installation has not been given.',
     cure: 'Set FSTORE_SPARK_HOME, for streams of views also FSTORE_KAFKA_BROKERS, on servers and workers; or leave `engine` out.',
   },
   SCHEMA_REGISTRY_MISSING: {

@@ -12,6 +12,7 @@ import { resolveViewMeaning } from '../../src/definition/meaning.js';
 import type { ServiceType } from '../../src/definition/service-type.js';
 import type { FeatureValue } from '../../src/definition/value-type.js';
 import { resolveView, type ViewVersion } from '../../src/definition/view-version.js';
+import { createBuiltinJoin } from '../../src/retrieval/point-in-time-join-builtin.js';
 import { joinFeatures } from '../../src/retrieval/training-query.js';
 import { buildTrainingSet } from '../../src/retrieval/training-set.js';
 import { createVectorPlan } from '../../src/retrieval/vector-plan.js';
@@ -119,7 +120,7 @@ async function contend(store: OfflineStore, view: ViewVersion, job: boolean): Pr
     const options = { spine, spineFormat: 'parquet', timestamp: 'event_timestamp', format: 'parquet' } as const;
     const rest = { before: false, known: false, split: null, fit: false };
     const run = { signal: new AbortController().signal, finishedParts: 0, report: () => {} };
-    const built = await buildTrainingSet(plan, { ...options, ...rest }, own, store, run);
+    const built = await buildTrainingSet(plan, { ...options, ...rest }, own, createBuiltinJoin(store), run);
     rows = built.rows;
     for (const { origin, statistics } of built.columns) {
       if (origin === 'spine') continue;

@@ -20,7 +20,7 @@ from .queries import Queries, SqlInvalid
 from .sink import Fenced, Sink
 from .staging import STAGED, Decoding, pieces, view_items
 from .tables import Rows, read_table
-from .telling import tell
+from .telling import TaskCount, tell
 
 PARTITION_BATCHES = 2**20
 # Batches of what queries make of the rows: after those of the rows themselves.
@@ -70,7 +70,7 @@ class Progress:
 
     def __init__(self, spark, sink, counter):
         self.context, self.sink, self.counter = spark.sparkContext, sink, counter
-        self.tracker = self.context.statusTracker()
+        self.tasks = TaskCount(spark)
         self.step = "reading"
         self.ended = threading.Event()
         self.fenced = False
@@ -84,10 +84,7 @@ class Progress:
             if self.fenced:
                 self.context.cancelAllJobs()
                 return
-            stages = [self.tracker.getStageInfo(one) for one in self.tracker.getActiveStageIds()]
-            done = sum(one.numCompletedTasks for one in stages if one)
-            total = sum(one.numTasks for one in stages if one)
-            tell("progress", rows=self.counter.value, note=f"{self.step}: {done} of {total} tasks")
+            tell("progress", rows=self.counter.value, note=f"{self.step}: {self.tasks.text()}")
 
 
 def _sealed(plan, now, sums, results, read):

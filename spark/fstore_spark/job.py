@@ -13,9 +13,10 @@ from .plan import PlanInvalid, read_plan
 from .sink import Fenced
 from .stream import run_stream
 from .telling import tell
+from .training_set import run_training_set
 
 FENCED, FAILED, BAD_PLAN = 75, 1, 64
-MODES = {"stream": run_stream, "batch": run_batch}
+MODES = {"stream": run_stream, "batch": run_batch, "trainingSet": run_training_set}
 
 
 def ship_package(spark):

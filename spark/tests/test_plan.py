@@ -52,10 +52,31 @@ ASKING = STREAM | {
     "views": [VIEW | {"positions": {}, "aggregation": None, "sql": QUERY}],
     "tables": [{"name": "levels", "schema": {"level": "FLOAT64"}, "input": BATCH["input"]}],
 }
+TRAINING_SET = {
+    "version": 1,
+    "mode": "trainingSet",
+    "name": "spark-1",
+    "spine": "file:///sets/spine.parquet",
+    "output": "file:///sets/joined",
+    "partRows": 20_000,
+    "before": False,
+    "views": [
+        {
+            "table": "v",
+            "keys": [{"stored": "user_id", "spine": 0}],
+            "columns": [{"name": "amount", "type": "FLOAT64"}],
+            "aggregation": {
+                "aggregates": VIEW["aggregation"]["aggregates"],
+                "windows": [{"length": 3_600_000, "hop": 300_000, "aggregates": [0]}],
+            },
+        }
+    ],
+    "sink": COMMON["sink"],
+}
 
 
 def test_a_plan_of_each_mode_is_read(tmp_path):
-    for plan in (STREAM, BATCH, ASKING):
+    for plan in (STREAM, BATCH, ASKING, TRAINING_SET):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(plan))
         assert read_plan(file) == plan
@@ -66,6 +87,8 @@ def test_a_plan_of_each_mode_is_read(tmp_path):
     [
         (STREAM, ["version"], 2, "plan.version is 2, expected 1"),
         (STREAM, ["version"], True, "plan.version is true"),
+        (TRAINING_SET, ["partRows"], 0, "plan.partRows is 0"),
+        (TRAINING_SET, ["views", 0, "aggregation", "windows"], [], "plan.views[0].aggregation.windows has 0 items"),
         (STREAM, ["mode"], "later", "plan.mode"),
         (STREAM, ["epoch"], "3", 'plan.epoch is "3", expected integer'),
         (STREAM, ["epoch"], None, "plan.epoch is null"),

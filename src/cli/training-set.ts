@@ -41,6 +41,7 @@ interface TrainingSetCommand extends ConnectionOptions {
   readonly seed?: string;
   readonly testFrom?: string;
   readonly fit?: boolean;
+  readonly engine?: string;
   readonly publish?: boolean;
   readonly wait: boolean;
 }
@@ -72,7 +73,7 @@ function queryOf(service: string, spine: string | undefined, options: TrainingSe
   const spineFormat = formatOf(spine, options.spineFormat);
   if (spine && !spineFormat)
     throw new UsageError(`${spine} does not say its format`, `Give --spine-format ${FORMATS.join('|')}.`);
-  const { source, sql, timestamp, test, testFrom, seed } = options;
+  const { source, sql, timestamp, test, testFrom, seed, engine } = options;
   const entries = {
     service,
     source,
@@ -83,6 +84,7 @@ function queryOf(service: string, spine: string | undefined, options: TrainingSe
     before: options.before ? 'true' : undefined,
     known: options.known ? 'true' : undefined,
     fit: options.fit ? 'true' : undefined,
+    engine,
     test,
     testFrom,
     ...(test === undefined ? {} : { splitBy: options.splitBy, seed }),
@@ -201,6 +203,12 @@ export function registerTrainingSet(program: Command): void {
     .option('--before', 'only what happened before the time of the example, not at it')
     .option('--known', 'only what had arrived by then')
     .option('--test <share>', 'share of the rows for testing, such as 0.2')
+    .addOption(
+      new Option('--engine <engine>', 'what joins the examples with history; default: builtin').choices([
+        'builtin',
+        'spark',
+      ]),
+    )
     .addOption(
       new Option('--split-by <what>', 'split rows, or combinations of all join keys')
         .choices(['row', 'entity'])

@@ -72,7 +72,9 @@ async function runSubmit(
 ): Promise<EngineEnd> {
   const { home, folder, jars } = options;
   await mkdir(folder, { recursive: true });
-  const name = `${plan.stream.replaceAll(/[^A-Za-z0-9._-]/g, '_')}-${plan.epoch}`;
+  const title = plan.mode === 'trainingSet' ? plan.name : plan.stream;
+  const epoch = plan.mode === 'trainingSet' ? '' : `-${plan.epoch}`;
+  const name = `${title.replaceAll(/[^A-Za-z0-9._-]/g, '_')}${epoch}`;
   const planFile = join(folder, `${name}.plan.json`);
   const logFile = join(folder, `${name}.log`);
   await writeFile(planFile, JSON.stringify(plan), { mode: 0o600 });
@@ -84,7 +86,7 @@ async function runSubmit(
   const child = spawn(
     join(home, 'bin', 'spark-submit'),
     [
-      ...['--master', options.master, '--name', `fstore ${plan.sink.schema} ${plan.stream}`],
+      ...['--master', options.master, '--name', `fstore ${plan.sink.schema} ${title}`],
       ...(jars.length > 0 ? ['--jars', jars.join(','), '--driver-class-path', jars.join(delimiter)] : []),
       ...Object.entries(settings).flatMap(([key, value]) => ['--conf', `${key}=${value}`]),
       ...[JOB, '--plan', planFile],

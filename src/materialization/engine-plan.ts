@@ -6,13 +6,13 @@
  */
 import { z } from 'zod';
 import { aggregationPlan } from '../aggregation/tile-set.js';
-import { AGGREGATE_FUNCTIONS } from '../definition/aggregate-function.js';
 import { valueTypeSchema } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { BegunRun } from '../store/staged-batches.js';
 import { storedKeyName } from '../store/stored-key.js';
+import { aggregatesOf, aggregatesSchema, joinPlanSchema, sinkOf, sinkSchema } from './engine-join-plan.js';
 import type { SourceContract, StreamContract } from './source-contract.js';
-import { SINK_VARIABLE, type TableInput, tableInput, tableInputSchema } from './table-input.js';
+import { type TableInput, tableInput, tableInputSchema } from './table-input.js';
 
 /** Environment variable from which a run takes the address of the schema registry. */
 const REGISTRY_VARIABLE = 'FSTORE_SCHEMA_REGISTRY_URL';
@@ -35,14 +35,7 @@ const viewPlan = z.strictObject({
   columns: z.array(z.strictObject({ name: z.string(), column: z.string() })),
   aggregation: z
     .strictObject({
-      aggregates: z.array(
-        z.strictObject({
-          function: z.enum(AGGREGATE_FUNCTIONS),
-          column: z.string().nullable(),
-          type: valueTypeSchema.nullable(),
-          n: z.int().positive().nullable(),
-        }),
-      ),
+      aggregates: aggregatesSchema,
       hops: z.array(z.int().positive()),
     })
     .nullable(),
@@ -77,7 +70,7 @@ const anyPlan = z.strictObject({
   // What queries read besides events; read again when older than `refresh`, in milliseconds.
   tables: z.array(tablePlan),
   refresh: z.int().positive(),
-  sink: z.strictObject({ schema: z.string(), urlEnv: z.string() }),
+  sink: sinkSchema,
 });
 const streamPlanSchema = anyPlan.extend({
   mode: z.literal('stream'),
@@ -100,7 +93,7 @@ const batchPlanSchema = anyPlan.extend({
   }),
 });
 const enginePlanSchema = z
-  .discriminatedUnion('mode', [streamPlanSchema, batchPlanSchema])
+  .discriminatedUnion('mode', [streamPlanSchema, batchPlanSchema, joinPlanSchema])
   .describe('What the job in spark/ is told to do, version 1.');
 export type StreamPlan = z.infer<typeof streamPlanSchema>;
 export type BatchPlan = z.infer<typeof batchPlanSchema>;
@@ -186,7 +179,7 @@ function planOf(options: AnyPlanOptions): z.infer<typeof anyPlan> {
       return { name, schema: { ...table.schema }, input: tableInput(table, folder) };
     }),
     refresh,
-    sink: { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE },
+    sink: sinkOf(project),
   };
 }
 
@@ -197,12 +190,7 @@ function viewPlanOf(view: ViewVersion): z.infer<typeof viewPlan> {
     keys: view.keys.map((key) => ({ column: key.column, stored: storedKeyName(view, key.name) })),
     columns: view.columns.map(({ name, column }) => ({ name, column })),
     aggregation: view.aggregation && {
-      aggregates: view.aggregation.aggregates.map(({ function: name, column, type, n }) => ({
-        function: name,
-        column,
-        type,
-        n,
-      })),
+      aggregates: aggregatesOf(view.aggregation),
       hops: aggregationPlan(view.aggregation).hops.map(({ hop }) => hop),
     },
     sql: view.sql && {

@@ -63,10 +63,15 @@ export function tableInput(
   return { jdbc: { ...given, query: batch.query, ...more } };
 }
 
-/** An address is passed on; a path within the folder is a file of this machine, whose name has no wildcards. */
+/** An address is passed on; a path within the folder is a file of this machine. */
 function sparkPath(folder: string, path: string): string {
   if (isAddress(path)) return path;
-  return `file://${resolve(pathWithin(folder, path))}`.replaceAll(/[*?[\]{}\\]/g, '\\$&');
+  return localPath(pathWithin(folder, path));
+}
+
+/** A file of this machine as Spark reads it: its name has no wildcards. */
+export function localPath(path: string): string {
+  return `file://${resolve(path)}`.replaceAll(/[*?[\]{}\\]/g, '\\$&');
 }
 
 /** The declared columns. A number without a precision would be one of 18 decimals for Spark. */

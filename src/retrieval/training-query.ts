@@ -12,7 +12,7 @@ import { type EntityKey, readKey } from '../definition/entity-key.js';
 import type { FeatureValue, KeyType } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
-import type { OfflineStore, PointInTimeOptions } from '../store/offline-store.js';
+import type { OfflineStore, PointInTimeOptions, StoredRow } from '../store/offline-store.js';
 import { rowAt } from './feature-row.js';
 import type { RequestData, VectorPlan } from './vector-plan.js';
 
@@ -34,20 +34,26 @@ export async function joinFeatures(
   options: PointInTimeOptions,
 ): Promise<FeatureValue[][]> {
   const instants = spine.map(({ at }) => at);
-  const joined = await Promise.all(
-    plan.views.map(async (view) => {
-      const rows = await offline.valuesAt(view, keysOf(view, spine, first), instants, options);
-      return rows.map((row, index) => rowAt(view, row, instants[index]!));
-    }),
+  const stored = await Promise.all(
+    plan.views.map((view) => offline.valuesAt(view, keysOf(view, spine, first), instants, options)),
   );
-  return spine.map(({ request }, index) => {
-    const rows = joined.map((view) => view[index]!);
+  return vectorsOf(plan, spine, stored);
+}
+
+/** The same of what was found: for each view of the plan, what each row of the spine has found there. */
+export function vectorsOf(
+  plan: VectorPlan,
+  spine: readonly SpineRow[],
+  stored: readonly (readonly (StoredRow | null)[])[],
+): FeatureValue[][] {
+  return spine.map(({ at, request }, index) => {
+    const rows = plan.views.map((view, place) => rowAt(view, stored[place]![index] ?? null, at));
     return plan.columns.map((column) => column.untransformed(rows, request));
   });
 }
 
 /** The key of a view in each row of a spine. Throws KEY_INVALID, which names the row (from 1) and the column. */
-function keysOf(view: ViewVersion, spine: readonly SpineRow[], first: number): EntityKey[] {
+export function keysOf(view: ViewVersion, spine: readonly SpineRow[], first: number): EntityKey[] {
   const types = view.keys.map(({ type }): KeyType => type);
   return spine.map(({ keys }, index) => {
     const read = readKey(

@@ -19,6 +19,7 @@ import type { Job, JobProgress, JobStore, Json } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { TABLE_FORMATS } from '../tabular/table-schema.js';
 import { openTableWriter } from '../tabular/table-writer.js';
+import type { PointInTimeJoin } from './point-in-time-join.js';
 import { buildTrainingSet } from './training-set.js';
 import { createVectorPlan, type VectorPlan } from './vector-plan.js';
 
@@ -53,6 +54,8 @@ const trainingSetRequestSchema = z.strictObject({
   known: z.boolean().default(false),
   split: splitSchema.nullable().default(null),
   fit: z.boolean().default(false),
+  /** What joins the spine with history. */
+  engine: z.enum(['builtin', 'spark']).default('builtin'),
 });
 
 const storedRequestSchema = trainingSetRequestSchema.extend({
@@ -69,8 +72,12 @@ export function spineFile({ spineFormat }: Pick<TrainingSetRequest, 'spineFormat
   return `spine.${spineFormat}`;
 }
 
-/** Checks a request against the definitions. Throws BAD_REQUEST naming the field, or VIEW_UNKNOWN for the service. */
-export function readTrainingSetRequest(input: unknown, snapshot: Snapshot, allowSql: boolean): TrainingSetRequest {
+/** Checks a request against the definitions. Throws BAD_REQUEST naming the field, VIEW_UNKNOWN for the service, ENGINE_UNAVAILABLE. */
+export function readTrainingSetRequest(
+  input: unknown,
+  snapshot: Snapshot,
+  { allowSql, hasSpark }: { readonly allowSql: boolean; readonly hasSpark: boolean },
+): TrainingSetRequest {
   const parsed = trainingSetRequestSchema.safeParse(input);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -95,6 +102,15 @@ export function readTrainingSetRequest(input: unknown, snapshot: Snapshot, allow
         ? `there is no source ${source.slice(0, 80)} (there are: ${known})`
         : 'a spine is either sql or source';
     throw new FStoreError(sql === undefined ? 'SOURCE_UNKNOWN' : 'BAD_REQUEST', message, { field: 'source' });
+  }
+  if (parsed.data.engine === 'spark') {
+    if (!hasSpark) {
+      throw new FStoreError('ENGINE_UNAVAILABLE', 'there is no Spark here to join the spine', { field: 'engine' });
+    }
+    if (parsed.data.known) {
+      const message = 'Spark joins what had happened by then; what had arrived by then, the built-in engine tells';
+      throw new FStoreError('BAD_REQUEST', message, { field: 'known' });
+    }
   }
   const spineFormat = needsFile(parsed.data) ? parsed.data.spineFormat : 'arrow';
   return {
@@ -151,6 +167,8 @@ function planOfService(snapshot: Snapshot, name: string, version: number): Vecto
 
 export interface TrainingSetWork {
   readonly offline: OfflineStore;
+  /** What joins spines, by the engine that a request names. */
+  readonly joins: Readonly<Record<TrainingSetRequest['engine'], PointInTimeJoin>>;
   /** Folder of all training sets. */
   readonly folder: string;
   /** The newest definitions. */
@@ -174,7 +192,7 @@ export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, cont
     const { finishedParts = 0 } = (checkpoint ?? {}) as { finishedParts?: number };
     if (!needsFile(request)) await writeSpine(request, snapshot, folder, work.offline);
     const options = { ...request, spine: join(folder, spineFile(request)) };
-    const built = await buildTrainingSet(plan, options, folder, work.offline, {
+    const built = await buildTrainingSet(plan, options, folder, work.joins[request.engine], {
       signal,
       finishedParts,
       report: (progress, parts) => report(progress, { finishedParts: parts }),

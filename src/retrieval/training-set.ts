@@ -15,22 +15,22 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { camelCase } from '../definition/graphql-name.js';
 import type { FittedParameters } from '../definition/transformer-options.js';
-import type { FeatureValue, ValueType } from '../definition/value-type.js';
+import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
-import type { OfflineStore } from '../store/offline-store.js';
+import type { JobProgress } from '../store/job-store.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { TableColumn, TableFormat, TableRow } from '../tabular/table-schema.js';
 import { openTableWriter } from '../tabular/table-writer.js';
 import { createFitter } from '../transformation/fitter.js';
 import { createTransformer } from '../transformation/transformer.js';
-import { joinFeatures, type SpineRow } from './training-query.js';
+import type { PointInTimeJoin } from './point-in-time-join.js';
+import type { SpineRow } from './training-query.js';
 import { type SplitName, splitOf, type TrainingSplit } from './training-split.js';
 import { ColumnProfile, type ColumnStatistics } from './training-statistics.js';
 import type { VectorColumn, VectorPlan } from './vector-plan.js';
 
-/** Rows of one part, and of one statement. */
+/** Rows of one part. */
 const PART_ROWS = 20_000;
-const CHUNK_ROWS = 5_000;
 const SPLIT_COLUMN = 'split';
 
 export interface TrainingSetOptions {
@@ -56,7 +56,7 @@ export interface TrainingRun {
   readonly signal: AbortSignal;
   /** How many parts an earlier run has finished. */
   readonly finishedParts: number;
-  report(progress: { done: number; total: number | null; note: string }, finishedParts: number): void;
+  report(progress: JobProgress, finishedParts: number): void;
 }
 
 export interface TrainingSetResult {
@@ -80,13 +80,13 @@ export function dataFile(format: TableFormat): string {
 
 /**
  * Builds the set of `plan` in `folder`, which holds what an interrupted run has left. Throws BAD_REQUEST or KEY_INVALID for a spine that does
- * not fit, TRANSFORMER_UNFITTED, and STORE_UNAVAILABLE; `run.signal` ends it between two statements.
+ * not fit, TRANSFORMER_UNFITTED, and what stores and engines throw; `run.signal` ends it between two statements.
  */
 export async function buildTrainingSet(
   plan: VectorPlan,
   options: TrainingSetOptions,
   folder: string,
-  offline: OfflineStore,
+  joiner: PointInTimeJoin,
   run: TrainingRun,
 ): Promise<TrainingSetResult> {
   const unfitted = plan.columns.filter(({ transformation }) => transformation && !transformation.parameters);
@@ -94,11 +94,11 @@ export async function buildTrainingSet(
     const names = unfitted.map(({ transformation }) => transformation?.origin).join(', ');
     throw new FStoreError('TRANSFORMER_UNFITTED', `${names} of service ${plan.service.name}`, { field: 'fit' });
   }
-  await mkdir(join(folder, 'parts'), { recursive: true });
-  const spine = await joinParts(plan, options, folder, offline, run);
+  await mkdir(partFolder(folder), { recursive: true });
+  const spine = await joinParts(plan, options, folder, joiner, run);
   const result = await finish(plan, options, folder, spine, run);
   await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(result, null, 2)}\n`);
-  await rm(join(folder, 'parts'), { recursive: true, force: true });
+  await rm(partFolder(folder), { recursive: true, force: true });
   return result;
 }
 
@@ -109,14 +109,16 @@ interface JoinedSpine {
   readonly rows: number;
 }
 
-const partFile = (folder: string, part: number): string => join(folder, 'parts', `${`${part}`.padStart(6, '0')}.arrow`);
+const partFolder = (folder: string): string => join(folder, 'parts');
+const partFile = (folder: string, part: number): string =>
+  join(partFolder(folder), `${`${part}`.padStart(6, '0')}.arrow`);
 
 /** Joins the spine part by part; parts of an earlier run are passed over. */
 async function joinParts(
   plan: VectorPlan,
   options: TrainingSetOptions,
   folder: string,
-  offline: OfflineStore,
+  joiner: PointInTimeJoin,
   run: TrainingRun,
 ): Promise<JoinedSpine> {
   const declared = [
@@ -124,17 +126,29 @@ async function joinParts(
     { name: options.timestamp, type: 'TIMESTAMP' as const },
     ...plan.request,
   ];
-  const { spine: path, spineFormat: format } = options;
-  const size = options.partRows ?? PART_ROWS;
-  const table = await readTable(path, { format, schema: declared, extra: true, batchSize: size });
+  const { spine: path, spineFormat: format, before, known, partRows: size = PART_ROWS } = options;
+  const open = () => readTable(path, { format, schema: declared, extra: true, batchSize: size });
+  const table = await open();
   try {
     const { schema } = table;
     const features = featureColumns(plan, schema);
     const reader = spineReader(plan, schema, options.timestamp);
+    const join = await joiner.begin({
+      ...{ plan, before, known, folder: partFolder(folder), partRows: size, signal: run.signal },
+      spine: async function* () {
+        const whole = await open();
+        try {
+          for await (const batch of whole.batches()) yield batch.map(reader);
+        } finally {
+          await whole.close();
+        }
+      },
+      report: (progress) => run.report({ ...progress, total: progress.total ?? table.rowCount }, run.finishedParts),
+    });
     let [part, rows] = [0, 0];
     for await (const batch of inParts(table.batches(), size)) {
       if (part >= run.finishedParts) {
-        const joined = await joinPart(plan, batch.map(reader), rows, options, offline, run.signal);
+        const joined = await join.join(part, batch.map(reader));
         const writer = await openTableWriter(`${partFile(folder, part)}.tmp`, 'arrow', [...schema, ...features]);
         await writer.write(batch.map((row, index): TableRow => [...row, ...joined[index]!]));
         await writer.close();
@@ -169,33 +183,6 @@ async function* inParts(
     }
   }
   if (part.length > 0) yield part;
-}
-
-async function joinPart(
-  plan: VectorPlan,
-  rows: readonly SpineRow[],
-  first: number,
-  { before, known }: TrainingSetOptions,
-  offline: OfflineStore,
-  signal: AbortSignal,
-): Promise<FeatureValue[][]> {
-  const joined: FeatureValue[][] = [];
-  // Two at a time: PostgreSQL works on one while the other is read.
-  let ahead: Promise<FeatureValue[][]> | null = null;
-  const ask = (at: number): Promise<FeatureValue[][]> => {
-    const chunk = rows.slice(at, at + CHUNK_ROWS);
-    const answer = joinFeatures(plan, offline, chunk, first + at, { before, known, patient: true });
-    // A failure is told to whoever awaits it.
-    answer.catch(() => {});
-    return answer;
-  };
-  for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
-    signal.throwIfAborted();
-    const current: Promise<FeatureValue[][]> = ahead ?? ask(at);
-    ahead = at + CHUNK_ROWS < rows.length ? ask(at + CHUNK_ROWS) : null;
-    joined.push(...(await current));
-  }
-  return joined;
 }
 
 /** Reads a row of the spine's file as the join needs it. */

@@ -19,6 +19,8 @@ export interface TrainingSetRules {
   readonly folder: string;
   readonly maxSpineBytes: number;
   readonly allowSql: boolean;
+  /** True if Spark can join their spines. */
+  readonly hasSpark: boolean;
 }
 
 /** What one process gives to every request. */

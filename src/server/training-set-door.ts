@@ -69,7 +69,7 @@ export function registerTrainingSets(app: FastifyInstance, services: RequestServ
         const wanted = readTrainingSetRequest(
           requestFromQuery(request.query),
           services.snapshot(),
-          services.trainingSets.allowSql,
+          services.trainingSets,
         );
         const own = join(folder, wanted.set);
         await mkdir(own, { recursive: true });

@@ -25,6 +25,7 @@ import {
 import { queryRuns } from './batch/query-runs.js';
 import { sameValues } from './batch/same-values.js';
 import { sparkRuns } from './batch/spark-runs.js';
+import { trainingSets } from './batch/training-sets.js';
 import { PROJECT } from './store/postgres-platform.js';
 
 beforeAll(openScene, 300_000);
@@ -117,3 +118,4 @@ describe.each(ENGINES)('a source that %s reads', (engine: EngineName) => {
 sparkRuns();
 queryRuns();
 sameValues();
+trainingSets();

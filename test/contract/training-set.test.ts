@@ -8,6 +8,7 @@ import { entityKey } from '../../src/definition/entity-key.js';
 import type { ServiceType } from '../../src/definition/service-type.js';
 import type { FeatureValue, ScalarValue } from '../../src/definition/value-type.js';
 import type { ViewVersion } from '../../src/definition/view-version.js';
+import { createBuiltinJoin } from '../../src/retrieval/point-in-time-join-builtin.js';
 import { buildTrainingSet, type TrainingRun, type TrainingSetOptions } from '../../src/retrieval/training-set.js';
 import { createVectorPlan, type VectorPlan } from '../../src/retrieval/vector-plan.js';
 import type { NewRow } from '../../src/store/offline-store.js';
@@ -195,7 +196,7 @@ describe(`a training set (seed ${seed})`, () => {
     'has each row of its spine, in order, with the values that the oracle says (strictly before: %s)',
     async (before) => {
       const [own, options] = await optionsOf('arrow', { before });
-      const result = await buildTrainingSet(plan, options, own, platform.store, idle);
+      const result = await buildTrainingSet(plan, options, own, createBuiltinJoin(platform.store), idle);
       expect(result.rows).toBe(spine.length);
       const { names, rows } = await readSet(own, 'arrow');
       expect(rows.map((row) => row.slice(0, spineSchema.length))).toEqual(spine);
@@ -232,8 +233,8 @@ describe(`a training set (seed ${seed})`, () => {
     async (spineFormat) => {
       const [own, options] = await optionsOf('csv', { spineFormat });
       const [other, again] = await optionsOf('csv', { spineFormat: 'parquet', partRows: 1_234 });
-      const first = await buildTrainingSet(plan, options, own, platform.store, idle);
-      const second = await buildTrainingSet(plan, again, other, platform.store, idle);
+      const first = await buildTrainingSet(plan, options, own, createBuiltinJoin(platform.store), idle);
+      const second = await buildTrainingSet(plan, again, other, createBuiltinJoin(platform.store), idle);
       expect(first.sha256).toBe(second.sha256);
       expect(first.sha256).toBe(sha256(own, 'csv'));
       expect(JSON.parse(readFileSync(join(own, 'manifest.json'), 'utf8'))).toMatchObject({
@@ -248,7 +249,7 @@ describe(`a training set (seed ${seed})`, () => {
     'as %s that is stopped on the way goes on, and ends in the same bytes',
     async (format) => {
       const [own, options] = await optionsOf(format);
-      const whole = await buildTrainingSet(plan, options, own, platform.store, idle);
+      const whole = await buildTrainingSet(plan, options, own, createBuiltinJoin(platform.store), idle);
       const [stopped, again] = await optionsOf(format);
       const abort = new AbortController();
       let finishedParts = 0;
@@ -269,10 +270,13 @@ describe(`a training set (seed ${seed})`, () => {
           if (parts === 3) abort.abort(new Error('stopped'));
         },
       };
-      await expect(buildTrainingSet(plan, again, stopped, counting, run)).rejects.toThrow('stopped');
+      await expect(buildTrainingSet(plan, again, stopped, createBuiltinJoin(counting), run)).rejects.toThrow('stopped');
       expect(finishedParts).toBe(3);
       asked.length = 0;
-      const rest = await buildTrainingSet(plan, again, stopped, counting, { ...idle, finishedParts });
+      const rest = await buildTrainingSet(plan, again, stopped, createBuiltinJoin(counting), {
+        ...idle,
+        finishedParts,
+      });
       expect(rest).toEqual(whole);
       expect(sha256(stopped, format)).toBe(sha256(own, format));
       // What was joined is not joined again: both views, for the rows that were left.
@@ -283,7 +287,7 @@ describe(`a training set (seed ${seed})`, () => {
 
   test('fits its transformers on the train split alone', async () => {
     const [own, options] = await optionsOf('arrow', { split: { by: 'entity', test: 0.3, seed: 5 } });
-    const result = await buildTrainingSet(plan, options, own, platform.store, idle);
+    const result = await buildTrainingSet(plan, options, own, createBuiltinJoin(platform.store), idle);
     const { names, rows } = await readSet(own, 'arrow');
     const column = (name: string) => rows.map((row) => row[names.indexOf(name)]!);
     const [split, doubles, scaled] = [
@@ -310,7 +314,7 @@ describe(`a training set (seed ${seed})`, () => {
 
   test('without what its transformers need is refused before anything is read', async () => {
     const [own, options] = await optionsOf('csv', { fit: false });
-    await expect(buildTrainingSet(plan, options, own, platform.store, idle)).rejects.toMatchObject({
+    await expect(buildTrainingSet(plan, options, own, createBuiltinJoin(platform.store), idle)).rejects.toMatchObject({
       code: 'TRANSFORMER_UNFITTED',
     });
   });

@@ -1,6 +1,6 @@
 /** Batches on Spark through the doors of a user: a run that is killed, taken over, cancelled and looked at. Real servers, real Spark. */
 import { execFile } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -113,6 +113,7 @@ describe('a batch on Spark', () => {
       { kind: 'entity', name: 'user', joinKeys: [{ name: 'user_id', type: 'STRING' }] },
       ...source('here', { parquet: 'year.parquet' }),
       ...source('there', { engine: 'spark', parquet: 'year/' }),
+      { kind: 'featureService', name: 'year', features: ['here_newest', 'here_windows'] },
     ]);
   }, 300_000);
   afterAll(async () => {
@@ -156,6 +157,24 @@ describe('a batch on Spark', () => {
     expect(await count('staged_batches')).toBe(0);
   }, 300_000);
 
+  test('leaves history that Spark joins with a spine to the same training set as PostgreSQL does', async () => {
+    const spine = join(platform.folder, 'spine.csv');
+    const rows = Array.from({ length: 3_000 }, (_, index) => {
+      const time = new Date(START + index * 9_000 + (index % 3) - 1).toISOString();
+      return `u${index % (USERS + 1)},${time},${index % 2}`;
+    });
+    writeFileSync(spine, `user_id,event_time,label\n${rows.join('\n')}\n`);
+    const set = async (engine: string): Promise<string> => {
+      const path = join(platform.folder, `${engine}.csv`);
+      await command('training-set', 'year', spine, '-o', path, '--engine', engine);
+      return readFile(path, 'utf8');
+    };
+    const joined = await set('spark');
+    expect(joined).toBe(await set('builtin'));
+    expect(joined.trimEnd().split('\n')).toHaveLength(rows.length + 1);
+    await expect(command('training-set', 'year', spine, '--engine', 'spark', '--known')).rejects.toThrow('known');
+  }, 200_000);
+
   test('needs a Spark where it is applied, and a connection that is known', async () => {
     const jdbc = { engine: 'spark', jdbc: { connection: 'nowhere', table: 'a' } };
     await expect(apply(fstore.url, source('bad', jdbc))).rejects.toThrow('FSTORE_JDBC_NOWHERE_URL');
@@ -164,6 +183,9 @@ describe('a batch on Spark', () => {
     await expect(apply(without.url, source('bad', { engine: 'spark', csv: 'a.csv' }))).rejects.toThrow(
       'ENGINE_UNAVAILABLE',
     );
+    const input = 'service: "year", rows: [{ user_id: "u1" }], engine: "spark"';
+    const create = ask(without.url, `mutation { createTrainingSet(input: { ${input} }) }`);
+    await expect(create).rejects.toThrow('ENGINE_UNAVAILABLE');
   }, 60_000);
 });
 

@@ -71,6 +71,12 @@ export class TrainingSetInput {
   @Field(() => Boolean, { nullable: true, description: 'Fit the transformers of the service on the train split.' })
   fit?: boolean;
 
+  @Field(() => String, {
+    nullable: true,
+    description: 'What joins the examples with history: `builtin` (default) or `spark`.',
+  })
+  engine?: string;
+
   @Field(() => TrainingSplitInput, { nullable: true })
   split?: TrainingSplitInput;
 }
@@ -93,7 +99,7 @@ export class TrainingResolver {
     const request = readTrainingSetRequest(
       { ...Object.fromEntries(given), ...(rows ? { spineFormat: 'ndjson' } : {}) },
       snapshot(),
-      trainingSets.allowSql,
+      trainingSets,
     );
     if (needsFile(request) !== (rows !== undefined && rows !== null)) {
       const message = rows

@@ -119,7 +119,7 @@ export async function startMemoryFStore(
     offline,
     registry,
     jobs: new MemoryJobStore(),
-    trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false },
+    trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false, hasSpark: false },
     apply: new DefinitionApply({
       ...{ registry, follower, offline, bus, live, reserved: reservedNames(control), hasSpark: true },
       ...(batches ? { batches } : {}),

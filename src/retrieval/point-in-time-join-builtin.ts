@@ -1,0 +1,42 @@
+/** The point-in-time join by statements of the offline store: chunk by chunk, one statement for each view. */
+import type { FeatureValue } from '../definition/value-type.js';
+import type { OfflineStore } from '../store/offline-store.js';
+import type { JoinWork, PointInTimeJoin } from './point-in-time-join.js';
+import { joinFeatures, type SpineRow } from './training-query.js';
+
+/** Rows of one statement. */
+const CHUNK_ROWS = 5_000;
+
+/** The join that the offline store does. */
+export function createBuiltinJoin(offline: OfflineStore): PointInTimeJoin {
+  return {
+    begin: async (work) => ({
+      join: (part, rows) => joinPart(work, offline, rows, part * work.partRows),
+    }),
+  };
+}
+
+async function joinPart(
+  { plan, before, known, signal }: JoinWork,
+  offline: OfflineStore,
+  rows: readonly SpineRow[],
+  first: number,
+): Promise<FeatureValue[][]> {
+  const joined: FeatureValue[][] = [];
+  // Two at a time: PostgreSQL works on one while the other is read.
+  let ahead: Promise<FeatureValue[][]> | null = null;
+  const ask = (at: number): Promise<FeatureValue[][]> => {
+    const chunk = rows.slice(at, at + CHUNK_ROWS);
+    const answer = joinFeatures(plan, offline, chunk, first + at, { before, known, patient: true });
+    // A failure is told to whoever awaits it.
+    answer.catch(() => {});
+    return answer;
+  };
+  for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
+    signal.throwIfAborted();
+    const current: Promise<FeatureValue[][]> = ahead ?? ask(at);
+    ahead = at + CHUNK_ROWS < rows.length ? ask(at + CHUNK_ROWS) : null;
+    joined.push(...(await current));
+  }
+  return joined;
+}
