@@ -26,6 +26,8 @@ export class StreamSchedule {
   #looking: Promise<unknown> = Promise.resolve();
   #stopped = false;
   #isFirst = true;
+  /** The snapshot that was looked at last, and what it has for other engines. */
+  #known: { readonly snapshot: Snapshot; readonly requests: readonly StreamRequest[] } | null = null;
 
   constructor(options: StreamScheduleOptions) {
     this.#options = { interval: 1_000, log: () => {}, ...options };
@@ -49,14 +51,9 @@ export class StreamSchedule {
 
   /** Submits what is missing; returns the sources. */
   async look(): Promise<string[]> {
-    const { jobs, limits, snapshot } = this.#options;
-    const { revision, ...current } = snapshot();
+    const { jobs } = this.#options;
     const submitted: string[] = [];
-    for (const contract of sourceContracts({ ...current, revision }, limits).values()) {
-      const found = engineWork(contract);
-      if (!found) continue;
-      const { source } = contract;
-      const views = found.views.map((view) => view.table).sort();
+    for (const { source, views, revision } of this.#requests()) {
       const [last] = await jobs.list({ kind: STREAM_JOB, key: source, limit: 1 });
       if (last) {
         const known = last.request as unknown as StreamRequest;
@@ -64,11 +61,25 @@ export class StreamSchedule {
         if (last.status === 'CANCELLED' && JSON.stringify(known.views) === JSON.stringify(views)) continue;
         if (last.status === 'FAILED' && known.revision === revision && !this.#isFirst) continue;
       }
-      const request: StreamRequest = { source, views, revision };
-      await jobs.submit({ kind: STREAM_JOB, key: source, request: { ...request, views } });
+      await jobs.submit({ kind: STREAM_JOB, key: source, request: { source, views, revision } });
       submitted.push(source);
     }
     this.#isFirst = false;
     return submitted;
+  }
+
+  /** What is to be asked for; worked out once for each snapshot. */
+  #requests(): readonly StreamRequest[] {
+    const { limits, snapshot } = this.#options;
+    const current = snapshot();
+    if (this.#known?.snapshot !== current) {
+      const requests = [...sourceContracts(current, limits).values()].flatMap((contract) => {
+        const work = engineWork(contract);
+        const views = work?.views.map((view) => view.table).sort();
+        return views ? [{ source: contract.source, views, revision: current.revision }] : [];
+      });
+      this.#known = { snapshot: current, requests };
+    }
+    return this.#known.requests;
   }
 }
