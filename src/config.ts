@@ -107,7 +107,7 @@ const environmentSchema = z.object({
   FSTORE_MAX_KEYS: count(1_000, 100_000).describe('How many entities one field may ask for.'),
   FSTORE_MAX_BODY_BYTES: count(10_000_000, 1_000_000_000).describe('Largest request body.'),
   FSTORE_MAX_IN_FLIGHT: count(1_000, 1_000_000).describe(
-    'How many requests may be under way; more are answered 503 with Retry-After.',
+    'How many requests may be under way, fewer while the process is busy without a pause; more are answered 503 with Retry-After.',
   ),
   FSTORE_MAX_DEPTH: count(12, 100).describe('How deep an operation may be.'),
   FSTORE_MAX_ALIASES: count(100, 10_000).describe('How many aliases an operation may have.'),

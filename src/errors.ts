@@ -261,7 +261,7 @@ export const ERRORS = {
   },
   OVERLOADED: {
     status: 503,
-    cause: 'This process has more requests under way than it may have.',
+    cause: 'This process has more requests under way than it may have, or than it can answer in a tenth of a second.',
     cure: 'Send the request again after the time that Retry-After says; run more processes, or raise FSTORE_MAX_IN_FLIGHT.',
   },
   BUS_UNAVAILABLE: {

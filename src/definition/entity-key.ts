@@ -41,12 +41,16 @@ function isPlain(text: string): boolean {
   return true;
 }
 
+/** The key that is the text as it stands; null if it may have to be read. */
+export function readPlainKey(types: readonly KeyType[], input: unknown): EntityKey | null {
+  const isOwn = types.length === 1 && types[0] === 'STRING' && typeof input === 'string' && isPlain(input);
+  return isOwn ? { parts: [input], text: input } : null;
+}
+
 /** Reads join key values (JSON, one for each type) as a key, or says which part is wrong and why. */
 export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): ReadKey {
-  const [only] = inputs;
-  if (types.length === 1 && types[0] === 'STRING' && typeof only === 'string' && isPlain(only)) {
-    return { ok: true, key: { parts: [only], text: only } };
-  }
+  const plain = readPlainKey(types, inputs[0]);
+  if (plain) return { ok: true, key: plain };
   const parts: string[] = [];
   let bytes = 0;
   for (const [part, type] of types.entries()) {

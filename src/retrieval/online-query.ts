@@ -107,7 +107,7 @@ export class OnlineQuery {
   }
 
   /** `unpack` says what bytes of the online store show, undefined if they answer nothing; `found` what a row of the offline store shows. */
-  async #read<Row>(
+  #read<Row>(
     references: readonly FeatureReference[],
     now: number,
     unpack: (view: ViewVersion, bytes: Buffer | null | undefined) => Row | undefined,
@@ -120,21 +120,23 @@ export class OnlineQuery {
       keys[index] = onlineKey(project, view, key);
     }
     const resting = performance.now() < this.#onlineRestsUntil;
-    const stored = resting ? null : await this.#readOnline(keys);
-    const rows = new Array<Row>(references.length);
-    const misses: Miss[] = [];
-    for (let index = 0; index < references.length; index += 1) {
-      const reference = references[index]!;
-      const row = unpack(reference.view, stored?.[index]);
-      if (row === undefined) misses.push({ ...reference, index, storeKey: keys[index]! });
-      else rows[index] = row;
-    }
-    this.counts.hits += references.length - misses.length;
-    if (misses.length > 0)
-      await this.#answerMisses(misses, now, resting, stored !== null, (miss, row) => {
+    // Every request comes by here: it waits for what it has to, and for no promise more.
+    const answer = (stored: readonly (Buffer | null)[] | null): Row[] | Promise<Row[]> => {
+      const rows = new Array<Row>(references.length);
+      const misses: Miss[] = [];
+      for (let index = 0; index < references.length; index += 1) {
+        const reference = references[index]!;
+        const row = unpack(reference.view, stored?.[index]);
+        if (row === undefined) misses.push({ ...reference, index, storeKey: keys[index]! });
+        else rows[index] = row;
+      }
+      this.counts.hits += references.length - misses.length;
+      if (misses.length === 0) return rows;
+      return this.#answerMisses(misses, now, resting, stored !== null, (miss, row) => {
         rows[miss.index] = found(miss.view, row);
-      });
-    return rows;
+      }).then(() => rows);
+    };
+    return resting ? Promise.resolve(answer(null)) : this.#readOnline(keys, answer);
   }
 
   async #answerMisses(
@@ -149,7 +151,12 @@ export class OnlineQuery {
     const found = await this.#readOffline(once, now, writeBack);
     // A store that rests is better than none.
     const spare =
-      resting && found.includes(undefined) ? await this.#readOnline(once.map((miss) => miss.storeKey)) : null;
+      resting && found.includes(undefined)
+        ? await this.#readOnline(
+            once.map((miss) => miss.storeKey),
+            (stored) => stored,
+          )
+        : null;
     const answers = new Map<string, FeatureRow>();
     for (const [position, { view, storeKey }] of once.entries()) {
       const row = found[position] === undefined ? this.#unpack(view, spare?.[position], now) : found[position];
@@ -195,13 +202,15 @@ export class OnlineQuery {
     return codec;
   }
 
-  async #readOnline(keys: readonly string[]): Promise<(Buffer | null)[] | null> {
-    try {
-      return await this.#options.online.read(keys);
-    } catch (error) {
+  /** Calls `use` with what the online store has for these keys, or with null if it failed. */
+  #readOnline<T>(
+    keys: readonly string[],
+    use: (stored: readonly (Buffer | null)[] | null) => T | Promise<T>,
+  ): Promise<T> {
+    return this.#options.online.read(keys).then(use, (error: unknown) => {
       this.#onlineFailed(error);
-      return null;
-    }
+      return use(null);
+    });
   }
 
   async #readOffline(
@@ -280,7 +289,7 @@ export class OnlineQuery {
     const { project, offline } = this.#options;
     const codec = this.#tileCodecOf(view);
     const places = keys.map((key) => tileKey(project, view, key));
-    const packed = useOnline ? await this.#readOnline(places) : null;
+    const packed = useOnline ? await this.#readOnline(places, (stored) => stored) : null;
     const sets = keys.map((_, index) => {
       const bytes = packed?.[index];
       const set = bytes ? codec.decode(bytes) : undefined;

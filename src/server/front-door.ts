@@ -10,8 +10,9 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import type { FastLane, OperationBody } from '../schema/lane/fast-lane.js';
+import type { FastLane } from '../schema/lane/fast-lane.js';
 import type { Authenticate } from './authentication.js';
+import { LoadLimit } from './load-limit.js';
 
 export interface FrontDoorOptions {
   /** Null: Apollo answers everything. */
@@ -25,12 +26,6 @@ export interface FrontDoorOptions {
   readonly isExempt: (url: string) => boolean;
   /** The body of a refusal for lack of room. */
   readonly overloaded: (url: string) => string;
-}
-
-/** What is under way, and how many requests were refused for lack of room. */
-export interface FrontDoorCounts {
-  inFlight: number;
-  shed: number;
 }
 
 const JSON_TYPES: ReadonlySet<string | undefined> = new Set([
@@ -62,25 +57,27 @@ interface ReadRequest extends IncomingMessage {
   bodyRead?: Buffer;
 }
 
-/** Puts the door in front of Fastify; returns what it counts. */
-export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): FrontDoorCounts {
-  const { lane, maxInFlight, isExempt, overloaded } = options;
-  const counts: FrontDoorCounts = { inFlight: 0, shed: 0 };
+/** Puts the door in front of Fastify; returns what counts its requests, to be closed with the server. */
+export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): LoadLimit {
+  const { lane, isExempt } = options;
+  const load = new LoadLimit(options.maxInFlight);
+  // A refusal has to cost little, or refusing is all that is done.
+  const overloaded = { graphql: options.overloaded(options.path), other: options.overloaded('/') };
   app.addHook('preParsing', (request, _, payload, done) => {
     const { bodyRead } = request.raw as ReadRequest;
     done(null, bodyRead ? Readable.from([bodyRead]) : payload);
   });
   const listeners = app.server.listeners('request') as RequestListener[];
   const others: RequestListener = (request, response) => {
-    if (!isExempt(request.url ?? '')) whenRead(request, () => countUntilClosed(response, counts));
+    if (!isExempt(request.url ?? '')) whenRead(request, () => countUntilClosed(response, load));
     for (const listener of listeners) listener.call(app.server, request, response);
   };
   app.server.removeAllListeners('request');
   app.server.on('request', (request: ReadRequest, response: ServerResponse) => {
     const url = request.url ?? '';
-    if (counts.inFlight >= maxInFlight && !isExempt(url)) {
-      counts.shed += 1;
-      sendOverloaded(response, overloaded(url));
+    if (load.isFull && !isExempt(url)) {
+      load.shed += 1;
+      sendOverloaded(response, url.startsWith(options.path) ? overloaded.graphql : overloaded.other);
       return;
     }
     const answerType = lane ? answerTypeOf(request, options) : null;
@@ -88,10 +85,10 @@ export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): 
     else
       readBody(request, (bytes) => {
         request.bodyRead = bytes;
-        takeRequest(lane, counts, request, response, bytes, answerType, others);
+        takeRequest(lane, load, request, response, bytes, answerType, others);
       });
   });
-  return counts;
+  return load;
 }
 
 /** Calls `done` when the whole request is there: one that is sent slowly takes no room of others. */
@@ -102,12 +99,10 @@ function whenRead(request: ReadRequest, done: () => void): void {
   else request.once('end', done);
 }
 
-function countUntilClosed(response: ServerResponse, counts: FrontDoorCounts): void {
+function countUntilClosed(response: ServerResponse, load: LoadLimit): void {
   if (response.closed) return;
-  counts.inFlight += 1;
-  response.once('close', () => {
-    counts.inFlight -= 1;
-  });
+  load.enter();
+  response.once('close', () => load.leave());
 }
 
 function sendOverloaded(response: ServerResponse, body: string): void {
@@ -142,42 +137,32 @@ function readBody(request: IncomingMessage, done: (bytes: Buffer) => void): void
   request.on('end', () => done(chunks ? Buffer.concat(chunks) : (first ?? Buffer.alloc(0))));
 }
 
-function parseBody(bytes: Buffer): OperationBody | null {
-  try {
-    const body: unknown = JSON.parse(bytes.toString('utf8'));
-    return typeof body === 'object' && body !== null && !Array.isArray(body) ? (body as OperationBody) : null;
-  } catch {
-    return null;
-  }
-}
-
 function takeRequest(
   lane: FastLane,
-  counts: FrontDoorCounts,
+  load: LoadLimit,
   request: IncomingMessage,
   response: ServerResponse,
   bytes: Buffer,
   answerType: string,
   others: RequestListener,
 ): void {
-  const body = parseBody(bytes);
-  const answered = body ? lane.answer(body, (answer) => sendAnswer(response, answer, answerType)) : false;
-  if (answered === true) return;
-  if (answered === false) {
+  load.enter();
+  lane.answer(bytes, (answer) => {
+    if (answer) {
+      load.leave();
+      return sendAnswer(response, answer, answerType);
+    }
+    load.withdraw();
     others(request, response);
-    return;
-  }
-  counts.inFlight += 1;
-  const settle = (sent: boolean): void => {
-    counts.inFlight -= 1;
-    if (!sent) others(request, response);
-  };
-  answered.then(settle, () => settle(false));
+    return false;
+  });
 }
 
-function sendAnswer(response: ServerResponse, answer: Buffer, answerType: string): void {
+/** Returns true if the bytes have left for the kernel, so that their memory is free. */
+function sendAnswer(response: ServerResponse, answer: Buffer, answerType: string): boolean {
   response.writeHead(200, ['content-type', answerType, 'content-length', `${answer.length}`]);
   // Latin-1 gives every byte as it is.
   if (answer.length <= MAX_TOGETHER) response.end(answer.toString('latin1'), 'latin1');
   else response.end(answer);
+  return answer.length <= MAX_TOGETHER || response.writableLength === 0;
 }

@@ -144,13 +144,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         onlyRegistered,
       })
     : null;
-  const door = openFrontDoor(app, {
+  const load = openFrontDoor(app, {
     ...{ lane, path: GRAPHQL_PATH, authenticate, maxBodyBytes: limits.maxBodyBytes, maxInFlight: limits.maxInFlight },
     isExempt: (path) => OPEN_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
     overloaded: (path) =>
       JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),
   });
-  registerMetrics(app, services, { lane: lane?.counts ?? null, door });
+  registerMetrics(app, services, { lane: lane?.counts ?? null, load });
   const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, subscriptions);
   const url = await app.listen({ host: options.host, port: options.port });
   return {
@@ -160,6 +160,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       await services.updates.stop();
       await closeWebSockets();
       await app.close();
+      load.close();
       await apollo.stop();
     },
   };

@@ -55,10 +55,10 @@ function processMetrics({ revision }: Snapshot, fresh: boolean): Metric[] {
 /** What this process has served, by counter; read when somebody asks. */
 export interface ServingCounts {
   readonly lane: { readonly answered: number; readonly passed: number; readonly plans: number } | null;
-  readonly door: { readonly inFlight: number; readonly shed: number };
+  readonly load: { readonly inFlight: number; readonly shed: number };
 }
 
-function servingMetrics({ lane, door }: ServingCounts, { query }: RequestServices): Metric[] {
+function servingMetrics({ lane, load }: ServingCounts, { query }: RequestServices): Metric[] {
   const { hits, misses, corrupted, onlineFailures, offlineFailures } = query.counts;
   const counter = (name: string, help: string, value: number): Metric => {
     return { name: `fstore_${name}`, type: 'counter', help, samples: [{ labels: {}, value }] };
@@ -80,12 +80,12 @@ function servingMetrics({ lane, door }: ServingCounts, { query }: RequestService
     counter('online_corrupted_total', 'Entries of the online store that were no values.', corrupted),
     counter('online_failures_total', 'Calls of the online store that failed.', onlineFailures),
     counter('offline_failures_total', 'Calls of the offline store that failed.', offlineFailures),
-    counter('requests_shed_total', 'Requests that were refused for lack of room.', door.shed),
+    counter('requests_shed_total', 'Requests that were refused for lack of room.', load.shed),
     {
       name: 'fstore_requests_in_flight',
       type: 'gauge',
       help: 'Requests that are under way.',
-      samples: [{ labels: {}, value: door.inFlight }],
+      samples: [{ labels: {}, value: load.inFlight }],
     },
   ];
 }

@@ -1,6 +1,6 @@
 /**
  * Writes JSON texts, one after the other, each in one pass, into large pieces of memory: a text is never moved once it is complete, and its
- * memory is freed with the others of its piece. Writing never waits, so a process needs one writer.
+ * memory is used again when it is said to be free, else freed with the others of its piece. Writing never waits, so a process needs one writer.
  *
  * Fixed text is written four bytes at a time: it is short, and a call out of JavaScript costs more than the loop.
  */
@@ -69,6 +69,11 @@ export class JsonWriter {
   /** What was written since `begin`. */
   written(): Buffer {
     return this.buffer.subarray(this.#start, this.at);
+  }
+
+  /** Says that nobody looks at the last text any more. */
+  reuse(): void {
+    this.at = this.#start;
   }
 
   #use(size: number): void {

@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { FStoreError } from '../../src/errors.js';
-import { FastLane, type OperationBody } from '../../src/schema/lane/fast-lane.js';
+import type { OperationBody } from '../../src/schema/lane/body-frame.js';
+import { FastLane } from '../../src/schema/lane/fast-lane.js';
 import { OperationCheck } from '../../src/schema/operation-check.js';
 import { all, userStats } from './fakes/example-definitions.js';
+import { askLane } from './fakes/lane-door.js';
 import { LIMITS, type MemoryFStore, startMemoryFStore } from './fakes/memory-fstore.js';
 
 const VECTOR = 'query Vector($id: ID!) { user(id: $id) { stats { amount lastCountry } } }';
@@ -145,13 +147,7 @@ describe('the fast lane', () => {
       check: new OperationCheck(LIMITS),
       onlyRegistered,
     });
-  const ask = async (lane: FastLane, body: OperationBody): Promise<string | null> => {
-    let sent: string | null = null;
-    await lane.answer(body, (bytes) => {
-      sent = bytes.toString('utf8');
-    });
-    return sent;
-  };
+  const ask = (lane: FastLane, body: OperationBody): Promise<string | null> => askLane(lane, JSON.stringify(body));
   const right = '{"data":{"user":{"id":"u1"}}}\n';
   const hash = idOf(PLAIN);
 

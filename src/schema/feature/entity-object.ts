@@ -7,7 +7,7 @@ import {
   GraphQLNonNull,
   GraphQLObjectType,
 } from 'graphql';
-import { type EntityKey, readKey } from '../../definition/entity-key.js';
+import { type EntityKey, readKey, readPlainKey } from '../../definition/entity-key.js';
 import type { EntityType } from '../../definition/entity-type.js';
 import { entityKeyType } from '../../definition/schema-names.js';
 import type { KeyType } from '../../definition/value-type.js';
@@ -44,6 +44,8 @@ export function readEntityKey(
   place?: string,
 ): EntityKey {
   const { keys } = entity;
+  const plain = readPlainKey(keyTypesOf(entity), inputs[keys[0]![name]]);
+  if (plain) return plain;
   const values = keys.length === 1 ? [inputs[keys[0]![name]]] : keys.map((key) => inputs[key[name]]);
   return keyOf(entity, values, name, () => place);
 }
@@ -101,7 +103,10 @@ export function readKeyList(
   if (!list) return null;
   checkListLength(list.length, name, maxKeys);
   if (entity.keys.length === 1) {
-    return list.map((item, index) => keyOf(entity, [item], 'field', () => `${name}.${index}`));
+    const types = keyTypesOf(entity);
+    return list.map(
+      (item, index) => readPlainKey(types, item) ?? keyOf(entity, [item], 'field', () => `${name}.${index}`),
+    );
   }
   return list.map((item, index) => {
     return readEntityKey(entity, item as Record<string, unknown>, 'field', `${name}.${index}`);

@@ -12,9 +12,11 @@ import type { OnlineQuery } from '../../retrieval/online-query.js';
 import { JsonWriter } from '../../store/json-writer.js';
 import type { LiveSchema, PublishedSchema } from '../live-schema.js';
 import type { OperationCheck } from '../operation-check.js';
-import { namedOperation, type OperationNaming } from '../registered-operations.js';
+import { namedOperation } from '../registered-operations.js';
+import { type BodyFrame, BodyFrames, type OperationBody } from './body-frame.js';
 import { compileReadPlan, type PlannedRead, type ReadPlan } from './read-plan.js';
-import { NotPlanned } from './selection-plan.js';
+import { NotPlanned, type Row } from './selection-plan.js';
+import { scanVariables } from './variable-scanner.js';
 
 export interface FastLaneOptions {
   readonly live: LiveSchema;
@@ -26,18 +28,18 @@ export interface FastLaneOptions {
   readonly onlyRegistered: boolean;
 }
 
-/** A request's body, parsed. */
-export interface OperationBody extends OperationNaming {
-  readonly operationName?: unknown;
-  readonly variables?: unknown;
-  readonly [other: string]: unknown;
-}
-
 const MAX_PLANS = 1_000;
 const MAX_QUERY_LENGTH = 16_384;
 const TEXT_FIELDS: ReadonlySet<string> = new Set(['query', 'operationName', 'variables']);
 const NAMING_FIELDS: ReadonlySet<string> = new Set([...TEXT_FIELDS, 'documentId', 'id', 'extensions']);
-const NONE: Readonly<Record<string, unknown>> = {};
+type Variables = Readonly<Record<string, unknown>>;
+const NONE: Variables = {};
+
+/**
+ * Takes the bytes of an answer, or null for a request that others have to answer. Returns whether the bytes have gone out, so that their
+ * memory may be written again.
+ */
+export type Answer = (bytes: Buffer | null) => boolean;
 
 /** A plan, null where there can be none, or undefined until the operation comes for the second time. */
 interface Known {
@@ -56,6 +58,7 @@ export class FastLane {
   readonly counts: FastLaneCounts = { answered: 0, passed: 0, plans: 0 };
   readonly #options: FastLaneOptions;
   readonly #writer = new JsonWriter();
+  readonly #frames = new BodyFrames<ReadPlan>();
   #published: PublishedSchema | null = null;
   #known = new Map<string, Known>();
 
@@ -63,46 +66,59 @@ export class FastLane {
     this.#options = options;
   }
 
-  /**
-   * Answers an operation by calling `send` with the bytes of the answer. Returns false, or resolves to false, if it does not answer; then
-   * nothing was sent.
-   */
-  answer(body: OperationBody, send: (bytes: Buffer) => void): boolean | Promise<boolean> {
+  /** Answers the operation of a request's body by calling `answer` once, now or later. */
+  answer(bytes: Buffer, answer: Answer): void {
     const { query, maxKeys, now } = this.#options;
-    const plan = this.#planFor(body);
-    if (!plan) return this.#pass();
-    let read: PlannedRead;
-    try {
-      read = plan.prepare((body.variables ?? NONE) as Readonly<Record<string, unknown>>, maxKeys);
-    } catch {
-      return this.#pass();
+    const read = this.#prepare(bytes, maxKeys);
+    if (!read) this.#pass(answer);
+    else if (read.references.length === 0) this.#write(read, [], answer);
+    else {
+      query.readPacked(read.references, now()).then(
+        (rows) => this.#write(read, rows, answer),
+        () => this.#pass(answer),
+      );
     }
-    if (read.references.length === 0) return this.#send(read, [], send);
-    return query.readPacked(read.references, now()).then((rows) => this.#send(read, rows, send));
   }
 
-  #send(read: PlannedRead, rows: Parameters<PlannedRead['write']>[1], send: (bytes: Buffer) => void): boolean {
+  #write(read: PlannedRead, rows: readonly Row[], answer: Answer): void {
+    const writer = this.#writer;
     try {
-      read.write(this.#writer, rows);
+      read.write(writer, rows);
     } catch {
       // Bytes that are damaged, or a value that GraphQL refuses: resolvers read again, count it and say so.
-      return this.#pass();
+      this.#pass(answer);
+      return;
     }
     this.counts.answered += 1;
-    send(this.#writer.written());
-    return true;
+    if (answer(writer.written())) writer.reuse();
   }
 
-  #pass(): false {
+  #pass(answer: Answer): void {
     this.counts.passed += 1;
-    return false;
+    answer(null);
   }
 
-  #planFor(body: OperationBody): ReadPlan | null {
-    const { query, operationName = null, variables } = body;
-    if ((operationName !== null && typeof operationName !== 'string') || operationName === '') return null;
-    if (variables !== undefined && (typeof variables !== 'object' || Array.isArray(variables))) return null;
+  /** What the body asks for; null if there is no plan, or a plan that leaves it to resolvers. */
+  #prepare(bytes: Buffer, maxKeys: number): PlannedRead | null {
     const published = this.#follow();
+    try {
+      const frame = this.#frames.find(bytes);
+      const framed = frame && readFramed(frame, bytes);
+      if (framed) return frame.operation.prepare(framed, maxKeys);
+      const body: unknown = JSON.parse(bytes.toString('utf8'));
+      if (!isBody(body)) return null;
+      const plan = this.#planFor(published, body);
+      if (!plan) return null;
+      this.#frames.learn(bytes, body, plan);
+      return plan.prepare(variablesOf(body.variables), maxKeys);
+    } catch {
+      return null;
+    }
+  }
+
+  #planFor(published: PublishedSchema, body: OperationBody): ReadPlan | null {
+    const { query, operationName = null } = body;
+    if ((operationName !== null && typeof operationName !== 'string') || operationName === '') return null;
     const name = namedOperation(body);
     const fields = name === null ? TEXT_FIELDS : NAMING_FIELDS;
     for (const field in body) if (!fields.has(field)) return null;
@@ -130,6 +146,7 @@ export class FastLane {
     if (published !== this.#published) {
       this.#published = published;
       this.#known = new Map();
+      this.#frames.forget();
       this.counts.plans += published.operations.plans;
     }
     return published;
@@ -160,4 +177,27 @@ export class FastLane {
       throw error;
     }
   }
+}
+
+/** The variables within a frame; null if something else stands there too. */
+function readFramed({ start, end, operation }: BodyFrame<ReadPlan>, bytes: Buffer): Variables | null {
+  const to = bytes.length - end.length;
+  const plain = scanVariables(bytes.toString('latin1', start.length, to), operation.variableNames);
+  if (plain) return plain;
+  try {
+    return variablesOf(JSON.parse(bytes.toString('utf8', start.length, to)));
+  } catch {
+    return null;
+  }
+}
+
+function isBody(value: unknown): value is OperationBody {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Throws NotPlanned for what are no variables. */
+function variablesOf(value: unknown): Variables {
+  if (value === undefined || value === null) return NONE;
+  if (typeof value !== 'object' || Array.isArray(value)) throw new NotPlanned('variables that are no object');
+  return value as Variables;
 }

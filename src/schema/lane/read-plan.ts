@@ -274,12 +274,14 @@ export class ReadPlan {
   readonly #operation: OperationDefinitionNode;
   readonly #roots: readonly RootPlan[];
   readonly #names: ReadonlySet<string>;
+  readonly variableNames: readonly string[];
   /** Null where a variable has a type that is never simple. */
   readonly #simple: readonly (readonly [name: string, read: SimpleReader])[] | null;
 
   constructor(schema: GraphQLSchema, operation: OperationDefinitionNode, roots: readonly RootPlan[]) {
     this.#schema = schema;
-    this.#names = new Set(operation.variableDefinitions?.map(({ variable }) => variable.name.value));
+    this.variableNames = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value);
+    this.#names = new Set(this.variableNames);
     this.#operation = operation;
     this.#roots = roots;
     const readers = (operation.variableDefinitions ?? []).map(({ variable, type }) => {
