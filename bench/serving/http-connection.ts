@@ -11,7 +11,8 @@ export interface Answer {
   readonly good: boolean;
 }
 
-const READ_BYTES = 128 * 1024;
+/** What is read is looked at at once, and copied if it has to be kept, so all connections share the place it is read to. */
+const readBuffer = Buffer.allocUnsafeSlow(128 * 1024);
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 const CLOSE = /\r\nconnection: *close/i;
 
@@ -47,8 +48,7 @@ export class HttpConnection {
   /** Connects; resolves when a request may be sent. */
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-      const onread = { buffer, callback: (count: number) => this.#read(buffer.subarray(0, count)) };
+      const onread = { buffer: readBuffer, callback: (count: number) => this.#read(readBuffer.subarray(0, count)) };
       const socket = connect({ host: '127.0.0.1', port: this.#port, noDelay: true, onread });
       this.#socket = socket;
       socket.once('connect', resolve);

@@ -1,8 +1,8 @@
 /**
  * What becomes of a server that is offered three times what it can do, by clients that do not wait for each other.
  *
- *   node --import tsx bench/serving/overload.ts [--contender fstore] [--workload list10x10] [--seconds 20] [--factor 3]
- *     [--connections 256] [--timeout 2] [--entities 100000] [--main dist/main.js] [--out overload.json]
+ *   node --import tsx bench/serving/overload.ts [--contender fstore] [--workload list100x10] [--seconds 60] [--factor 3]
+ *     [--connections 4096] [--timeout 2] [--entities 100000] [--main dist/main.js] [--out overload.json]
  *
  * First its capacity is found by a closed load. Then it gets half of that, then the overload, then half again, without a pause between.
  */
@@ -46,10 +46,10 @@ function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       contender: { type: 'string', default: 'fstore' },
-      workload: { type: 'string', default: 'list10x10' },
-      seconds: { type: 'string', default: '20' },
+      workload: { type: 'string', default: 'list100x10' },
+      seconds: { type: 'string', default: '60' },
       factor: { type: 'string', default: '3' },
-      connections: { type: 'string', default: '256' },
+      connections: { type: 'string', default: '4096' },
       timeout: { type: 'string', default: '2' },
       entities: { type: 'string', default: '100000' },
       main: { type: 'string', default: 'dist/main.js' },
