@@ -261,7 +261,8 @@ export const ERRORS = {
   },
   OVERLOADED: {
     status: 503,
-    cause: 'This process has more requests under way than it may have, or than it can answer in a tenth of a second.',
+    cause:
+      'This process has more requests under way than it may have, or, without a pause between, than it answers in 25 ms.',
     cure: 'Send the request again after the time that Retry-After says; run more processes, or raise FSTORE_MAX_IN_FLIGHT.',
   },
   BUS_UNAVAILABLE: {

@@ -116,7 +116,7 @@ export class Bench {
         const report = await this.#run(warmupMs, {
           kind: 'open',
           ...this.#targetOf(contender, workload, round, 0),
-          ...{ connections: OPEN_CONNECTIONS, timeoutMs: TIMEOUT_MS, windowMs: null },
+          ...{ connections: OPEN_CONNECTIONS, timeoutMs: TIMEOUT_MS, windowMs: null, isExact: true },
           phases: [
             { name: 'warm-up', rate, ms: warmupMs },
             { name: 'measured', rate, ms: measuredMs },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RunningProcess, startProcess, whenReady } from '../../test/harness/child-process.js';
 import { freePort } from '../../test/harness/free-port.js';
-import { feastPrograms } from './tools.js';
+import { feastPrograms, NODE_OPTIONS } from './tools.js';
 import { bodyOf, type Door, PATHS, type Workload, workloadNamed } from './workload.js';
 import { startFStore, type World } from './world.js';
 
@@ -74,7 +74,7 @@ export async function startContender(
   const programs = door === 'feast' ? await feastPrograms() : '';
   const [program, arguments_] = command(world, name, port, build, programs);
   const running = startProcess(program, arguments_, {
-    env: { NODE_ENV: 'production', FEAST_USAGE: 'False' },
+    env: { NODE_ENV: 'production', FEAST_USAGE: 'False', NODE_OPTIONS },
     logFile: join(world.folder, `${name}.log`),
   });
   try {

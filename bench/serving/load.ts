@@ -40,6 +40,8 @@ export interface OpenLoad extends LoadTarget {
   readonly timeoutMs: number;
   /** Length of the windows that are told one by one; null: none are. */
   readonly windowMs: number | null;
+  /** Whether requests leave exactly when they are due, for which the generator takes a CPU, or with those of the same millisecond. */
+  readonly isExact: boolean;
 }
 
 export type Load = ClosedLoad | OpenLoad;

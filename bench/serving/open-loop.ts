@@ -108,7 +108,7 @@ export class OpenLoop {
         }
         const next = issued < total ? start + issued * spacing : start + ms;
         // With all connections in use it is answers that make requests leave; spinning would only take the server's CPU.
-        if (this.#first < this.#waiting.length) setTimeout(turn, 1);
+        if (this.#first < this.#waiting.length || !this.#load.isExact) setTimeout(turn, 1);
         else if (next - now > SPIN_BELOW) setTimeout(turn, Math.floor(next - now - SPIN_BELOW / 2));
         else setImmediate(turn);
       };

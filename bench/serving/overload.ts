@@ -138,6 +138,8 @@ async function measure(world: World, options: Options): Promise<{ capacity: numb
       timeoutMs,
       phases,
       windowMs: WINDOW_MS,
+      // The CPUs are for the server: it is what is to be overloaded.
+      isExact: false,
     });
     return { capacity, report };
   } finally {

@@ -26,6 +26,9 @@ export async function installPackages(): Promise<void> {
   await writeFile(marker, lock);
 }
 
+/** With what FStore's own command starts Node (the first line of src/main.ts); the other contenders on Node get it too. */
+export const NODE_OPTIONS = '--max-semi-space-size=64';
+
 /** The folder of programs of a Python that has Feast; it is made on first use. */
 export async function feastPrograms(): Promise<string> {
   const folder = join(CACHE, 'feast');

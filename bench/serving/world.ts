@@ -16,7 +16,7 @@ import { createTestDatabase, type TestDatabase } from '../../test/harness/test-s
 import { apply } from '../../test/system/graphql-door.js';
 import { fragmentKey } from './contenders/fragment-store.js';
 import { answerText, definitionsOf, entitiesOf, entityId, fileOf, TABLES, type Table, tableLine } from './dataset.js';
-import { feastPrograms, HERE } from './tools.js';
+import { feastPrograms, HERE, NODE_OPTIONS } from './tools.js';
 
 /** Database numbers of Redis. */
 const DATABASES = { fstore: 13, fragments: 14, feast: 15 } as const;
@@ -112,7 +112,10 @@ export async function writeTables(
 /** Starts a command of FStore; `url` is empty for commands that do not serve. */
 export async function startFStore(world: World, main: string, serve: readonly string[], log: string) {
   const logFile = join(world.folder, `${log}.log`);
-  const running = startProcess(process.execPath, [main, 'serve', ...serve], { env: world.environment, logFile });
+  const running = startProcess(process.execPath, [main, 'serve', ...serve], {
+    env: { ...world.environment, NODE_OPTIONS },
+    logFile,
+  });
   const url = await whenReady(running, async () => {
     const address = /^GraphQL +(http:\S+)\/graphql$/m.exec(running.logTail(10_000))?.[1];
     if (!address) throw new Error('it has not announced itself yet');

@@ -41,16 +41,28 @@ function isPlain(text: string): boolean {
   return true;
 }
 
+/** A key of one part, which is its text. Lists of keys are long and live as long as their requests, so each is no more than that. */
+class PlainKey implements EntityKey {
+  constructor(readonly text: string) {}
+
+  get parts(): readonly string[] {
+    return [this.text];
+  }
+}
+
+function isOwnText(types: readonly KeyType[], input: unknown): input is string {
+  return types.length === 1 && types[0] === 'STRING' && typeof input === 'string' && isPlain(input);
+}
+
 /** The key that is the text as it stands; null if it may have to be read. */
 export function readPlainKey(types: readonly KeyType[], input: unknown): EntityKey | null {
-  const isOwn = types.length === 1 && types[0] === 'STRING' && typeof input === 'string' && isPlain(input);
-  return isOwn ? { parts: [input], text: input } : null;
+  return isOwnText(types, input) ? new PlainKey(input) : null;
 }
 
 /** Reads join key values (JSON, one for each type) as a key, or says which part is wrong and why. */
 export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): ReadKey {
-  const plain = readPlainKey(types, inputs[0]);
-  if (plain) return { ok: true, key: plain };
+  const [only] = inputs;
+  if (isOwnText(types, only)) return { ok: true, key: { parts: [only], text: only } };
   const parts: string[] = [];
   let bytes = 0;
   for (const [part, type] of types.entries()) {

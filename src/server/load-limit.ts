@@ -3,12 +3,14 @@
  *
  * Invariants
  * 1. Never more than `max`.
- * 2. While the event loop has no pause, no more than were answered in the last INTERVAL_MS, or LEAST: by Little's law a request then waits
- *    about INTERVAL_MS. A burst that comes to an idle process, and requests that wait for a store, are not refused for that.
+ * 2. While the event loop has no pause, no more than are answered in WAIT_MS, or LEAST: by Little's law a request then waits about as long
+ *    for those before it. A burst that comes to an idle process, and requests that wait for a store, are not refused for that.
  */
 import { performance } from 'node:perf_hooks';
 
 const INTERVAL_MS = 100;
+/** How long a request may wait for those before it. */
+const WAIT_MS = 25;
 /** Fewer would make the reads of a turn too small to be worth it. */
 const LEAST = 64;
 /** From here the event loop has no pause: what it did not begin is waiting. */
@@ -70,7 +72,7 @@ export class LoadLimit {
     const times = this.#loopTimes();
     const [idle, active] = [times.idle - this.#last.idle, times.active - this.#last.active];
     const isBusy = active >= BUSY * (idle + active) && active < STALL_MS;
-    const inTime = Math.ceil((this.#answered * INTERVAL_MS) / (idle + active));
+    const inTime = Math.ceil((this.#answered * WAIT_MS) / (idle + active));
     this.#bound = isBusy ? Math.min(this.#max, Math.max(LEAST, inTime)) : this.#max;
     this.#answered = 0;
     this.#last = times;
