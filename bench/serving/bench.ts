@@ -25,7 +25,7 @@ export interface BenchOptions extends CellTimes {
 const OPEN_CONNECTIONS = 64;
 const TIMEOUT_MS = 2_000;
 /** The first load of a workload meets code that has never run with it. */
-const FIRST_WARMUP = 3;
+const FIRST_WARMUP = 6;
 /** Below this multiple of the offered rate a contender would only pile up requests. */
 const NEEDED_CAPACITY = 1.05;
 const PAUSE_MS = 200;

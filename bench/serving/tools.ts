@@ -27,7 +27,7 @@ export async function installPackages(): Promise<void> {
 }
 
 /** With what FStore's own command starts Node (the first line of src/main.ts); the other contenders on Node get it too. */
-export const NODE_OPTIONS = '--max-semi-space-size=64';
+export const NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --max-semi-space-size=64`.trim();
 
 /** The folder of programs of a Python that has Feast; it is made on first use. */
 export async function feastPrograms(): Promise<string> {
