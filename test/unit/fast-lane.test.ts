@@ -237,15 +237,20 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
     }
   };
 
-  test('answers what graphql-js answers, byte for byte, or nothing', async () => {
-    const { totals, roots, mismatch } = await compare(createLane(), RUNS, disturb);
-    process.stdout.write(`${JSON.stringify({ seed, ...totals, ...Object.fromEntries(roots) })}\n`);
-    expect(mismatch).toBeNull();
-    // Both are there in numbers: answers, of every kind of root that has plans, and refusals.
-    expect(totals.same).toBeGreaterThan(RUNS / 4);
-    expect(totals.findings).toBeGreaterThan(RUNS / 50);
-    for (const root of ROOTS) if (root !== 'plainColumns') expect([root, roots.get(root) ?? 0]).not.toEqual([root, 0]);
-  }, PATIENCE);
+  test(
+    'answers what graphql-js answers, byte for byte, or nothing',
+    async () => {
+      const { totals, roots, mismatch } = await compare(createLane(), RUNS, disturb);
+      process.stdout.write(`${JSON.stringify({ seed, ...totals, ...Object.fromEntries(roots) })}\n`);
+      expect(mismatch).toBeNull();
+      // Both are there in numbers: answers, of every kind of root that has plans, and refusals.
+      expect(totals.same).toBeGreaterThan(RUNS / 4);
+      expect(totals.findings).toBeGreaterThan(RUNS / 50);
+      for (const root of ROOTS)
+        if (root !== 'plainColumns') expect([root, roots.get(root) ?? 0]).not.toEqual([root, 0]);
+    },
+    PATIENCE,
+  );
 
   test('would be caught if it gave one entity the row of another, or a row that holds no longer', async () => {
     fstore.online.failing = false;
