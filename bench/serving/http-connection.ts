@@ -80,6 +80,11 @@ export class HttpConnection {
   }
 
   #read(chunk: Buffer): boolean {
+    // What comes unasked (408 on a connection that was never used) is no answer to what is asked next.
+    if (!this.#busy) {
+      this.close();
+      return true;
+    }
     if (this.#remaining > 0) {
       this.#remaining -= chunk.length;
       if (this.#remaining <= 0) this.#finish(this.#status, this.#good);
