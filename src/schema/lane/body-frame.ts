@@ -76,8 +76,7 @@ function isAround({ start, end }: BodyFrame<unknown>, bytes: Buffer): boolean {
 
 /** What stands before and behind the variables of a body; null where that is not sure. */
 function frameOf(bytes: Buffer, body: OperationBody): { readonly start: Buffer; readonly end: Buffer } | null {
-  const { variables, ...others } = body;
-  if (variables === undefined) return null;
+  if (body.variables === undefined) return null;
   const text = bytes.toString('latin1');
   const name = text.indexOf(VARIABLES);
   const from = name + VARIABLES.length + (/^\s*:\s*/.exec(text.slice(name + VARIABLES.length))?.[0].length ?? 0);
@@ -86,17 +85,11 @@ function frameOf(bytes: Buffer, body: OperationBody): { readonly start: Buffer; 
   const [start, end] = [bytes.subarray(0, from), bytes.subarray(to)];
   // Where another value can stand is seen by putting one there.
   const other: unknown = parse(`${start}${JSON.stringify(PROBE)}${end}`);
-  const isSure = JSON.stringify(other) === JSON.stringify(withVariables(body, others));
+  const isSure = JSON.stringify(other) === JSON.stringify({ ...body, variables: PROBE });
   return isSure ? { start: Buffer.from(start), end: Buffer.from(end) } : null;
 }
 
 const PROBE = { 'another value': true };
-
-/** The body with other variables, its members in their order. */
-function withVariables(body: OperationBody, others: OperationBody): OperationBody {
-  const names = Object.keys(body);
-  return Object.fromEntries(names.map((name) => [name, name === 'variables' ? PROBE : others[name]]));
-}
 
 function parse(text: string): unknown {
   try {

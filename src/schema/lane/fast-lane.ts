@@ -109,7 +109,8 @@ export class FastLane {
       if (!isBody(body)) return null;
       const plan = this.#planFor(published, body);
       if (!plan) return null;
-      this.#frames.learn(bytes, body, plan);
+      // A body that was found to have more in it than its frame would be learned with each request.
+      if (!frame) this.#frames.learn(bytes, body, plan);
       return plan.prepare(variablesOf(body.variables), maxKeys);
     } catch {
       return null;
