@@ -276,6 +276,7 @@ async function open(
   closers.push(() => updates.stop());
   await updates.start(bus, project);
   const query = new OnlineQuery({ project, online, offline, log: warn });
+  closers.push(() => query.settle());
   const ledger = connectPostgresIntake({ url: postgresUrl, project, log: note });
   closers.push(() => ledger.close());
   const reserved = reservedNames(control);

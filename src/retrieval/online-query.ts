@@ -1,17 +1,19 @@
 /**
  * Answers which value holds now for many (view, entity) pairs.
  *
- * Job: one read of the online store for all pairs; for what is missing one statement of the offline store for each view,
- * shared by everybody who misses the same value at the same time, and written back in one write.
+ * Job: one read of the online store for all pairs. What is missing is asked of the offline store with what other requests of the same
+ * turn of the event loop miss of the same view, and written back behind the answers. Who misses what somebody waits for waits with him.
  * Boundary: knows stores and codecs, no GraphQL and no request.
  *
  * Invariants
- * 1. At most 1 online read, one offline statement for each view, and 1 online write for one call; for each aggregation view whose values
- *    have run out, 1 more read and 1 more write, of its tiles.
+ * 1. One call costs at most 1 online read, and for each view with misses one offline statement and 1 online write, which it may share with
+ *    other calls; for each aggregation view whose values have run out, 1 more read and 1 more write, of its tiles.
  * 2. An online store that fails costs time once, then is left alone for a while; offline answers instead.
  * 3. A pair that no store can answer is UNAVAILABLE; it never becomes NOT_FOUND and never another entity's value.
  * 4. A value that lies in the future of `now` is not shown.
+ * 5. No call waits for a statement of a view that it does not ask for, nor for the write.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { TileSet } from '../aggregation/tile-set.js';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
@@ -55,8 +57,30 @@ interface Miss extends FeatureReference {
   readonly storeKey: string;
 }
 
-/** A value found by the offline store, or undefined if the store could not answer. */
-type Flight = Promise<StoredRow | null | undefined>;
+/** A value that the offline store is asked for. */
+interface Flight extends FeatureReference {
+  readonly storeKey: string;
+  /** The instant that it is asked for. */
+  readonly now: number;
+  readonly batch: MissBatch;
+  /** Undefined until the batch has landed, and if no store could answer. */
+  row: StoredRow | null | undefined;
+}
+
+/** The misses of one view that came up in one turn of the event loop: one statement answers them. */
+interface MissBatch {
+  readonly view: ViewVersion;
+  readonly flights: Flight[];
+  /** False if the online store has failed somebody of them. */
+  useOnline: boolean;
+  /** Resolves when the rows of the flights are there. Never rejects. */
+  readonly landed: Promise<void>;
+}
+
+/** Milliseconds for which writes are gathered: each costs as much as several answers. */
+const WRITE_DELAY = 2;
+/** Misses that go together; a statement for so many takes PostgreSQL some 10 ms, and others are not to wait for more. */
+const KEYS_PER_BATCH = 1_000;
 
 export class OnlineQuery {
   readonly counts: OnlineQueryCounts = { hits: 0, misses: 0, corrupted: 0, onlineFailures: 0, offlineFailures: 0 };
@@ -64,6 +88,9 @@ export class OnlineQuery {
   readonly #codecs = new WeakMap<ViewVersion, ValueCodec>();
   readonly #tileCodecs = new WeakMap<ViewVersion, TileCodec>();
   readonly #flights = new Map<string, Flight>();
+  readonly #gathering = new Map<ViewVersion, MissBatch>();
+  #unwritten: (readonly OnlineEntry[])[] = [];
+  #writing: Promise<void> | null = null;
   #onlineRestsUntil = 0;
 
   constructor(options: OnlineQueryOptions) {
@@ -119,15 +146,15 @@ export class OnlineQuery {
       const { view, key } = references[index]!;
       keys[index] = onlineKey(project, view, key);
     }
-    const resting = performance.now() < this.#onlineRestsUntil;
+    const resting = this.#isResting();
     // Every request comes by here: it waits for what it has to, and for no promise more.
     const answer = (stored: readonly (Buffer | null)[] | null): Row[] | Promise<Row[]> => {
       const rows = new Array<Row>(references.length);
       const misses: Miss[] = [];
       for (let index = 0; index < references.length; index += 1) {
-        const reference = references[index]!;
-        const row = unpack(reference.view, stored?.[index]);
-        if (row === undefined) misses.push({ ...reference, index, storeKey: keys[index]! });
+        const { view, key } = references[index]!;
+        const row = unpack(view, stored?.[index]);
+        if (row === undefined) misses.push({ view, key, index, storeKey: keys[index]! });
         else rows[index] = row;
       }
       this.counts.hits += references.length - misses.length;
@@ -143,26 +170,33 @@ export class OnlineQuery {
     misses: readonly Miss[],
     now: number,
     resting: boolean,
-    writeBack: boolean,
+    useOnline: boolean,
     answer: (miss: Miss, row: FeatureRow) => void,
   ): Promise<void> {
-    // Whoever asks twice for the same is answered once.
-    const once = [...new Map(misses.map((miss) => [miss.storeKey, miss])).values()];
-    const found = await this.#readOffline(once, now, writeBack);
+    for (const [view, { flights }] of this.#gathering) {
+      if (flights.length + misses.length > KEYS_PER_BATCH) this.#gathering.delete(view);
+    }
+    const flights = misses.map((miss) => this.#flights.get(miss.storeKey) ?? this.#takeOff(miss, now, useOnline));
+    await Promise.all(new Set(flights.map(({ batch }) => batch.landed)));
     // A store that rests is better than none.
     const spare =
-      resting && found.includes(undefined)
+      resting && flights.some(({ row }) => row === undefined)
         ? await this.#readOnline(
-            once.map((miss) => miss.storeKey),
+            misses.map((miss) => miss.storeKey),
             (stored) => stored,
           )
         : null;
-    const answers = new Map<string, FeatureRow>();
-    for (const [position, { view, storeKey }] of once.entries()) {
-      const row = found[position] === undefined ? this.#unpack(view, spare?.[position], now) : found[position];
-      answers.set(storeKey, row === undefined ? UNAVAILABLE : rowAt(view, row, now));
+    const show = (miss: Miss, row: StoredRow | null | undefined): void =>
+      answer(miss, row === undefined ? UNAVAILABLE : rowAt(miss.view, row, now));
+    const corrections: Promise<void>[] = [];
+    for (const [position, miss] of misses.entries()) {
+      const landed = flights[position]!.row;
+      const row = landed === undefined ? this.#unpack(miss.view, spare?.[position], now) : landed;
+      // Who joined the flight of a request that began later may have got a value of its own future.
+      if (!row || holdsAt(row, now)) show(miss, row);
+      else corrections.push(this.#history(miss.view, [miss.key], [now]).then((rows) => show(miss, rows?.[0])));
     }
-    for (const miss of misses) answer(miss, answers.get(miss.storeKey)!);
+    await Promise.all(corrections);
   }
 
   /** The row that bytes of the online store hold, null for a remembered NOT_FOUND, undefined if they answer nothing. */
@@ -181,6 +215,11 @@ export class OnlineQuery {
       this.#offlineFailed(error);
       return keys.map(() => UNAVAILABLE);
     }
+  }
+
+  /** Resolves when all that was found has been written back. */
+  async settle(): Promise<void> {
+    while (this.#writing) await this.#writing;
   }
 
   /** The codec of a view; one for each view version. */
@@ -213,63 +252,59 @@ export class OnlineQuery {
     });
   }
 
-  async #readOffline(
-    misses: readonly Miss[],
-    now: number,
-    writeBack: boolean,
-  ): Promise<(StoredRow | null | undefined)[]> {
-    this.counts.misses += misses.length;
-    const mine = new Map<ViewVersion, Miss[]>();
-    const joined = misses.map((miss) => {
-      const flight = this.#flights.get(miss.storeKey);
-      if (flight) return { miss, flight };
-      const list = mine.get(miss.view);
-      if (list) list.push(miss);
-      else mine.set(miss.view, [miss]);
-      return { miss, flight: null };
-    });
-    const statements = [...mine].map(([view, list]) => {
-      const keys = list.map((miss) => miss.key);
-      return {
-        list,
-        rows: view.aggregation ? this.#finish(view, keys, now, writeBack) : this.#history(view, keys, now),
-      };
-    });
-    const started: string[] = [];
-    for (const { list, rows } of statements) {
-      for (const [position, miss] of list.entries()) {
-        this.#flights.set(
-          miss.storeKey,
-          rows.then((values) => values?.[position]),
-        );
-        started.push(miss.storeKey);
-      }
+  /** Takes a miss into the batch of its view. */
+  #takeOff({ view, key, storeKey }: Miss, now: number, useOnline: boolean): Flight {
+    this.counts.misses += 1;
+    let batch = this.#gathering.get(view);
+    if (!batch) {
+      batch = this.#gather(view);
+      this.#gathering.set(view, batch);
     }
-    try {
-      const flights = joined.map(({ miss, flight }) => flight ?? this.#flights.get(miss.storeKey)!);
-      const found = await Promise.all(flights);
-      if (writeBack)
-        await this.#writeBack(
-          misses.filter((_, index) => joined[index]?.flight === null),
-          found,
-          misses,
-        );
-      // Who joined the flight of a request that began later may have got a value of its own future.
-      return await Promise.all(
-        found.map(async (row, index) => {
-          if (!row || holdsAt(row, now)) return row;
-          const { view, key } = misses[index]!;
-          return (await this.#history(view, [key], now))?.[0];
-        }),
-      );
-    } finally {
-      for (const key of started) this.#flights.delete(key);
-    }
+    if (!useOnline) batch.useOnline = false;
+    const flight: Flight = { view, key, storeKey, now, batch, row: undefined };
+    batch.flights.push(flight);
+    this.#flights.set(storeKey, flight);
+    return flight;
   }
 
-  async #history(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(StoredRow | null)[] | null> {
+  /** A batch that sets out at the end of this turn of the event loop. */
+  #gather(view: ViewVersion): MissBatch {
+    let land = (): void => {};
+    const landed = new Promise<void>((resolve) => {
+      land = resolve;
+    });
+    const batch: MissBatch = { view, flights: [], useOnline: true, landed };
+    setImmediate(() => {
+      if (this.#gathering.get(view) === batch) this.#gathering.delete(view);
+      void this.#fly(batch, land);
+    });
+    return batch;
+  }
+
+  async #fly({ view, flights, useOnline }: MissBatch, land: () => void): Promise<void> {
     try {
-      return await this.#options.offline.valuesAt(view, keys, now);
+      const keys = flights.map(({ key }) => key);
+      const instants = flights.map(({ now }) => now);
+      const rows = view.aggregation
+        ? await this.#finish(view, keys, instants, useOnline)
+        : await this.#history(view, keys, instants);
+      for (const [position, flight] of flights.entries()) flight.row = rows?.[position];
+    } catch (error) {
+      this.#offlineFailed(error);
+    }
+    for (const { storeKey } of flights) this.#flights.delete(storeKey);
+    land();
+    if (useOnline) this.#writeSoon(this.#entriesOf(view, flights));
+  }
+
+  /** The row of each key at its instant; null if the offline store failed. */
+  async #history(
+    view: ViewVersion,
+    keys: readonly EntityKey[],
+    instants: readonly number[],
+  ): Promise<(StoredRow | null)[] | null> {
+    try {
+      return await this.#options.offline.valuesAt(view, keys, instants);
     } catch (error) {
       this.#offlineFailed(error);
       return null;
@@ -277,13 +312,13 @@ export class OnlineQuery {
   }
 
   /**
-   * The rows that tiles make at `now`: tiles come from the online store, and where it has none from history, written back.
+   * The rows that tiles make, each at its instant: tiles come from the online store, and where it has none from history, written back.
    * Undefined where no store could answer.
    */
   async #finish(
     view: ViewVersion,
     keys: readonly EntityKey[],
-    now: number,
+    instants: readonly number[],
     useOnline: boolean,
   ): Promise<(StoredRow | null | undefined)[]> {
     const { project, offline } = this.#options;
@@ -300,7 +335,12 @@ export class OnlineQuery {
     if (missing.length > 0) {
       try {
         const wanted = missing.map((index) => keys[index]!);
-        const found = await offline.tilesAt(view, wanted, now);
+        // Tiles that only the earliest needs are passed over when the others are finished.
+        const found = await offline.tilesAt(
+          view,
+          wanted,
+          instants.reduce((first, one) => Math.min(first, one)),
+        );
         for (const [position, index] of missing.entries()) sets[index] = found[position] ?? null;
       } catch (error) {
         this.#offlineFailed(error);
@@ -309,50 +349,63 @@ export class OnlineQuery {
         const set = sets[index];
         return set ? [{ key: places[index]!, value: codec.encode(set), expiresIn: view.ttl }] : [];
       });
-      if (useOnline) await this.#writeOnline(entries);
+      if (useOnline) this.#writeSoon(entries);
     }
-    const ahead = keys.flatMap((_, index) => ((sets[index]?.eventTime ?? 0) > now ? [index] : []));
+    const ahead = keys.flatMap((_, index) => ((sets[index]?.eventTime ?? 0) > instants[index]! ? [index] : []));
     const history =
       ahead.length > 0
         ? await this.#history(
             view,
             ahead.map((index) => keys[index]!),
-            now,
+            ahead.map((index) => instants[index]!),
           )
         : null;
     return sets.map((set, index) => {
       if (!set) return set;
+      const now = instants[index]!;
       // The clock of who wrote the tiles is ahead of this one's.
       if (set.eventTime > now) return history ? (history[ahead.indexOf(index)] ?? null) : undefined;
       return finishRow(view, set, now);
     });
   }
 
-  async #writeBack(
-    mine: readonly Miss[],
-    found: readonly (StoredRow | null | undefined)[],
-    misses: readonly Miss[],
-  ): Promise<void> {
-    const owned = new Set(mine);
-    const entries: OnlineEntry[] = [];
-    for (const [position, miss] of misses.entries()) {
-      const row = found[position];
-      if (row === undefined || !owned.has(miss)) continue;
+  #entriesOf(view: ViewVersion, flights: readonly Flight[]): OnlineEntry[] {
+    const codec = this.codecOf(view);
+    return flights.flatMap(({ storeKey, row }) => {
       // An aggregate that history answered has no version to be kept by.
-      if (row && miss.view.aggregation && !row.holds) continue;
-      const value = this.codecOf(miss.view).encode(row);
-      entries.push({ key: miss.storeKey, value, expiresIn: row ? miss.view.ttl : this.#options.negativeTtl });
+      if (row === undefined || (row && view.aggregation && !row.holds)) return [];
+      return [{ key: storeKey, value: codec.encode(row), expiresIn: row ? view.ttl : this.#options.negativeTtl }];
+    });
+  }
+
+  /** Writes entries with those of the next moment. */
+  #writeSoon(entries: readonly OnlineEntry[]): void {
+    if (entries.length === 0) return;
+    this.#unwritten.push(entries);
+    this.#writing ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#unwritten.length > 0) {
+      await setTimeout(WRITE_DELAY);
+      const entries = this.#unwritten.flat();
+      this.#unwritten = [];
+      await this.#writeOnline(entries);
     }
-    await this.#writeOnline(entries);
+    this.#writing = null;
   }
 
   async #writeOnline(entries: readonly OnlineEntry[]): Promise<void> {
-    if (entries.length === 0) return;
+    if (this.#isResting()) return;
     try {
       await this.#options.online.write(entries);
     } catch (error) {
       this.#onlineFailed(error);
     }
+  }
+
+  #isResting(): boolean {
+    return performance.now() < this.#onlineRestsUntil;
   }
 
   #onlineFailed(error: unknown): void {

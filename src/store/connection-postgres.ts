@@ -31,11 +31,13 @@ export interface PoolOptions {
   readonly size: number;
   /** Milliseconds after which a statement is given up; default: 30 s. */
   readonly statementTimeout?: number;
+  /** Settings of its sessions besides those of all, each as `name=value`. */
+  readonly settings?: readonly string[];
   readonly onError: (error: Error) => void;
 }
 
 /** Opens a pool whose sessions run in UTC. A connection that drops while idle is reported and replaced. */
-export function createPool({ url, size, statementTimeout = 30_000, onError }: PoolOptions): pg.Pool {
+export function createPool({ url, size, statementTimeout = 30_000, settings = [], onError }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: size,
@@ -43,7 +45,7 @@ export function createPool({ url, size, statementTimeout = 30_000, onError }: Po
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options: SESSION.map((setting) => `-c ${setting}`).join(' '),
+    options: [...SESSION, ...settings].map((setting) => `-c ${setting}`).join(' '),
     statement_timeout: statementTimeout,
     query_timeout: statementTimeout + GRACE,
   });

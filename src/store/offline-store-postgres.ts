@@ -72,6 +72,11 @@ const VIEWS_PER_TRANSACTION = 100;
 /** A prepared read is 0.1 ms faster, and costs each connection 50 kB for as long as it lives. */
 const PREPARED_READS = 100;
 const DUE_BATCH = 1_000;
+/**
+ * A read looks keys up in an index that is always there, so no plan is better for some keys than for others. PostgreSQL would plan each
+ * anew, which takes as long as reading; and a plan that is kept must not be one that a table was small for.
+ */
+const READ_SETTINGS = ['plan_cache_mode=force_generic_plan', 'enable_seqscan=off', 'enable_bitmapscan=off'];
 
 /** Connects, and brings the project's schema to the newest migration. Throws STORE_UNAVAILABLE. */
 export async function connectPostgresOfflineStore(options: PostgresOfflineStoreOptions): Promise<OfflineStore> {
@@ -81,7 +86,7 @@ export async function connectPostgresOfflineStore(options: PostgresOfflineStoreO
   }
   const onError = (error: Error): void => log('warn', 'a connection to PostgreSQL was lost', { error: error.message });
   const pool = createPool({ url, size: poolSize, statementTimeout: writeTimeout, onError });
-  const reads = createPool({ url, size: poolSize, statementTimeout: readTimeout, onError });
+  const reads = createPool({ url, size: poolSize, statementTimeout: readTimeout, settings: READ_SETTINGS, onError });
   const store = new PostgresOfflineStore(pool, reads, `"fstore_${project}"`);
   try {
     await store.migrate();
@@ -369,13 +374,9 @@ class PostgresOfflineStore implements OfflineStore {
   ): Promise<(StoredRow | null)[]> {
     if (keys.length === 0) return [];
     const table = this.#tableOf(view);
-    const instants =
-      typeof asOf === 'number'
-        ? new Array<string>(keys.length).fill(new Date(asOf).toISOString())
-        : asOf.map((time) => new Date(time).toISOString());
     const { rows } = await on.query<(string | null)[]>({
       text: table.valuesAt(options),
-      values: [...keyArrays(view, keys), instants],
+      values: [...keyArrays(view, keys), instantTexts(asOf, keys.length)],
       rowMode: 'array',
       types: RAW_TEXT,
       ...(name === undefined ? {} : { name }),
@@ -383,4 +384,18 @@ class PostgresOfflineStore implements OfflineStore {
     const read = table.tiles?.readValues ?? ((record: (string | null)[]) => parseRow(view, record));
     return rows.map(read);
   }
+}
+
+/** Instants as PostgreSQL reads them, one for each key. Those of one read are mostly the same. */
+function instantTexts(asOf: number | readonly number[], count: number): string[] {
+  if (typeof asOf === 'number') return new Array<string>(count).fill(new Date(asOf).toISOString());
+  let last = Number.NaN;
+  let text = '';
+  return asOf.map((time) => {
+    if (time !== last) {
+      last = time;
+      text = new Date(time).toISOString();
+    }
+    return text;
+  });
 }

@@ -95,6 +95,7 @@ describe('an aggregation view', () => {
     await fstore.push([{ user_id: 'a', amount: 2.5, at: START }]);
     fstore.online.entries.clear();
     expect((await read(fstore)).spend1h).toBe(2.5);
+    await fstore.services.query.settle();
     const { tilesAt } = fstore.offline.calls;
     expect((await read(fstore)).spend1h).toBe(2.5);
     fstore.clock.now += 20 * MINUTE;

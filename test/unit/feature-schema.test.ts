@@ -56,6 +56,7 @@ describe('the generated schema', () => {
       users: [{ stats: { amount: 1 } }, { stats: { amount: 2 } }, { stats: { amount: null } }],
       fraudList: [{ amount: 1, purchaseAmount: 1 }],
     });
+    await store.services.query.settle();
     const calls = { ...store.online.calls, ...store.offline.calls };
     expect([calls.read - before.read, calls.valuesAt - before.valuesAt, calls.write - before.write]).toEqual([1, 2, 1]);
     await store.run(query);

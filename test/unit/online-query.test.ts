@@ -25,14 +25,49 @@ const missing = { status: 'NOT_FOUND', eventTime: null, values: null };
 const unavailable = { status: 'UNAVAILABLE', eventTime: null, values: null };
 
 describe('an online query', () => {
-  test('asks the offline store once for what many ask at the same time', async () => {
+  test('asks the offline store once for what many miss in one turn, and writes it back once', async () => {
     const answers = await Promise.all([query.read([u1], 200), query.read([u1, u2], 200), query.read([u2, u1], 200)]);
     expect(answers).toEqual([[present(1.5, 100)], [present(1.5, 100), missing], [missing, present(1.5, 100)]]);
+    expect([offline.calls.valuesAt, query.counts.misses]).toEqual([1, 2]);
+    await query.settle();
+    expect([online.calls.write, online.entries.size]).toEqual([1, 2]);
+  });
+
+  test('lets nobody wait for a view that he does not ask for', async () => {
+    const slow = { ...view, table: 'slow' };
+    const valuesAt = offline.valuesAt.bind(offline);
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    offline.valuesAt = async (asked, ...rest) => {
+      if (asked === slow) await held;
+      return valuesAt(asked, ...rest);
+    };
+    const waiting = query.read([{ view: slow, key: entityKey(['u3']) }], 200);
+    expect(await query.read([u1], 200)).toEqual([present(1.5, 100)]);
+    go();
+    expect(await waiting).toEqual([missing]);
+  });
+
+  test('lets nobody wait for the many that somebody else asks for', async () => {
+    const many = Array.from({ length: 1_000 }, (_, index) => ({ view, key: entityKey([`many-${index}`]) }));
+    const [few, all] = await Promise.all([query.read([u1], 200), query.read(many, 200)]);
+    expect(few).toEqual([present(1.5, 100)]);
+    expect(all).toEqual(many.map(() => missing));
     expect(offline.calls.valuesAt).toBe(2);
+  });
+
+  test('reads a value for the instant of each who asks', async () => {
+    offline.rows.push({ view: view.table, key: 'u2', eventTime: 300, sequence: 2, values: [2] });
+    const answers = await Promise.all([query.read([u1], 99), query.read([u2], 300)]);
+    expect(answers).toEqual([[missing], [present(2, 300)]]);
+    expect(offline.calls.valuesAt).toBe(1);
   });
 
   test('remembers that there is nothing, until there is something', async () => {
     await query.read([u2], 200);
+    await query.settle();
     await query.read([u2], 200);
     expect(offline.calls.valuesAt).toBe(1);
     const value = query.codecOf(view).encode({ eventTime: 150, sequence: 2, values: [3] });
@@ -49,6 +84,7 @@ describe('an online query', () => {
 
   test('answers hits while the offline store is down, and misses as UNAVAILABLE, which it does not remember', async () => {
     await query.read([u1], 200);
+    await query.settle();
     offline.failing = true;
     expect(await query.read([u1, u2], 200)).toEqual([present(1.5, 100), unavailable]);
     expect(await query.readAsOf(view, [u1.key], 150)).toEqual([unavailable]);
@@ -58,6 +94,7 @@ describe('an online query', () => {
 
   test('asks an online store that rests after all when the offline store is down too', async () => {
     await query.read([u1], 200);
+    await query.settle();
     online.failing = true;
     await query.read([u2], 200);
     online.failing = false;
