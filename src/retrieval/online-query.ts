@@ -24,6 +24,7 @@ import type { OnlineEntry, OnlineStore } from '../store/online-store.js';
 import { TileCodec } from '../store/tile-codec.js';
 import { ValueCodec } from '../store/value-codec.js';
 import { type FeatureRow, holdsAt, rowAt, UNAVAILABLE } from './feature-row.js';
+import { MissQueue } from './miss-queue.js';
 import { PackedRow } from './packed-row.js';
 
 /** One value that is asked for. */
@@ -62,33 +63,23 @@ interface Flight extends FeatureReference {
   readonly storeKey: string;
   /** The instant that it is asked for. */
   readonly now: number;
-  readonly batch: MissBatch;
-  /** Undefined until the batch has landed, and if no store could answer. */
+  /** False if the online store has just failed who asks. */
+  readonly useOnline: boolean;
+  /** Resolves when its batch has landed; null until it is in one. */
+  landed: Promise<void> | null;
+  /** Undefined until it has landed, and if no store could answer. */
   row: StoredRow | null | undefined;
-}
-
-/** The misses of one view that came up in one turn of the event loop: one statement answers them. */
-interface MissBatch {
-  readonly view: ViewVersion;
-  readonly flights: Flight[];
-  /** False if the online store has failed somebody of them. */
-  useOnline: boolean;
-  /** Resolves when the rows of the flights are there. Never rejects. */
-  readonly landed: Promise<void>;
 }
 
 /** Milliseconds for which writes are gathered: each costs as much as several answers. */
 const WRITE_DELAY = 2;
-/** Misses that go together; a statement for so many takes PostgreSQL some 10 ms, and others are not to wait for more. */
-const KEYS_PER_BATCH = 1_000;
-
 export class OnlineQuery {
   readonly counts: OnlineQueryCounts = { hits: 0, misses: 0, corrupted: 0, onlineFailures: 0, offlineFailures: 0 };
   readonly #options: Required<OnlineQueryOptions>;
   readonly #codecs = new WeakMap<ViewVersion, ValueCodec>();
   readonly #tileCodecs = new WeakMap<ViewVersion, TileCodec>();
   readonly #flights = new Map<string, Flight>();
-  readonly #gathering = new Map<ViewVersion, MissBatch>();
+  readonly #misses = new MissQueue<Flight>((view, flights) => this.#land(view, flights));
   #unwritten: (readonly OnlineEntry[])[] = [];
   #writing: Promise<void> | null = null;
   #onlineRestsUntil = 0;
@@ -173,11 +164,8 @@ export class OnlineQuery {
     useOnline: boolean,
     answer: (miss: Miss, row: FeatureRow) => void,
   ): Promise<void> {
-    for (const [view, { flights }] of this.#gathering) {
-      if (flights.length + misses.length > KEYS_PER_BATCH) this.#gathering.delete(view);
-    }
-    const flights = misses.map((miss) => this.#flights.get(miss.storeKey) ?? this.#takeOff(miss, now, useOnline));
-    await Promise.all(new Set(flights.map(({ batch }) => batch.landed)));
+    const flights = this.#takeOff(misses, now, useOnline);
+    await Promise.all(new Set(flights.map(({ landed }) => landed)));
     // A store that rests is better than none.
     const spare =
       resting && flights.some(({ row }) => row === undefined)
@@ -252,36 +240,29 @@ export class OnlineQuery {
     });
   }
 
-  /** Takes a miss into the batch of its view. */
-  #takeOff({ view, key, storeKey }: Miss, now: number, useOnline: boolean): Flight {
-    this.counts.misses += 1;
-    let batch = this.#gathering.get(view);
-    if (!batch) {
-      batch = this.#gather(view);
-      this.#gathering.set(view, batch);
+  /** The flight to each of these values: one that is under way, or a new one. */
+  #takeOff(misses: readonly Miss[], now: number, useOnline: boolean): Flight[] {
+    const own = new Map<ViewVersion, Flight[]>();
+    const flights = misses.map(({ view, key, storeKey }) => {
+      let flight = this.#flights.get(storeKey);
+      if (flight) return flight;
+      flight = { view, key, storeKey, now, useOnline, landed: null, row: undefined };
+      this.#flights.set(storeKey, flight);
+      const list = own.get(view);
+      if (list) list.push(flight);
+      else own.set(view, [flight]);
+      return flight;
+    });
+    for (const [view, list] of own) {
+      this.counts.misses += list.length;
+      const landed = this.#misses.add(view, list);
+      for (const flight of list) flight.landed = landed;
     }
-    if (!useOnline) batch.useOnline = false;
-    const flight: Flight = { view, key, storeKey, now, batch, row: undefined };
-    batch.flights.push(flight);
-    this.#flights.set(storeKey, flight);
-    return flight;
+    return flights;
   }
 
-  /** A batch that sets out at the end of this turn of the event loop. */
-  #gather(view: ViewVersion): MissBatch {
-    let land = (): void => {};
-    const landed = new Promise<void>((resolve) => {
-      land = resolve;
-    });
-    const batch: MissBatch = { view, flights: [], useOnline: true, landed };
-    setImmediate(() => {
-      if (this.#gathering.get(view) === batch) this.#gathering.delete(view);
-      void this.#fly(batch, land);
-    });
-    return batch;
-  }
-
-  async #fly({ view, flights, useOnline }: MissBatch, land: () => void): Promise<void> {
+  async #land(view: ViewVersion, flights: readonly Flight[]): Promise<void> {
+    const useOnline = flights.every((flight) => flight.useOnline);
     try {
       const keys = flights.map(({ key }) => key);
       const instants = flights.map(({ now }) => now);
@@ -289,12 +270,11 @@ export class OnlineQuery {
         ? await this.#finish(view, keys, instants, useOnline)
         : await this.#history(view, keys, instants);
       for (const [position, flight] of flights.entries()) flight.row = rows?.[position];
+      if (useOnline) this.#writeSoon(this.#entriesOf(view, flights));
     } catch (error) {
       this.#offlineFailed(error);
     }
     for (const { storeKey } of flights) this.#flights.delete(storeKey);
-    land();
-    if (useOnline) this.#writeSoon(this.#entriesOf(view, flights));
   }
 
   /** The row of each key at its instant; null if the offline store failed. */
