@@ -27,21 +27,26 @@ const MAX_NUMBER = 26;
 /** At most so many bytes of JSON for one byte of a packed value: a TIMESTAMP of one digit takes 2, its text in a list 27. */
 export const EXPANSION = 14;
 
+/** So many bytes a short text of damaged bytes may seem to have behind their end. */
+const OVERRUN = 128;
+
 const codeOf = new Uint8Array(128).fill(0xff);
-/** The two characters of each byte; 0 for what is none. */
-const firstOf = Buffer.alloc(256);
-const secondOf = Buffer.alloc(256);
-for (let code = 0; code < CHARACTERS.length; code += 1) {
-  const character = CHARACTERS.charCodeAt(code);
-  codeOf[character] = code;
-  firstOf.fill(character, code << 4, (code + 1) << 4);
-  for (let first = 0; first < 16; first += 1) secondOf[(first << 4) | code] = character;
+/** The two characters of each byte, as they are written by `setUint16` in little-endian; 0 for what is no pair of characters. */
+const pairOf = new Uint16Array(256);
+for (const [high, first] of [...CHARACTERS].entries()) {
+  codeOf[first.charCodeAt(0)] = high;
+  for (const [low, second] of [...CHARACTERS].entries()) {
+    pairOf[(high << 4) | low] = first.charCodeAt(0) | (second.charCodeAt(0) << 8);
+  }
 }
-/** A bit that all characters have. */
-const CHARACTER = 0x20;
-const NULL = Buffer.from('null');
-const FALSE = Buffer.from('false');
-const TRUE = Buffer.from('true');
+/** Bits that all pairs have. */
+const PAIR = 0x2020;
+const [NULL, TRUE, FALS] = ['null', 'true', 'fals'].map((text) => Buffer.from(text).readInt32LE(0)) as [
+  number,
+  number,
+  number,
+];
+const E = 0x65;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 
@@ -147,21 +152,34 @@ function skip(bytes: Uint8Array, form: Form, element: Form): void {
   }
 }
 
-/** Copies the text of the number at `from` and returns where it ends. */
-function copyNumber(bytes: Uint8Array, from: number, out: Uint8Array, to: number): number {
+/** Copies the text of the number at `from`, and a byte more if its length is odd; returns where it ends. */
+function copyNumber(bytes: Uint8Array, from: number, out: DataView, to: number): number {
   const length = bytes[from]!;
-  let at = from + 1;
-  let good = CHARACTER;
   const end = to + length;
+  let at = from + 1;
+  let good = PAIR;
   for (let next = to; next < end; next += 2) {
-    const pair = bytes[at++]!;
-    const [first, second] = [firstOf[pair]!, secondOf[pair]!];
-    out[next] = first;
-    out[next + 1] = second;
-    good &= first & second;
+    const pair = pairOf[bytes[at++]!]!;
+    out.setUint16(next, pair, true);
+    good &= pair;
   }
   if (good === 0) throw new DamagedValue('a number has a character that no number has');
   return end;
+}
+
+function copyQuotedNumber(bytes: Uint8Array, from: number, { buffer, view }: JsonWriter, to: number): number {
+  buffer[to] = QUOTE;
+  const end = copyNumber(bytes, from, view, to + 1);
+  buffer[end] = QUOTE;
+  return end + 1;
+}
+
+/** Writes a BOOL that is not null; `kept` is its byte. */
+function writeBool(kept: number, { buffer, view }: JsonWriter, to: number): number {
+  if (kept > 2) throw new DamagedValue('a boolean is neither true nor false');
+  view.setInt32(to, kept === 2 ? TRUE : FALS, true);
+  buffer[to + 4] = E;
+  return to + 6 - kept;
 }
 
 function copyBytes(bytes: Uint8Array, from: number, length: number, out: Uint8Array, to: number): number {
@@ -171,35 +189,32 @@ function copyBytes(bytes: Uint8Array, from: number, length: number, out: Uint8Ar
 }
 
 const numberText = Buffer.alloc(MAX_NUMBER + 1);
+const numberView = new DataView(numberText.buffer, numberText.byteOffset, numberText.length);
 
 /** The text of the number at `from`. */
 function numberAt(bytes: Uint8Array, from: number): string {
-  return numberText.toString('latin1', 0, copyNumber(bytes, from, numberText, 0));
+  return numberText.toString('latin1', 0, copyNumber(bytes, from, numberView, 0));
 }
 
 /** Copies a value that is not null. */
-function copyScalar(bytes: Uint8Array, from: number, form: Form, out: Buffer, to: number): number {
+function copyScalar(bytes: Uint8Array, from: number, form: Form, writer: JsonWriter, to: number): number {
   switch (form) {
     case NUMBER:
-      return copyNumber(bytes, from, out, to);
-    case QUOTED: {
-      out[to] = QUOTE;
-      const end = copyNumber(bytes, from, out, to + 1);
-      out[end] = QUOTE;
-      return end + 1;
-    }
+      return copyNumber(bytes, from, writer.view, to);
+    case QUOTED:
+      return copyQuotedNumber(bytes, from, writer, to);
     case TEXT: {
       place = from;
       const length = readVarint(bytes) - 1;
-      out[to] = QUOTE;
-      const end = copyBytes(bytes, place, length, out, to + 1);
-      out[end] = QUOTE;
+      writer.buffer[to] = QUOTE;
+      const end = copyBytes(bytes, place, length, writer.buffer, to + 1);
+      writer.buffer[end] = QUOTE;
       return end + 1;
     }
     case BOOL:
-      return bytes[from] === 2 ? copyBytes(TRUE, 0, 4, out, to) : copyBytes(FALSE, 0, 5, out, to);
+      return writeBool(bytes[from]!, writer, to);
     default:
-      return to + out.write(`"${timeText(numberAt(bytes, from))}"`, to, 'latin1');
+      return to + writer.buffer.write(`"${timeText(numberAt(bytes, from))}"`, to, 'latin1');
   }
 }
 
@@ -240,19 +255,32 @@ export const EVENT_TIME = -1;
 
 /** Fixed text with values between. */
 export class ValueTemplate {
-  readonly labels: readonly FixedBytes[];
+  /** The words of all labels, one after the other; where those of each end, and how long it is in bytes. */
+  readonly words: Int32Array;
+  readonly wordEnds: Int32Array;
+  readonly lengths: Int32Array;
   /** For each label what follows: the index of a value, or EVENT_TIME. */
   readonly values: Int32Array;
   readonly end: FixedBytes;
+  /** How many values there are if it has all of them in their order, else -1. */
+  readonly whole: number;
   /** Bytes of all fixed text, and of an event time or null wherever one may stand. */
   readonly fixedRoom: number;
   /** How often the same value occurs at most. */
   readonly times: number;
 
   constructor(parts: readonly { readonly label: FixedBytes; readonly value: number }[], end: FixedBytes) {
-    this.labels = parts.map(({ label }) => label);
+    this.words = Int32Array.from(parts.flatMap(({ label }) => [...label.words]));
+    this.lengths = Int32Array.from(parts, ({ label }) => label.length);
+    let words = 0;
+    this.wordEnds = this.lengths.map((_, part) => {
+      words += parts[part]!.label.words.length;
+      return words;
+    });
     this.values = Int32Array.from(parts, ({ value }) => value);
     this.end = end;
+    const features = this.values.filter((value) => value !== EVENT_TIME);
+    this.whole = features.every((value, index) => value === index) ? features.length : -1;
     this.fixedRoom = parts.reduce((sum, { label }) => sum + label.length + 32, end.length);
     const counts = new Map<number, number>();
     for (const value of this.values) counts.set(value, (counts.get(value) ?? 0) + 1);
@@ -324,49 +352,86 @@ export class JsonPacker {
   }
 
   /**
-   * Copies the JSON of the value at `index`, which begins at `from`, to `to` in `out`, where there must be room for EXPANSION times the bytes
-   * of all values and 4 more. Returns where it ends. Throws DamagedValue.
+   * Copies the JSON of the value at `index`, which begins at `from`, to `to` in the writer's memory, where there must be room for EXPANSION
+   * times the bytes of all values and 5 more. Returns where it ends. Throws DamagedValue.
    */
-  copy(bytes: Uint8Array, index: number, from: number, out: Buffer, to: number): number {
-    if (bytes[from] === 0) return copyBytes(NULL, 0, 4, out, to);
+  copy(bytes: Uint8Array, index: number, from: number, writer: JsonWriter, to: number): number {
+    if (bytes[from] === 0) {
+      writer.view.setInt32(to, NULL, true);
+      return to + 4;
+    }
     const form = this.#forms[index]!;
-    if (form !== LIST) return copyScalar(bytes, from, form, out, to);
+    if (form !== LIST) return copyScalar(bytes, from, form, writer, to);
     const element = this.#elements[index]!;
     place = from;
     const count = readVarint(bytes) - 1;
     let next = place;
     let at = to;
-    out[at++] = 0x5b;
+    writer.buffer[at++] = 0x5b;
     for (let item = 0; item < count; item += 1) {
-      if (item > 0) out[at++] = COMMA;
-      at = copyScalar(bytes, next, element, out, at);
+      if (item > 0) writer.buffer[at++] = COMMA;
+      at = copyScalar(bytes, next, element, writer, at);
       place = next;
       skip(bytes, element, element);
       next = place;
     }
-    out[at] = 0x5d;
+    writer.buffer[at] = 0x5d;
     return at + 1;
   }
 
-  /** Writes a template whose values are those of bytes, which begin at `start`. Throws DamagedValue. */
+  /**
+   * Writes a template whose values are those of bytes, which begin at `start`. Throws DamagedValue. All values of a row in their order, which
+   * is what most ask for, are found while they are copied; this loop is half of what a wide row costs.
+   */
   copyAll(bytes: Uint8Array, start: number, template: ValueTemplate, eventTime: FixedBytes, writer: JsonWriter): void {
     const places = this.#places;
-    this.locate(bytes, start, places);
-    writer.reserve(template.fixedRoom + template.times * EXPANSION * bytes.length);
-    const { labels, values } = template;
+    const isWhole = template.whole === this.#forms.length;
+    if (!isWhole) this.locate(bytes, start, places);
+    writer.reserve(template.fixedRoom + template.times * EXPANSION * bytes.length + OVERRUN);
+    const { words, wordEnds, lengths, values } = template;
     const { buffer, view } = writer;
     const forms = this.#forms;
     let { at } = writer;
+    let from = start;
+    let word = 0;
     for (let field = 0; field < values.length; field += 1) {
-      at = writeFixed(view, at, labels[field]!);
+      for (let to = at; word < wordEnds[field]!; word += 1, to += 4) view.setInt32(to, words[word]!, true);
+      at += lengths[field]!;
       const index = values[field]!;
-      if (index === EVENT_TIME) at = writeFixed(view, at, eventTime);
-      else {
-        const from = places[index]!;
-        const isNumber = forms[index] === NUMBER && bytes[from] !== 0;
-        at = isNumber ? copyNumber(bytes, from, buffer, at) : this.copy(bytes, index, from, buffer, at);
+      if (index === EVENT_TIME) {
+        at = writeFixed(view, at, eventTime);
+        continue;
+      }
+      if (!isWhole) from = places[index]!;
+      // Behind the last byte, the end is missed too.
+      const first = bytes[from] ?? 0;
+      const form = forms[index]!;
+      if (first === 0) {
+        view.setInt32(at, NULL, true);
+        at += 4;
+        from += 1;
+      } else if (form <= QUOTED) {
+        if (first > MAX_NUMBER) throw new DamagedValue('a number is too long');
+        at = form === NUMBER ? copyNumber(bytes, from, view, at) : copyQuotedNumber(bytes, from, writer, at);
+        from += 1 + ((first + 1) >> 1);
+      } else if (form === TEXT && first < 0x80) {
+        const end = from + first;
+        buffer[at++] = QUOTE;
+        while (++from < end) buffer[at++] = bytes[from]!;
+        buffer[at++] = QUOTE;
+      } else if (form === BOOL) {
+        at = writeBool(first, writer, at);
+        from += 1;
+      } else {
+        place = from;
+        skip(bytes, form, this.#elements[index]!);
+        const end = place;
+        if (end > bytes.length) throw new DamagedValue('a value runs past the end');
+        at = this.copy(bytes, index, from, writer, at);
+        from = end;
       }
     }
+    if (isWhole && from !== bytes.length) throw new DamagedValue('the values do not end where the bytes end');
     writer.at = writeFixed(view, at, template.end);
   }
 

@@ -124,8 +124,8 @@ function writeValue(writer: JsonWriter, type: ValueType, value: FeatureValue): v
 
 /** Copies a feature of a packed row whose values have been located. */
 function copyFeature(writer: JsonWriter, { codec, bytes }: PackedRow, index: number, places: Int32Array): void {
-  writer.reserve(EXPANSION * bytes.length + 4);
-  writer.at = codec.values.copy(bytes, index, places[index]!, writer.buffer, writer.at);
+  writer.reserve(EXPANSION * bytes.length + 5);
+  writer.at = codec.values.copy(bytes, index, places[index]!, writer, writer.at);
 }
 
 /** The fields of one view. */
