@@ -2,8 +2,8 @@
  * Gathers what requests miss of each view, and has it answered in batches.
  *
  * Invariants
- * 1. A batch sets out at the end of the turn of the event loop in which it began, or when the one before it is answered, so batches grow
- *    when there is much to do; but it waits `PATIENCE` at most, for one statement may be slow.
+ * 1. A batch sets out at the end of the turn of the event loop in which it began. If `UNDER_WAY` of its view are on their way, it waits for
+ *    one of them, so that batches grow when there is much to do; but no longer than `PATIENCE`, for statements may be slow.
  * 2. What one request misses of a view is in one batch; it shares one with others up to `KEYS_PER_BATCH`.
  * 3. Views do not wait for each other.
  */

@@ -41,6 +41,16 @@ describe('a queue of misses', () => {
     expect(shown()).toEqual(['a', 'b', 'c d']);
   });
 
+  test('does not wait for ever for those that are under way', async () => {
+    const { queue, shown } = queueByHand();
+    for (const miss of ['a', 'b', 'c', 'd']) {
+      void queue.add(exampleView, [miss]);
+      await turn();
+    }
+    while (shown().length < 3) await turn();
+    expect(shown()).toEqual(['a', 'b', 'c d']);
+  });
+
   test('keeps what one request misses together, and apart from others if they are many', async () => {
     const { queue, shown } = queueByHand();
     void queue.add(exampleView, ['few']);
