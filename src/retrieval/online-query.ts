@@ -59,8 +59,7 @@ interface Miss extends FeatureReference {
 }
 
 /** A value that the offline store is asked for. */
-interface Flight extends FeatureReference {
-  readonly storeKey: string;
+interface Flight extends Omit<Miss, 'index'> {
   /** The instant that it is asked for. */
   readonly now: number;
   /** False if the online store has just failed who asks. */
@@ -73,6 +72,7 @@ interface Flight extends FeatureReference {
 
 /** Milliseconds for which writes are gathered: each costs as much as several answers. */
 const WRITE_DELAY = 2;
+
 export class OnlineQuery {
   readonly counts: OnlineQueryCounts = { hits: 0, misses: 0, corrupted: 0, onlineFailures: 0, offlineFailures: 0 };
   readonly #options: Required<OnlineQueryOptions>;
