@@ -21,6 +21,6 @@ const project = (name, extra = {}) => ({
 });
 
 export default {
-  projects: [project('unit'), project('contract'), project('golden'), project('system'), project('browser')],
+  projects: [project('unit'), project('contract'), project('golden'), project('system'), project('security'), project('browser')],
   testTimeout: 60_000,
 };
