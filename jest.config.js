@@ -21,6 +21,13 @@ const project = (name, extra = {}) => ({
 });
 
 export default {
-  projects: [project('unit'), project('contract'), project('golden'), project('system'), project('security'), project('browser')],
+  projects: [
+    project('unit'),
+    project('contract'),
+    project('golden'),
+    project('system'),
+    project('security'),
+    project('browser'),
+  ],
   testTimeout: 60_000,
 };
