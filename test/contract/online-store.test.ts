@@ -8,18 +8,19 @@ import { MemoryOnlineStore } from '../../src/store/online-store-memory.js';
 import { connectRedisOnlineStore } from '../../src/store/online-store-redis.js';
 import { eventually } from '../harness/eventually.js';
 import { redisNamespace, testServers } from '../harness/test-servers.js';
+import { scaled } from '../harness/time-factor.js';
 import { exampleView } from '../unit/fakes/example-view.js';
 import { amountOf, codec, packed } from './store/online-samples.js';
 
 const stores: [name: string, open: () => Promise<OnlineStore>][] = [
   ['memory', async () => new MemoryOnlineStore()],
-  ['Redis', () => connectRedisOnlineStore({ url: testServers().redisUrl, commandTimeout: 5_000 })],
+  ['Redis', () => connectRedisOnlineStore({ url: testServers().redisUrl, commandTimeout: scaled(5_000) })],
   [
     'Redis Cluster',
     () =>
       connectRedisOnlineStore({
         clusterNodes: testServers().redisClusterNodes.map(({ host, port }) => `${host}:${port}`),
-        commandTimeout: 5_000,
+        commandTimeout: scaled(5_000),
       }),
   ],
 ];

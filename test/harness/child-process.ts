@@ -4,21 +4,22 @@
  * How: `sh` forks a watcher, then becomes the program (`exec`), so the pid we hold is the program's own and its exit code
  * reaches us untouched. The watcher, detached from the program, reads a pipe whose other end only we hold:
  *   a line  → the program is gone, and we saw it: the watcher leaves (its pid may already belong to someone else);
- *   the end → we are gone: the watcher sends the stop signal, and SIGKILL ten seconds later.
+ *   the end → we are gone: the watcher sends the stop signal, and SIGKILL ten seconds later (scaled).
  */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { scaled } from './time-factor.js';
 
-const graceSeconds = 10;
+const graceSeconds = scaled(10_000) / 1_000;
 
 const supervisor = `
 ( (
   if read -r line <&3; then exit 0; fi
   kill -s "$STOP_SIGNAL" $$ 2>/dev/null
   i=0
-  while [ $i -lt ${graceSeconds * 10} ] && kill -0 $$ 2>/dev/null; do sleep 0.1; i=$((i+1)); done
+  while [ $i -lt ${Math.ceil(graceSeconds * 10)} ] && kill -0 $$ 2>/dev/null; do sleep 0.1; i=$((i+1)); done
   kill -s KILL $$ 2>/dev/null
 ) </dev/null >/dev/null 2>&1 & )
 unset STOP_SIGNAL
@@ -53,7 +54,7 @@ export interface RunningProcess {
   readonly exited: Promise<ProcessExit>;
   /** Sends a signal to the program itself; false when it has already ended. */
   kill(signal: NodeJS.Signals): boolean;
-  /** Asks the program to stop, kills it after ten seconds; resolves when it has ended. */
+  /** Asks the program to stop, kills it after ten seconds (scaled); resolves when it has ended. */
   stop(): Promise<ProcessExit>;
   /** The last lines of the log file, for error messages; empty without a log file. */
   logTail(lines?: number): string;
@@ -120,7 +121,7 @@ export async function runProcess(command: string, args: readonly string[], optio
 }
 
 /**
- * Asks until a probe succeeds.
+ * Asks until a probe succeeds. `timeoutMs` is the limit on a quiet machine; it is scaled here.
  *
  * @param probe throws while the server is not ready
  * @returns what the probe returned
@@ -135,7 +136,8 @@ export async function whenReady<T>(
   void running.exited.then((exit) => {
     ended = exit;
   });
-  const deadline = Date.now() + timeoutMs;
+  const limit = scaled(timeoutMs);
+  const deadline = Date.now() + limit;
   for (;;) {
     try {
       return await probe();
@@ -143,7 +145,7 @@ export async function whenReady<T>(
       const state = ended as ProcessExit | undefined;
       if (state) throw new Error(`it ended with ${state.signal ?? `code ${state.code}`}\n${running.logTail()}`);
       if (Date.now() > deadline) {
-        throw new Error(`not ready after ${timeoutMs} ms: ${String(failure)}\n${running.logTail()}`);
+        throw new Error(`not ready after ${limit} ms: ${String(failure)}\n${running.logTail()}`);
       }
       await sleep(everyMs);
     }

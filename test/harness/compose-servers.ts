@@ -5,14 +5,15 @@ import { freePorts } from './free-port.js';
 import { formCluster } from './redis-cluster.js';
 import { repositoryRoot } from './server-cache.js';
 import type { ServerName } from './test-server.js';
+import { scaled } from './time-factor.js';
 
 const run = promisify(execFile);
 
 /** True when a container engine answers and knows Compose; one without the other is of no use here. */
 export async function composeAnswers(): Promise<boolean> {
   try {
-    await run('docker', ['info'], { timeout: 10_000 });
-    await run('docker', ['compose', 'version'], { timeout: 10_000 });
+    await run('docker', ['info'], { timeout: scaled(10_000) });
+    await run('docker', ['compose', 'version'], { timeout: scaled(10_000) });
     return true;
   } catch {
     return false;
@@ -46,7 +47,9 @@ export async function startComposeServers(names: readonly ServerName[]) {
   };
   const stop = async () => void (await run('docker', [...project, 'down', '--volumes', '--timeout', '10'], { env }));
   try {
-    await run('docker', [...project, 'up', '--detach', '--wait', '--wait-timeout', '180', ...names], { env });
+    await run('docker', [...project, 'up', '--detach', '--wait', '--wait-timeout', `${scaled(180)}`, ...names], {
+      env,
+    });
     if (names.includes('redis-cluster')) {
       // All three run in one container, so the bus needs no published port: its number is the server's own default.
       await formCluster(nodes.map(({ port }) => ({ port, busPort: port + 10_000 })));

@@ -5,6 +5,7 @@ import { runProcess, startProcess, whenReady } from './child-process.js';
 import { freePorts } from './free-port.js';
 import { cachedFolder, programOnPath } from './server-cache.js';
 import type { TestServer } from './test-server.js';
+import { scaled } from './time-factor.js';
 
 const kafkaVersion = '4.4.0';
 const artifacts = [
@@ -87,7 +88,7 @@ export async function kafkaReady(brokers: string): Promise<void> {
     const joined = new Promise<void>((resolve, reject) => {
       consumer.on('consumer.group_join', () => resolve());
       consumer.on('consumer.crash', ({ payload }) => reject(payload.error));
-      setTimeout(() => reject(new Error('no group could be joined within 20 s')), 20_000).unref();
+      setTimeout(() => reject(new Error('no group could be joined within 20 s')), scaled(20_000)).unref();
     });
     await consumer.connect();
     await consumer.subscribe({ topic });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { whenReady } from './child-process.js';
+import { eventually } from './eventually.js';
 import { freePorts } from './free-port.js';
 import { redisBinary, redisClient, redisVersion, startRedisProcess } from './redis-server.js';
 import type { TestServer } from './test-server.js';
@@ -43,16 +43,10 @@ export async function formCluster(nodes: readonly ClusterNode[]): Promise<void> 
     for (const client of clients) {
       for (const { port, busPort } of nodes) await client.call('CLUSTER', 'MEET', '127.0.0.1', port, busPort);
     }
-    const deadline = Date.now() + 30_000;
-    for (;;) {
-      try {
-        await Promise.all(clients.map((client) => agrees(client, nodes.length)));
-        return;
-      } catch (failure) {
-        if (Date.now() > deadline) throw failure;
-        await sleep(50);
-      }
-    }
+    await eventually(() => Promise.all(clients.map((client) => agrees(client, nodes.length))), {
+      timeoutMs: 30_000,
+      everyMs: 50,
+    });
   } finally {
     for (const client of clients) client.disconnect();
   }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../harness/eventually.js';
 import { createFaultProxy, type FaultProxy } from '../harness/fault-proxy.js';
+import { scaled } from '../harness/time-factor.js';
 import { transactions, user, userStats } from '../unit/fakes/example-definitions.js';
 import { apply, ask, push } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
@@ -24,7 +25,7 @@ const read = async (...ids: string[]) => {
     { ids },
   );
   // Never a hang: a timeout of the store and some room for a slow machine.
-  expect(performance.now() - start).toBeLessThan(8_000);
+  expect(performance.now() - start).toBeLessThan(scaled(8_000));
   return users.map(({ stats }) => [stats.status, stats.amount]);
 };
 

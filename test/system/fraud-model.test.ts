@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { runProcess, startProcess } from '../harness/child-process.js';
 import { eventually } from '../harness/eventually.js';
+import { scaled } from '../harness/time-factor.js';
 import { ask, push } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
 
@@ -45,7 +46,7 @@ async function preparePython(): Promise<string> {
   if (!made || made.mtimeMs < asked.mtimeMs) {
     await mkdir('.cache', { recursive: true });
     await run('python3', ['-m', 'venv', '--clear', folder]);
-    await run(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], { timeout: 400_000 });
+    await run(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], { timeout: scaled(400_000) });
     await writeFile(ready, '');
   }
   return python;
@@ -159,7 +160,7 @@ describe('the fraud example', () => {
     });
     features = set.result.columns.filter(({ origin }) => origin.includes('@')).map(({ name }) => name);
     const { stdout } = await timed('train', () =>
-      run(python, [`${EXAMPLE}/train.py`, file('set.parquet'), file('model')], { timeout: 120_000 }),
+      run(python, [`${EXAMPLE}/train.py`, file('set.parquet'), file('model')], { timeout: scaled(120_000) }),
     );
     process.stdout.write(stdout);
     const report = JSON.parse(stdout) as Record<'trainRows' | 'testRows' | 'fraudShare' | 'rocAuc', number> & {

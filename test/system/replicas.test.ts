@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { eventually } from '../harness/eventually.js';
+import { scaled } from '../harness/time-factor.js';
 import { all, purchaseStats, userStats } from '../unit/fakes/example-definitions.js';
 import { apply, ask, post, push } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
@@ -64,7 +65,7 @@ describe('replicas', () => {
     running = false;
     await Promise.all(loads);
     expect(faults).toEqual([]);
-    expect(Math.max(...delays)).toBeLessThan(2_000);
+    expect(Math.max(...delays)).toBeLessThan(scaled(2_000));
   });
 
   test('each see every update', async () => {

@@ -7,6 +7,7 @@ import { describeTable, keyArrays, refuseTooWide } from '../../../src/store/view
 import { eventually } from '../../harness/eventually.js';
 import { createFaultProxy } from '../../harness/fault-proxy.js';
 import { postgresStatementCount } from '../../harness/test-servers.js';
+import { scaled } from '../../harness/time-factor.js';
 import { batchOf, freshAggregationView, freshTopic, freshView, key, NOW, newRow } from './offline-samples.js';
 import { openPostgresPlatform, PROJECT, query } from './postgres-platform.js';
 
@@ -118,7 +119,7 @@ describe('the statements of the offline store', () => {
     const start = performance.now();
     await other.prepare(views);
     // The second process finds them all by one query.
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(scaled(1_000));
     for (const view of views.filter((_, index) => index % 5 === 0)) {
       expect(await other.valuesAt(view, [key('a')], NOW)).toEqual([null]);
     }
@@ -199,8 +200,8 @@ describe('a server', () => {
     const store = await connectPostgresOfflineStore({
       url: target.href,
       project: PROJECT,
-      readTimeout: 300,
-      writeTimeout: 300,
+      readTimeout: scaled(300),
+      writeTimeout: scaled(300),
     });
     const view = freshView();
     await store.prepare([view]);
@@ -217,7 +218,7 @@ describe('a server', () => {
       await expect(store.takeDue([view], NOW, async () => {})).rejects.toMatchObject(refused);
       await expect(store.ping()).rejects.toMatchObject(refused);
       // Each of the four may wait for a timeout, and for a connection.
-      expect(performance.now() - start).toBeLessThan(4 * 4_000);
+      expect(performance.now() - start).toBeLessThan(scaled(4 * 4_000));
       await proxy.heal();
       await eventually(async () => expect((await store.commit(batch)).touched).toHaveLength(1));
       await eventually(async () => expect((await read())[0]?.values).toEqual([offset]));

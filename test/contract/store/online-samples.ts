@@ -1,6 +1,7 @@
 /** Packed values of the example view for the tests of online stores, and how a call fails. */
 import { FStoreError } from '../../../src/errors.js';
 import { ValueCodec } from '../../../src/store/value-codec.js';
+import { scaled } from '../../harness/time-factor.js';
 import { exampleView } from '../../unit/fakes/example-view.js';
 
 export const codec = new ValueCodec(exampleView);
@@ -22,5 +23,8 @@ export async function refusal(call: () => Promise<unknown>): Promise<{ code: str
     () => null,
     (failure: unknown) => failure,
   );
-  return { code: error instanceof FStoreError ? error.code : `${error}`, slow: performance.now() - start > 2_000 };
+  return {
+    code: error instanceof FStoreError ? error.code : `${error}`,
+    slow: performance.now() - start > scaled(2_000),
+  };
 }

@@ -6,12 +6,13 @@ import { connectRedisOnlineStore } from '../../../src/store/online-store-redis.j
 import { eventually } from '../../harness/eventually.js';
 import { createFaultProxy } from '../../harness/fault-proxy.js';
 import { commandsBetween, redisCommandStats, testServers } from '../../harness/test-servers.js';
+import { scaled } from '../../harness/time-factor.js';
 import { amountOf, packed, refusal } from './online-samples.js';
 import { type PrivateCluster, startPrivateCluster } from './private-cluster.js';
 
 describe('Redis', () => {
   test('is asked once for any number of keys', async () => {
-    const store = await connectRedisOnlineStore({ url: testServers().redisUrl, commandTimeout: 5_000 });
+    const store = await connectRedisOnlineStore({ url: testServers().redisUrl, commandTimeout: scaled(5_000) });
     await store.ping();
     const before = await redisCommandStats(testServers().redisUrl);
     await store.read(Array.from({ length: 1_000 }, (_, index) => `fs:{none|${index}}:v@1`));
@@ -22,7 +23,10 @@ describe('Redis', () => {
   test('that is cut off or silent costs a caller no more than the timeout, and is used again when it is back', async () => {
     const target = new URL(testServers().redisUrl);
     const proxy = await createFaultProxy({ targetHost: target.hostname, targetPort: Number(target.port) });
-    const store = await connectRedisOnlineStore({ url: `redis://127.0.0.1:${proxy.port}`, commandTimeout: 200 });
+    const store = await connectRedisOnlineStore({
+      url: `redis://127.0.0.1:${proxy.port}`,
+      commandTimeout: scaled(200),
+    });
     const key = 'fs:{fault|u1}:v@1';
     await store.write([{ key, value: packed(1, 1), expiresIn: 60_000 }]);
     for (const fault of [() => proxy.cut(), () => proxy.halfOpen()]) {

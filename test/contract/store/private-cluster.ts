@@ -7,6 +7,7 @@ import { type RunningProcess, whenReady } from '../../harness/child-process.js';
 import { freePorts } from '../../harness/free-port.js';
 import { type ClusterNode, formCluster } from '../../harness/redis-cluster.js';
 import { redisBinary, redisClient, redisVersion, startRedisProcess } from '../../harness/redis-server.js';
+import { scaled } from '../../harness/time-factor.js';
 
 export interface PrivateCluster {
   readonly nodes: readonly string[];
@@ -27,7 +28,14 @@ export async function startPrivateCluster(): Promise<PrivateCluster> {
   const ports = await freePorts(6);
   const places = ports.slice(0, 3).map((port, index): ClusterNode => ({ port, busPort: ports[index + 3]! }));
   const start = async ({ port, busPort }: ClusterNode): Promise<RunningProcess> => {
-    const settings = ['--cluster-enabled', 'yes', '--cluster-port', `${busPort}`, '--cluster-node-timeout', '2000'];
+    const settings = [
+      '--cluster-enabled',
+      'yes',
+      '--cluster-port',
+      `${busPort}`,
+      '--cluster-node-timeout',
+      `${scaled(2_000)}`,
+    ];
     const process = await startRedisProcess(binary, port, join(folder, `${port}`), settings);
     await whenReady(process, () => redisVersion(`redis://127.0.0.1:${port}`));
     return process;
