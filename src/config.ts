@@ -218,6 +218,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const present = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
+  if (environment.FSTORE_API_KEY_SHA256?.trim() === '') {
+    const message = 'FSTORE_API_KEY_SHA256 is set and empty, so it would let everybody in; remove it or set a sum';
+    throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_API_KEY_SHA256' });
+  }
   const jdbcConnections = readConnections(present);
   const parsed = environmentSchema.safeParse(present);
   if (!parsed.success) {
@@ -227,7 +231,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
   const env = parsed.data;
   const apiKeyHashes = (env.FSTORE_API_KEY_SHA256 ?? []).map((hash) => hash.toLowerCase());
-  if (apiKeyHashes.some((hash) => !/^[0-9a-f]{64}$/.test(hash))) {
+  const isEmptyList = env.FSTORE_API_KEY_SHA256 !== undefined && apiKeyHashes.length === 0;
+  if (isEmptyList || apiKeyHashes.some((hash) => !/^[0-9a-f]{64}$/.test(hash))) {
     const message = 'FSTORE_API_KEY_SHA256 holds SHA-256 sums of 64 hexadecimal digits';
     throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_API_KEY_SHA256' });
   }

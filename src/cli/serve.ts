@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RunningFStore } from '../compose.js';
-import { describeEnvironment, readConfig } from '../config.js';
+import { type Config, describeEnvironment, readConfig } from '../config.js';
 import * as operations from './generated/operations.js';
 import { checkSharedStores, isClusterMember, joinCluster, leaveCluster, startCluster } from './serve-cluster.js';
 
@@ -40,6 +40,12 @@ function announce({ url, stores }: Pick<RunningFStore, 'url' | 'stores'>): void 
   process.stdout.write(`${[...lines, `Stores     ${on.join(', ')}`].join('\n')}\n`);
 }
 
+/** Says who is let in where no key is set: every program and user of this machine. */
+function warnIfOpen(config: Config): void {
+  if (config.apiKeyHashes.length > 0) return;
+  process.stdout.write('Access     no API key is set: every user of this machine is let in (FSTORE_API_KEY_SHA256)\n');
+}
+
 async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   const config = readConfig(process.env);
   // Loaded here, because every other verb would wait for all drivers too.
@@ -48,6 +54,7 @@ async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   if (isClusterMember()) await joinCluster(running);
   else {
     announce(running);
+    if (running.url) warnIfOpen(config);
     await stopRequested();
   }
   await running.close();
@@ -65,6 +72,7 @@ async function runCluster(count: number, withWorker: boolean): Promise<void> {
   try {
     const members = await startCluster(count);
     announce(members);
+    warnIfOpen(config);
     process.stdout.write(`Processes  ${count} that answer${withWorker ? ', 1 that processes events' : ''}\n`);
     await stop;
     await members.close();

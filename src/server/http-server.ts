@@ -15,7 +15,7 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyError, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { ERRORS, FStoreError } from '../errors.js';
 import { FastLane } from '../schema/lane/fast-lane.js';
@@ -25,6 +25,8 @@ import { RequestContext, type RequestServices } from '../schema/request-context.
 import type { Authenticate } from './authentication.js';
 import { openFrontDoor } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
+import { type HealthOptions, PROBE_PATHS, registerHealth } from './health.js';
+import { errorBody, GRAPHQL_PATH, refusalOf } from './http-error.js';
 import { registerMetrics } from './metrics-door.js';
 import { OperationGate } from './operation-gate.js';
 import { registerRest } from './rest.js';
@@ -46,8 +48,7 @@ export interface HttpServerOptions {
   /** Whether plain reads of features are answered in front of Apollo. */
   readonly fastLane: boolean;
   readonly log: Logger;
-  /** One entry for each thing that must answer for this process to be ready. */
-  readonly probes: Readonly<Record<string, () => Promise<void>>>;
+  readonly probes: HealthOptions['probes'];
 }
 
 /** A server that listens. */
@@ -57,17 +58,8 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const GRAPHQL_PATH = '/graphql';
 const STREAM_PATH = `${GRAPHQL_PATH}/stream`;
 const METRICS_PATH = '/metrics';
-const OPEN_PATHS = new Set(['/health', '/ready']);
-const PROBE_TIMEOUT = 2_000;
-
-/** A refusal in the form of the door: GraphQL's clients look for `errors`. */
-function errorBody(error: FStoreError, url: string): Record<string, unknown> {
-  if (url.startsWith(GRAPHQL_PATH)) return { errors: [{ message: error.message, extensions: error.extensions }] };
-  return { error: { message: error.message, ...error.extensions } };
-}
 
 function actorOf(request: FastifyRequest): string {
   return (request.raw as { actor?: string }).actor ?? 'anonymous';
@@ -106,7 +98,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   const app = Fastify({ bodyLimit: limits.maxBodyBytes, forceCloseConnections: 'idle', logger: false });
   app.addHook('onRequest', async (request) => {
-    if (OPEN_PATHS.has(request.url)) return;
+    if (PROBE_PATHS.has(request.url)) return;
     (request.raw as { actor?: string }).actor = authenticate(request.headers.authorization);
   });
   app.setErrorHandler((error: FastifyError, request, reply) => {
@@ -146,7 +138,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     : null;
   const load = openFrontDoor(app, {
     ...{ lane, path: GRAPHQL_PATH, authenticate, maxBodyBytes: limits.maxBodyBytes, maxInFlight: limits.maxInFlight },
-    isExempt: (path) => OPEN_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
+    isExempt: (path) => PROBE_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
     overloaded: (path) =>
       JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),
   });
@@ -164,41 +156,4 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       await apollo.stop();
     },
   };
-}
-
-/** What Fastify refuses by itself, in words of the table; null for anything else. */
-function refusalOf(error: FastifyError): FStoreError | null {
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new FStoreError('EVENT_TOO_LARGE', 'the request body is too large');
-  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
-    return new FStoreError('BAD_REQUEST', error.message);
-  }
-  return null;
-}
-
-function registerHealth(app: FastifyInstance, { probes, live }: HttpServerOptions): void {
-  app.get('/health', async () => ({ status: 'ok', revision: live.current.snapshot.revision }));
-  app.get('/ready', async (_, reply) => {
-    const names = Object.keys(probes);
-    const results = await Promise.all(
-      names.map(async (name) => {
-        let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<never>((_, reject) => {
-          timer = setTimeout(() => reject(new Error('no answer in time')), PROBE_TIMEOUT);
-        });
-        try {
-          await Promise.race([probes[name]!(), late]);
-          return [name, 'ok'] as const;
-        } catch (error) {
-          return [name, (error as Error).message] as const;
-        } finally {
-          clearTimeout(timer);
-        }
-      }),
-    );
-    const ready = results.every(([, state]) => state === 'ok');
-    return reply
-      .code(ready ? 200 : 503)
-      .send({ status: ready ? 'ok' : 'unavailable', stores: Object.fromEntries(results) });
-  });
 }

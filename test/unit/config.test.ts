@@ -52,6 +52,8 @@ describe('the configuration', () => {
     ['FSTORE_POSTGRES_URL', 'localhost/db'],
     ['FSTORE_KAFKA_BROKERS', 'localhost'],
     ['FSTORE_API_KEY_SHA256', 'secret'],
+    ['FSTORE_API_KEY_SHA256', ''],
+    ['FSTORE_API_KEY_SHA256', ' , '],
     ['FSTORE_LOG_LEVEL', 'loud'],
     ['FSTORE_REDIS_URI', 'redis://a'],
   ];

@@ -1,0 +1,62 @@
+/**
+ * The two addresses for probes: `/health` says that the process runs, `/ready` whether its stores answer.
+ *
+ * Both answer without a key, so they tell states and nothing else. What a driver says goes to the log, once per change of state.
+ */
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { LiveSchema } from '../schema/live-schema.js';
+
+/** Paths of the probes. */
+export const PROBE_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
+
+/** Milliseconds that a store has to answer. */
+const PROBE_TIMEOUT = 2_000;
+
+type ProbeState = 'ok' | 'unavailable' | 'timeout';
+
+export interface HealthOptions {
+  readonly live: LiveSchema;
+  readonly log: Logger;
+  /** One entry for each store that must answer for this process to be ready; a probe rejects if its store does not. */
+  readonly probes: Readonly<Record<string, () => Promise<void>>>;
+}
+
+/** Registers `GET /health` and `GET /ready`. */
+export function registerHealth(app: FastifyInstance, { live, log, probes }: HealthOptions): void {
+  const known = new Map<string, ProbeState>();
+  app.get('/health', async () => ({ status: 'ok', revision: live.current.snapshot.revision }));
+  app.get('/ready', async (_, reply) => {
+    const states = await Promise.all(
+      Object.entries(probes).map(async ([name, probe]) => {
+        const { state, error } = await probeStore(probe);
+        if (state !== (known.get(name) ?? 'ok')) {
+          if (state === 'ok') log.info({ store: name }, 'the store answers again');
+          else log.warn({ store: name, state, err: error }, 'the store does not answer');
+        }
+        known.set(name, state);
+        return [name, state] as const;
+      }),
+    );
+    const ready = states.every(([, state]) => state === 'ok');
+    return reply
+      .code(ready ? 200 : 503)
+      .send({ status: ready ? 'ok' : 'unavailable', stores: Object.fromEntries(states) });
+  });
+}
+
+async function probeStore(probe: () => Promise<void>): Promise<{ state: ProbeState; error?: unknown }> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<{ state: ProbeState }>((resolve) => {
+    timer = setTimeout(() => resolve({ state: 'timeout' }), PROBE_TIMEOUT);
+  });
+  const answered = probe().then(
+    (): { state: ProbeState } => ({ state: 'ok' }),
+    (error: unknown) => ({ state: 'unavailable' as const, error }),
+  );
+  try {
+    return await Promise.race([answered, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
