@@ -1,7 +1,7 @@
 /**
- * Collects what the resolvers of one request (or of one subscription event) ask for, and answers it in one go.
+ * Batches the reads of all resolvers of one request (or of one subscription event).
  *
- * Invariant: a loader lives for one request or one event, because it remembers what it answered.
+ * Invariant: a loader lives for one request or one event, because it caches every answer.
  */
 import DataLoader from 'dataloader';
 import type { EntityKey } from '../definition/entity-key.js';
@@ -11,13 +11,14 @@ import type { FeatureReference, OnlineQuery } from './online-query.js';
 
 const MAX_BATCH = 10_000;
 
+/** Loads feature values for the resolvers of one request. */
 export class FeatureLoader {
   readonly #query: OnlineQuery;
   readonly #now: number;
   readonly #online: DataLoader<FeatureReference, FeatureRow, string>;
   readonly #asOf = new Map<string, DataLoader<EntityKey, FeatureRow, string>>();
 
-  /** `now`: the instant that the whole request sees, milliseconds since 1970. */
+  /** `now` is the instant that the whole request sees, in milliseconds since 1970. */
   constructor(query: OnlineQuery, now: number) {
     this.#query = query;
     this.#now = now;
@@ -27,16 +28,17 @@ export class FeatureLoader {
     });
   }
 
+  /** The instant that this loader reads at, in milliseconds since 1970. */
   get now(): number {
     return this.#now;
   }
 
-  /** The value that holds now. */
+  /** Returns the current value of one entity. */
   load(view: ViewVersion, key: EntityKey): Promise<FeatureRow> {
     return this.#online.load({ view, key });
   }
 
-  /** The value that held at `asOf`, from history. */
+  /** Returns the value of one entity at the past instant `asOf`, read from history. */
   loadAsOf(view: ViewVersion, key: EntityKey, asOf: number): Promise<FeatureRow> {
     const id = `${view.id} ${asOf}`;
     let loader = this.#asOf.get(id);
@@ -47,7 +49,7 @@ export class FeatureLoader {
     return loader.load(key);
   }
 
-  /** Gives the value of an update that just arrived, so that showing it needs no read. */
+  /** Stores the value of an update that just arrived, so that resolving it needs no read. */
   prime(view: ViewVersion, key: EntityKey, row: FeatureRow): void {
     this.#online.prime({ view, key }, row);
   }

@@ -1,18 +1,20 @@
 /**
- * Gathers what requests miss of each view, and has it answered in batches.
+ * Gathers the misses of requests for each view and answers them in batches.
  *
  * Invariants
- * 1. A batch sets out at the end of the turn of the event loop in which it began. If `UNDER_WAY` of its view are on their way, it waits for
- *    one of them, so that batches grow when there is much to do; but no longer than `PATIENCE`, for statements may be slow.
- * 2. What one request misses of a view is in one batch; it shares one with others up to `KEYS_PER_BATCH`.
+ * 1. A batch starts at the end of the turn of the event loop in which it was created. If `UNDER_WAY` batches of its
+ *    view are in flight, it waits until one of them ends, so batches grow under load. It never waits longer than
+ *    `PATIENCE`, because statements may be slow.
+ * 2. All misses of one request in one view are in one batch. Requests share a batch of up to `KEYS_PER_BATCH` keys.
  * 3. Views do not wait for each other.
  */
 import type { ViewVersion } from '../definition/view-version.js';
 
+/** How many batches of a view may be in flight before the next one waits. */
 const UNDER_WAY = 2;
-/** Milliseconds. */
+/** How long a batch waits for another one at most, in milliseconds. */
 const PATIENCE = 5;
-/** A statement for so many takes PostgreSQL some 5 ms; who misses few is not to wait for more. */
+/** A statement for 1,000 keys takes PostgreSQL about 5 ms. A request with few misses should not wait for more. */
 const KEYS_PER_BATCH = 1_000;
 
 interface Batch<Miss> {
@@ -26,16 +28,17 @@ interface Queue<Miss> {
   underWay: number;
 }
 
+/** Batches misses by view. `answer` is called once for each batch. */
 export class MissQueue<Miss> {
   readonly #answer: (view: ViewVersion, misses: readonly Miss[]) => Promise<void>;
   readonly #queues = new Map<ViewVersion, Queue<Miss>>();
 
-  /** `answer` is called for each batch, and never rejects. */
+  /** `answer` is called for each batch and must never reject. */
   constructor(answer: (view: ViewVersion, misses: readonly Miss[]) => Promise<void>) {
     this.#answer = answer;
   }
 
-  /** Takes what one request misses of `view`; resolves when it is answered. */
+  /** Adds one request's misses of `view`. Resolves when they are answered. */
   add(view: ViewVersion, misses: readonly Miss[]): Promise<void> {
     let queue = this.#queues.get(view);
     if (!queue) {
@@ -61,7 +64,7 @@ export class MissQueue<Miss> {
     return batch;
   }
 
-  /** Sends a batch on its way, if it is not yet. */
+  /** Starts a batch unless it has been started already. */
   #setOut(view: ViewVersion, queue: Queue<Miss>, batch: Batch<Miss>): void {
     const place = queue.waiting.indexOf(batch);
     if (place < 0) return;

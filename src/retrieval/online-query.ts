@@ -1,17 +1,20 @@
 /**
- * Answers which value holds now for many (view, entity) pairs.
+ * Reads the current values of many (view, entity) pairs.
  *
- * Job: one read of the online store for all pairs. What is missing is asked of the offline store with what other requests of the same
- * turn of the event loop miss of the same view, and written back behind the answers. Who misses what somebody waits for waits with him.
- * Boundary: knows stores and codecs, no GraphQL and no request.
+ * Job: one read of the online store covers all pairs. Misses go to the offline store, in one statement for each view.
+ * That statement also serves other requests that miss the same view in the same turn of the event loop. Fetched values
+ * are written back to the online store after the answers. A request for a key that is already being fetched joins that
+ * fetch.
+ * Boundary: knows stores and codecs, but neither GraphQL nor requests.
  *
  * Invariants
- * 1. One call costs at most 1 online read, and for each view with misses one offline statement and 1 online write, which it may share with
- *    other calls; for each aggregation view whose values have run out, 1 more read and 1 more write, of its tiles.
- * 2. An online store that fails costs time once, then is left alone for a while; offline answers instead.
- * 3. A pair that no store can answer is UNAVAILABLE; it never becomes NOT_FOUND and never another entity's value.
- * 4. A value that lies in the future of `now` is not shown.
- * 5. No call waits for a statement of a view that it does not ask for, nor for the write.
+ * 1. One call costs at most one online read. Each view with misses adds one offline statement and one online write,
+ *    which it may share with other calls. An aggregation view whose stored values have expired adds one read and one
+ *    write of its tiles.
+ * 2. A failing online store delays one call. It is then left alone for a while, and the offline store answers instead.
+ * 3. A pair that no store can answer is UNAVAILABLE. It never becomes NOT_FOUND and never another entity's value.
+ * 4. A value that is newer than `now` is never returned.
+ * 5. No call waits for a statement of a view that it does not read, nor for a write.
  */
 import { setTimeout } from 'node:timers/promises';
 import type { TileSet } from '../aggregation/tile-set.js';
@@ -27,27 +30,29 @@ import { type FeatureRow, holdsAt, rowAt, UNAVAILABLE } from './feature-row.js';
 import { MissQueue } from './miss-queue.js';
 import { PackedRow } from './packed-row.js';
 
-/** One value that is asked for. */
+/** One (view, entity) pair to read. */
 export interface FeatureReference {
   readonly view: ViewVersion;
   readonly key: EntityKey;
 }
 
+/** Configuration of an OnlineQuery. */
 export interface OnlineQueryOptions {
   readonly project: string;
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
-  /** How long a NOT_FOUND is remembered, milliseconds. */
+  /** How long a NOT_FOUND is remembered, in milliseconds; 5,000 by default. */
   readonly negativeTtl?: number;
-  /** How long a failing online store is left alone, milliseconds. */
+  /** How long a failing online store is left alone, in milliseconds; 1,000 by default. */
   readonly onlinePause?: number;
   readonly log?: (message: string, error: unknown) => void;
 }
 
+/** Counters since the process started; `/metrics` shows them. */
 export interface OnlineQueryCounts {
   hits: number;
   misses: number;
-  /** Bytes in the online store that are no value of their view. */
+  /** Entries of the online store whose bytes could not be decoded as a value of their view. */
   corrupted: number;
   onlineFailures: number;
   offlineFailures: number;
@@ -58,21 +63,22 @@ interface Miss extends FeatureReference {
   readonly storeKey: string;
 }
 
-/** A value that the offline store is asked for. */
+/** A value that is being fetched from the offline store. */
 interface Flight extends Omit<Miss, 'index'> {
-  /** The instant that it is asked for. */
+  /** The instant that the value is fetched for, in milliseconds since 1970. */
   readonly now: number;
-  /** False if the online store has just failed who asks. */
+  /** False if the request that started the fetch could not read the online store. */
   readonly useOnline: boolean;
-  /** Resolves when its batch has landed; null until it is in one. */
+  /** Resolves when the batch of this fetch has been answered; null until the fetch is in a batch. */
   landed: Promise<void> | null;
-  /** Undefined until it has landed, and if no store could answer. */
+  /** The fetched row, or null if there is none. Undefined until it is fetched, and if no store could answer. */
   row: StoredRow | null | undefined;
 }
 
-/** Milliseconds for which writes are gathered: each costs as much as several answers. */
+/** How long fetched values are gathered into one write, in milliseconds. A write costs as much as several answers. */
 const WRITE_DELAY = 2;
 
+/** Reads current values from the online store, and from the offline store where the online store has none. */
 export class OnlineQuery {
   readonly counts: OnlineQueryCounts = { hits: 0, misses: 0, corrupted: 0, onlineFailures: 0, offlineFailures: 0 };
   readonly #options: Required<OnlineQueryOptions>;
@@ -88,7 +94,10 @@ export class OnlineQuery {
     this.#options = { negativeTtl: 5_000, onlinePause: 1_000, log: () => {}, ...options };
   }
 
-  /** The value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is down. */
+  /**
+   * Returns the value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is
+   * down.
+   */
   read(references: readonly FeatureReference[], now: number): Promise<FeatureRow[]> {
     return this.#read(
       references,
@@ -101,7 +110,7 @@ export class OnlineQuery {
     );
   }
 
-  /** The same, but what is present stays packed, unless it had to be asked of the offline store. Its bytes may be damaged. */
+  /** Like `read`, but leaves present values packed. The bytes of a packed row may be damaged. */
   readPacked(references: readonly FeatureReference[], now: number): Promise<(PackedRow | FeatureRow)[]> {
     let last: { readonly view: ViewVersion; readonly codec: ValueCodec } | null = null;
     return this.#read<PackedRow | FeatureRow>(
@@ -124,7 +133,10 @@ export class OnlineQuery {
     );
   }
 
-  /** `unpack` says what bytes of the online store show, undefined if they answer nothing; `found` what a row of the offline store shows. */
+  /**
+   * Reads all references. `unpack` reads bytes of the online store, and returns undefined for a miss. `found` converts
+   * a row of the offline store.
+   */
   #read<Row>(
     references: readonly FeatureReference[],
     now: number,
@@ -138,7 +150,7 @@ export class OnlineQuery {
       keys[index] = onlineKey(project, view, key);
     }
     const resting = this.#isResting();
-    // Every request comes by here: it waits for what it has to, and for no promise more.
+    // Every request runs this code, so it creates no promise that it does not need.
     const answer = (stored: readonly (Buffer | null)[] | null): Row[] | Promise<Row[]> => {
       const rows = new Array<Row>(references.length);
       const misses: Miss[] = [];
@@ -166,7 +178,7 @@ export class OnlineQuery {
   ): Promise<void> {
     const flights = this.#takeOff(misses, now, useOnline);
     await Promise.all(new Set(flights.map(({ landed }) => landed)));
-    // A store that rests is better than none.
+    // If the offline store failed too, ask the online store in spite of its pause.
     const spare =
       resting && flights.some(({ row }) => row === undefined)
         ? await this.#readOnline(
@@ -180,21 +192,23 @@ export class OnlineQuery {
     for (const [position, miss] of misses.entries()) {
       const landed = flights[position]!.row;
       const row = landed === undefined ? this.#unpack(miss.view, spare?.[position], now) : landed;
-      // Who joined the flight of a request that began later may have got a value of its own future.
+      // This request may have joined a fetch for a later instant, whose value is in this request's future.
       if (!row || holdsAt(row, now)) show(miss, row);
       else corrections.push(this.#history(miss.view, [miss.key], [now]).then((rows) => show(miss, rows?.[0])));
     }
     await Promise.all(corrections);
   }
 
-  /** The row that bytes of the online store hold, null for a remembered NOT_FOUND, undefined if they answer nothing. */
+  /**
+   * Decodes bytes of the online store. Returns null for a remembered NOT_FOUND, undefined if the bytes hold no answer.
+   */
   #unpack(view: ViewVersion, bytes: Buffer | null | undefined, now: number): StoredRow | null | undefined {
     const unpacked = bytes ? this.codecOf(view).decode(bytes) : null;
     if (bytes && !unpacked) this.counts.corrupted += 1;
     return unpacked && holdsAt(unpacked.row, now) ? unpacked.row : undefined;
   }
 
-  /** The value of each key of one view at a past instant `asOf`: one statement. */
+  /** Returns the value of each key of one view at the past instant `asOf`, by one statement. */
   async readAsOf(view: ViewVersion, keys: readonly EntityKey[], asOf: number): Promise<FeatureRow[]> {
     try {
       const rows = await this.#options.offline.valuesAt(view, keys, asOf);
@@ -205,12 +219,12 @@ export class OnlineQuery {
     }
   }
 
-  /** Resolves when all that was found has been written back. */
+  /** Resolves when all fetched values have been written to the online store. */
   async settle(): Promise<void> {
     while (this.#writing) await this.#writing;
   }
 
-  /** The codec of a view; one for each view version. */
+  /** Returns the codec of a view version. Each version has one codec. */
   codecOf(view: ViewVersion): ValueCodec {
     let codec = this.#codecs.get(view);
     if (!codec) {
@@ -229,7 +243,7 @@ export class OnlineQuery {
     return codec;
   }
 
-  /** Calls `use` with what the online store has for these keys, or with null if it failed. */
+  /** Reads these keys from the online store and passes the result to `use`, or null if the store failed. */
   #readOnline<T>(
     keys: readonly string[],
     use: (stored: readonly (Buffer | null)[] | null) => T | Promise<T>,
@@ -240,7 +254,7 @@ export class OnlineQuery {
     });
   }
 
-  /** The flight to each of these values: one that is under way, or a new one. */
+  /** Returns the fetch of each missing value: the one in flight, or a new one. */
   #takeOff(misses: readonly Miss[], now: number, useOnline: boolean): Flight[] {
     const own = new Map<ViewVersion, Flight[]>();
     const flights = misses.map(({ view, key, storeKey }) => {
@@ -277,7 +291,7 @@ export class OnlineQuery {
     for (const { storeKey } of flights) this.#flights.delete(storeKey);
   }
 
-  /** The row of each key at its instant; null if the offline store failed. */
+  /** Returns the row of each key at its instant, or null if the offline store failed. */
   async #history(
     view: ViewVersion,
     keys: readonly EntityKey[],
@@ -292,8 +306,8 @@ export class OnlineQuery {
   }
 
   /**
-   * The rows that tiles make, each at its instant: tiles come from the online store, and where it has none from history, written back.
-   * Undefined where no store could answer.
+   * Computes the rows of an aggregation view from tiles, each at its instant. Tiles that the online store lacks are
+   * read from the offline store and written back. A row is undefined where no store could answer.
    */
   async #finish(
     view: ViewVersion,
@@ -315,7 +329,7 @@ export class OnlineQuery {
     if (missing.length > 0) {
       try {
         const wanted = missing.map((index) => keys[index]!);
-        // Tiles that only the earliest needs are passed over when the others are finished.
+        // One start instant serves all keys: computing a later instant skips the tiles that only an earlier one needs.
         const found = await offline.tilesAt(
           view,
           wanted,
@@ -343,7 +357,7 @@ export class OnlineQuery {
     return sets.map((set, index) => {
       if (!set) return set;
       const now = instants[index]!;
-      // The clock of who wrote the tiles is ahead of this one's.
+      // The tiles hold an event after `now`: another process with a faster clock wrote them.
       if (set.eventTime > now) return history ? (history[ahead.indexOf(index)] ?? null) : undefined;
       return finishRow(view, set, now);
     });
@@ -352,13 +366,13 @@ export class OnlineQuery {
   #entriesOf(view: ViewVersion, flights: readonly Flight[]): OnlineEntry[] {
     const codec = this.codecOf(view);
     return flights.flatMap(({ storeKey, row }) => {
-      // An aggregate that history answered has no version to be kept by.
+      // An aggregate that was read from history has no version, so the online store cannot compare it with others.
       if (row === undefined || (row && view.aggregation && !row.holds)) return [];
       return [{ key: storeKey, value: codec.encode(row), expiresIn: row ? view.ttl : this.#options.negativeTtl }];
     });
   }
 
-  /** Writes entries with those of the next moment. */
+  /** Queues entries for the next gathered write. */
   #writeSoon(entries: readonly OnlineEntry[]): void {
     if (entries.length === 0) return;
     this.#unwritten.push(entries);

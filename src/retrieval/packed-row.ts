@@ -2,7 +2,9 @@ import type { FeatureValue } from '../definition/value-type.js';
 import type { ValueCodec } from '../store/value-codec.js';
 import type { FeatureRow } from './feature-row.js';
 
-/** A row that holds and whose values are still packed: its JSON can be copied, and they are unpacked when they are asked for. */
+/**
+ * A present row whose values are still packed. Its JSON can be copied; values are decoded when they are first read.
+ */
 export class PackedRow implements FeatureRow {
   readonly status = 'PRESENT';
   #values: readonly FeatureValue[] | null = null;
@@ -13,7 +15,7 @@ export class PackedRow implements FeatureRow {
     readonly eventTime: number,
   ) {}
 
-  /** Throws DamagedValue. */
+  /** Decodes the values. Throws DamagedValue if the bytes are damaged. */
   get values(): readonly FeatureValue[] {
     this.#values ??= this.codec.values.read(this.bytes, this.codec.start);
     return this.#values;

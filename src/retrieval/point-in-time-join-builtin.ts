@@ -1,4 +1,4 @@
-/** The point-in-time join by statements of the offline store: chunk by chunk, one statement for each view. */
+/** The point-in-time join by the offline store: one statement for each view and each chunk of rows. */
 import type { FeatureValue } from '../definition/value-type.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { JoinWork, PointInTimeJoin } from './point-in-time-join.js';
@@ -7,7 +7,7 @@ import { joinFeatures, type SpineRow } from './training-query.js';
 /** Rows of one statement. */
 const CHUNK_ROWS = 5_000;
 
-/** The join that the offline store does. */
+/** Returns the join that the offline store executes. */
 export function createBuiltinJoin(offline: OfflineStore): PointInTimeJoin {
   return {
     begin: async (work) => ({
@@ -23,12 +23,12 @@ async function joinPart(
   first: number,
 ): Promise<FeatureValue[][]> {
   const joined: FeatureValue[][] = [];
-  // Two at a time: PostgreSQL works on one while the other is read.
+  // Two chunks at a time: PostgreSQL works on one while this process reads the other.
   let ahead: Promise<FeatureValue[][]> | null = null;
   const ask = (at: number): Promise<FeatureValue[][]> => {
     const chunk = rows.slice(at, at + CHUNK_ROWS);
     const answer = joinFeatures(plan, offline, chunk, first + at, { before, known, patient: true });
-    // A failure is told to whoever awaits it.
+    // Prevents an unhandled rejection; the caller that awaits this chunk gets the error.
     answer.catch(() => {});
     return answer;
   };

@@ -1,10 +1,12 @@
 /**
- * The point-in-time join by Spark: one run joins the whole spine with the history of all views, and leaves its lines by parts; a part is
- * made of its lines. Which rows there are, and their order, is the spine's alone: a row without a line has found nothing.
+ * The point-in-time join by Spark. One run joins the whole spine with the history of all views and writes its result as
+ * lines, in one folder for each part. The spine alone determines which rows a part has and in which order. A row
+ * without a line has found no value.
  *
  * Invariants
- * 1. Lines are read only of a run that was whole: its folder is renamed when it has ended. Another run begins with a folder of its own.
- * 2. Finishing of states, TTLs and what is computed of views is the code of all other reads.
+ * 1. Only lines of a complete run are read: its folder is renamed when the run has ended. Every run starts with a
+ *    folder of its own.
+ * 2. Finalizing states, applying TTLs and computing on-demand features is the code of all other reads.
  */
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -24,11 +26,11 @@ import type { JoinWork, PointInTimeJoin } from './point-in-time-join.js';
 import { keysOf, vectorsOf } from './training-query.js';
 import type { VectorPlan } from './vector-plan.js';
 
-/** Folder of the lines of a run that is whole, in the folder of its work. */
+/** Folder with the lines of a complete run, in the folder of its work. */
 const JOINED = 'joined';
 const UNFINISHED = 'spark-';
 
-/** The join that Spark does; `run` null: this process has none. */
+/** Returns the join that Spark executes. `run` is null if this process has no Spark. */
 export function createSparkJoin(run: RunEngineJoin | null): PointInTimeJoin {
   return {
     begin: async (work) => {
@@ -72,7 +74,7 @@ async function runJoin(work: JoinWork, joined: string, run: RunEngineJoin | null
 
 const placeOf = (plan: VectorPlan, key: string): number => plan.joins.findIndex(({ name }) => name === key);
 
-/** Writes what the run needs of the spine; returns how many rows it has. */
+/** Writes the instants and keys of the spine as a Parquet file for the run. Returns the number of rows. */
 async function writeSpine({ plan, spine, signal, report }: JoinWork, path: string): Promise<number> {
   const columns: TableColumn[] = [
     { name: 'o', type: 'INT64' },
@@ -98,7 +100,10 @@ async function writeSpine({ plan, spine, signal, report }: JoinWork, path: strin
   return ordinal;
 }
 
-/** A line: of row `o` and view `w` the newest event (`t`: its time, `v`: its values), or the states of window `x`. */
+/**
+ * One line of Spark's result for row `o` and view `w`: the newest event (`t` is its time, `v` its values), or the
+ * states of window `x`.
+ */
 interface Line {
   readonly o: number;
   readonly w: number;
@@ -108,7 +113,7 @@ interface Line {
   readonly s?: Readonly<Record<string, unknown>>;
 }
 
-/** What the rows of a part have found in each view. */
+/** Returns the row that each row of a part has found in each view, or null. */
 async function readPart(
   plan: VectorPlan,
   folder: string,
@@ -116,7 +121,7 @@ async function readPart(
   first: number,
 ): Promise<readonly (readonly (StoredRow | null)[])[]> {
   const found = plan.views.map((view) => new FoundRows(view, rows));
-  // A part that has found nothing has no folder.
+  // A part in which no row has found a value has no folder.
   const files = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
@@ -131,7 +136,10 @@ async function readPart(
   return found.map((view) => view.rows());
 }
 
-/** The rows of a view, from their lines. States are finished as they come: they are larger than what they say. */
+/**
+ * Builds the rows of one view from their lines. States are finalized as they are read, because they are larger than
+ * their results.
+ */
 class FoundRows {
   readonly #view: ViewVersion;
   readonly #times: (number | null)[];
@@ -143,7 +151,7 @@ class FoundRows {
     this.#view = view;
     this.#times = new Array<number | null>(rows).fill(null);
     this.#windows = aggregation ? distinctWindows(aggregation) : [];
-    // What is over no event.
+    // The values of windows without events.
     const none = aggregation ? view.features.map((_, feature) => this.#finish(feature, {})) : [];
     this.#values = this.#times.map(() => [...none]);
   }

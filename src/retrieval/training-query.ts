@@ -1,12 +1,14 @@
 /**
- * The point-in-time join: rows of a spine in, the same rows with the service's features out.
+ * The built-in point-in-time join: adds a service's features to rows of a spine.
  *
- * Job: for a batch of spine rows one statement for each view, all views at once; then the vector plan that serves online.
- * Boundary: knows no files and no jobs.
+ * Job: runs one statement for each view, all views at once, for a batch of rows. Then applies the same vector plan that
+ * serves online.
+ * Boundary: knows neither files nor jobs.
  *
  * Invariants
- * 1. As many rows come out as went in, in their order, duplicates and equal instants included.
- * 2. A value is what the same entity showed at the row's instant: event time ≤ the instant (or < it, if asked for), TTL applied.
+ * 1. The result has one row for each row of the spine, in the same order, including duplicates and equal instants.
+ * 2. A value is what the same entity showed at the row's instant: event time ≤ the instant (or < it, on request), TTL
+ *    applied.
  */
 import { type EntityKey, readKey } from '../definition/entity-key.js';
 import type { FeatureValue, KeyType } from '../definition/value-type.js';
@@ -16,16 +18,19 @@ import type { OfflineStore, PointInTimeOptions, StoredRow } from '../store/offli
 import { rowAt } from './feature-row.js';
 import type { RequestData, VectorPlan } from './vector-plan.js';
 
-/** A row of a spine, as the join needs it. */
+/** A row of a spine in the form that the join needs. */
 export interface SpineRow {
   /** Values of the plan's join keys, by name. */
   readonly keys: Readonly<Record<string, FeatureValue>>;
-  /** The instant, milliseconds since 1970. */
+  /** The row's instant, in milliseconds since 1970. */
   readonly at: number;
   readonly request: RequestData;
 }
 
-/** The features of each row, in the order of the plan's columns, before transformations; `first`: how many rows came before. */
+/**
+ * Returns the features of each row in the order of the plan's columns, before transformation. `first` is the number of
+ * spine rows before this batch.
+ */
 export async function joinFeatures(
   plan: VectorPlan,
   offline: OfflineStore,
@@ -40,7 +45,10 @@ export async function joinFeatures(
   return vectorsOf(plan, spine, stored);
 }
 
-/** The same of what was found: for each view of the plan, what each row of the spine has found there. */
+/**
+ * Returns the features of each row from the stored rows: for each view of the plan, one stored row for each row of the
+ * spine.
+ */
 export function vectorsOf(
   plan: VectorPlan,
   spine: readonly SpineRow[],
@@ -52,7 +60,9 @@ export function vectorsOf(
   });
 }
 
-/** The key of a view in each row of a spine. Throws KEY_INVALID, which names the row (from 1) and the column. */
+/**
+ * Returns a view's key for each row of a spine. Throws KEY_INVALID, naming the row (counted from 1) and the column.
+ */
 export function keysOf(view: ViewVersion, spine: readonly SpineRow[], first: number): EntityKey[] {
   const types = view.keys.map(({ type }): KeyType => type);
   return spine.map(({ keys }, index) => {

@@ -1,8 +1,8 @@
 /**
- * Training sets as durable jobs: what a request says, how it is submitted, and how a worker does it.
+ * Training sets as durable jobs: validates a request, submits it, and runs it in a worker.
  *
- * A set has a folder of its own, named by a random id: spine, parts while it is built, data file, manifest. Whoever serves and whoever works
- * must see the same folder.
+ * A set has its own folder, named by a random id. The folder holds the spine, the data file and the manifest, and the
+ * parts while the set is built. API processes and workers must share that folder.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
@@ -23,6 +23,7 @@ import type { PointInTimeJoin } from './point-in-time-join.js';
 import { buildTrainingSet } from './training-set.js';
 import { createVectorPlan, type VectorPlan } from './vector-plan.js';
 
+/** The kind of training-set jobs. */
 export const TRAINING_SET_JOB = 'trainingSet';
 
 const format = z.enum(TABLE_FORMATS);
@@ -41,10 +42,12 @@ const splitSchema = z.union([
   z.strictObject({ by: z.literal('time'), testFrom: instant }),
 ]);
 
-/** What whoever wants a training set says about it. */
+/** A client's request for a training set. */
 const trainingSetRequestSchema = z.strictObject({
   service: z.string(),
-  /** A SELECT of the offline store, or a source whose events are the examples; without either, a file comes along. */
+  /**
+   * A SELECT for the offline store, or a source whose events are the examples. With neither, the client sends a file.
+   */
   sql: z.string().min(1).max(100_000).optional(),
   source: z.string().optional(),
   spineFormat: format.default('csv'),
@@ -54,7 +57,7 @@ const trainingSetRequestSchema = z.strictObject({
   known: z.boolean().default(false),
   split: splitSchema.nullable().default(null),
   fit: z.boolean().default(false),
-  /** What joins the spine with history. */
+  /** The engine that joins the spine with history. */
   engine: z.enum(['builtin', 'spark']).default('builtin'),
 });
 
@@ -64,15 +67,18 @@ const storedRequestSchema = trainingSetRequestSchema.extend({
   revision: z.int(),
 });
 
-/** A request as it is kept: with the set's folder and the definitions that it was made for. */
+/** A stored request, with the set's folder and the versions of the definitions that it was made for. */
 export type TrainingSetRequest = z.infer<typeof storedRequestSchema>;
 
-/** Name of the spine's file in the folder of its set. */
+/** Returns the name of the spine's file in the folder of its set. */
 export function spineFile({ spineFormat }: Pick<TrainingSetRequest, 'spineFormat'>): string {
   return `spine.${spineFormat}`;
 }
 
-/** Checks a request against the definitions. Throws BAD_REQUEST naming the field, VIEW_UNKNOWN for the service, ENGINE_UNAVAILABLE. */
+/**
+ * Validates a request against the definitions. Throws BAD_REQUEST or SOURCE_UNKNOWN naming the field, VIEW_UNKNOWN for
+ * an unknown service, and ENGINE_UNAVAILABLE.
+ */
 export function readTrainingSetRequest(
   input: unknown,
   snapshot: Snapshot,
@@ -122,17 +128,17 @@ export function readTrainingSetRequest(
   };
 }
 
-/** True for a request whose spine comes along as a file. */
+/** Returns whether the client has to send the spine as a file. */
 export function needsFile({ sql, source }: { sql?: string | undefined; source?: string | undefined }): boolean {
   return sql === undefined && source === undefined;
 }
 
-/** Puts a request, whose spine lies in its folder, into the queue. */
+/** Submits a request whose spine is already in its folder, unless a query or a source provides it. */
 export function submitTrainingSet(jobs: JobStore, request: TrainingSetRequest): Promise<Job> {
   return jobs.submit({ kind: TRAINING_SET_JOB, request: request as unknown as Json });
 }
 
-/** Writes examples that came with a request, JSON objects, into the spine's file. */
+/** Writes examples that a request contains as JSON objects to the spine's file. */
 export async function writeSpineRows(
   folder: string,
   request: TrainingSetRequest,
@@ -143,7 +149,7 @@ export async function writeSpineRows(
   await writeFile(join(own, spineFile(request)), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 }
 
-/** The request of a job. Throws BAD_REQUEST for a job of another kind. */
+/** Returns the request of a job. Throws BAD_REQUEST for a job of another kind. */
 export function trainingSetRequestOf(job: Job): TrainingSetRequest {
   if (job.kind !== TRAINING_SET_JOB) {
     throw new FStoreError('BAD_REQUEST', `job ${job.id} makes no training set but is a ${job.kind}`, { field: 'id' });
@@ -151,7 +157,7 @@ export function trainingSetRequestOf(job: Job): TrainingSetRequest {
   return storedRequestSchema.parse(job.request);
 }
 
-/** The plan of a version of a service, which need not be active any more. Throws SCHEMA_INVALID. */
+/** Returns the vector plan of a service version, which need not be active any more. Throws SCHEMA_INVALID. */
 function planOfService(snapshot: Snapshot, name: string, version: number): VectorPlan {
   const record = snapshot.records.find(
     (one) => one.kind === 'featureService' && one.name === name && one.version === version,
@@ -165,24 +171,25 @@ function planOfService(snapshot: Snapshot, name: string, version: number): Vecto
   return createVectorPlan(resolveService(record as DefinitionRecord<FeatureService, ServiceMeaning>), views);
 }
 
+/** What the handler of training-set jobs needs. */
 export interface TrainingSetWork {
   readonly offline: OfflineStore;
-  /** What joins spines, by the engine that a request names. */
+  /** The join for each engine that a request can name. */
   readonly joins: Readonly<Record<TrainingSetRequest['engine'], PointInTimeJoin>>;
   /** Folder of all training sets. */
   readonly folder: string;
-  /** The newest definitions. */
+  /** Returns the newest definitions. */
   snapshot(): Promise<Snapshot>;
 }
 
-/** What a job runner gives to a handler. */
+/** What the job runner passes to a handler. */
 interface WorkContext {
   readonly signal: AbortSignal;
   readonly checkpoint: Json | null;
   report(progress: JobProgress, checkpoint?: Json): void;
 }
 
-/** Makes the handler of training-set jobs. */
+/** Returns the handler of training-set jobs. */
 export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, context: WorkContext) => Promise<Json> {
   return async (job, { signal, checkpoint, report }) => {
     const request = trainingSetRequestOf(job);
@@ -203,7 +210,7 @@ export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, cont
   };
 }
 
-/** Writes what a query or a source has into the spine's file, unless an earlier run has. */
+/** Writes the rows of a query or a source to the spine's file, unless an earlier run has. */
 async function writeSpine(
   request: TrainingSetRequest,
   snapshot: Snapshot,

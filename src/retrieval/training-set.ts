@@ -1,13 +1,15 @@
 /**
- * Builds a training set: a spine (who, when, label) joined with the features of a service as they were at each row's instant.
+ * Builds a training set. Its input is a spine: rows that each name an entity and an instant, often with a label. Each
+ * row is joined with the features of a service as they were at that instant.
  *
- * Job: part by part, so that memory stays flat and a run that died goes on where it was; then one pass that transforms, splits, counts and
- * writes the file, and a manifest that says how it came about.
+ * Job: joins the spine part by part, so that memory stays flat and an interrupted run continues where it stopped. One
+ * more pass transforms, splits, counts and writes the data file and a manifest that describes it.
  *
  * Invariants
- * 1. Rows out = rows in, in their order; the columns of the spine come first, as they were.
- * 2. A part that is named in the checkpoint is whole on the disk. A run that goes on ends in the same bytes as one that was never stopped.
- * 3. Transformers are fitted on the train split alone, and the file has what these parameters make of all rows.
+ * 1. The set has exactly the rows of the spine, in their order. The columns of the spine come first, unchanged.
+ * 2. A part that the checkpoint counts is complete on disk. A continued run produces the same bytes as an uninterrupted
+ *    one.
+ * 3. Transformers are fitted on the train split alone. Their parameters then transform all rows.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -33,25 +35,26 @@ import type { VectorColumn, VectorPlan } from './vector-plan.js';
 const PART_ROWS = 20_000;
 const SPLIT_COLUMN = 'split';
 
+/** What to build: the spine's file and how to join, split, transform and write it. */
 export interface TrainingSetOptions {
-  /** The spine's file. */
+  /** Path of the spine's file. */
   readonly spine: string;
   readonly spineFormat: TableFormat;
   /** Column of the spine that holds the instant of each row. */
   readonly timestamp: string;
   readonly format: TableFormat;
-  /** Only what happened before the instant, not at it. */
+  /** True to join only events before the row's instant, and none at it. */
   readonly before: boolean;
-  /** Only what had arrived by the instant. */
+  /** True to join only events that had arrived by the row's instant. */
   readonly known: boolean;
   readonly split: TrainingSplit | null;
-  /** Fit every transformer of the service on this set, also those that were fitted before. */
+  /** True to fit every transformer of the service on this set, including those that already have parameters. */
   readonly fit: boolean;
-  /** Rows of one part; default: 20,000. */
+  /** Rows of one part; 20,000 by default. */
   readonly partRows?: number;
 }
 
-/** What a run is given by whoever keeps jobs. */
+/** What the job runner provides for one run. */
 export interface TrainingRun {
   readonly signal: AbortSignal;
   /** How many parts an earlier run has finished. */
@@ -59,28 +62,30 @@ export interface TrainingRun {
   report(progress: JobProgress, finishedParts: number): void;
 }
 
+/** The manifest of a finished training set. */
 export interface TrainingSetResult {
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
   readonly columns: readonly (TableColumn & { readonly origin: string; readonly statistics: ColumnStatistics })[];
   readonly split: Readonly<Record<SplitName, number>> | null;
-  /** Versions of the views that were read. */
+  /** Ids of the view versions that were read. */
   readonly views: readonly string[];
-  /** Parameters that the file was transformed with, by name of the transformer (`name@version`). */
+  /** Parameters of the transformers that were applied, by `name@version` of the transformer. */
   readonly transformers: Readonly<Record<string, FittedParameters>>;
-  /** Those of them that were fitted on this set. */
+  /** The transformers that were fitted on this set. */
   readonly fitted: readonly string[];
 }
 
-/** Name of the file of a training set in its folder. */
+/** Returns the name of a training set's data file in its folder. */
 export function dataFile(format: TableFormat): string {
   return `data.${format}`;
 }
 
 /**
- * Builds the set of `plan` in `folder`, which holds what an interrupted run has left. Throws BAD_REQUEST or KEY_INVALID for a spine that does
- * not fit, TRANSFORMER_UNFITTED, and what stores and engines throw; `run.signal` ends it between two statements.
+ * Builds the training set of `plan` in `folder`, which may hold parts of an interrupted run. `run.signal` stops it
+ * between two statements. Throws BAD_REQUEST or KEY_INVALID for an invalid spine, TRANSFORMER_UNFITTED, and errors of
+ * stores and engines.
  */
 export async function buildTrainingSet(
   plan: VectorPlan,
@@ -113,7 +118,7 @@ const partFolder = (folder: string): string => join(folder, 'parts');
 const partFile = (folder: string, part: number): string =>
   join(partFolder(folder), `${`${part}`.padStart(6, '0')}.arrow`);
 
-/** Joins the spine part by part; parts of an earlier run are passed over. */
+/** Joins the spine part by part; skips parts that an earlier run has finished. */
 async function joinParts(
   plan: VectorPlan,
   options: TrainingSetOptions,
@@ -164,7 +169,7 @@ async function joinParts(
   }
 }
 
-/** Batches of exactly `size` rows, but for the last. */
+/** Regroups rows into batches of exactly `size` rows; the last may be smaller. */
 async function* inParts(
   batches: AsyncIterable<readonly TableRow[]>,
   size: number,
@@ -185,7 +190,7 @@ async function* inParts(
   if (part.length > 0) yield part;
 }
 
-/** Reads a row of the spine's file as the join needs it. */
+/** Returns a function that converts a row of the spine's file into the form that the join needs. */
 function spineReader(
   plan: VectorPlan,
   schema: readonly TableColumn[],
@@ -210,7 +215,9 @@ function spineReader(
   };
 }
 
-/** The columns of features, before transformation; a name that the spine has gets `feature_` before it. */
+/**
+ * Returns the feature columns before transformation. A name that the spine already has is prefixed with `feature_`.
+ */
 function featureColumns(plan: VectorPlan, spine: readonly TableColumn[]): TableColumn[] {
   const taken = new Set(spine.map(({ name }) => name));
   if (taken.has(SPLIT_COLUMN)) {
@@ -236,7 +243,7 @@ async function* readParts(folder: string, parts: number): AsyncGenerator<readonl
   }
 }
 
-/** Fits, transforms, splits, counts and writes. */
+/** Fits transformers, then transforms, splits, counts and writes all rows. */
 async function finish(
   plan: VectorPlan,
   options: TrainingSetOptions,
@@ -313,7 +320,7 @@ function rowSplitter(
     splitOf(split, ordinal, JSON.stringify(keys.map((key) => `${row[key]}`)), row[time] as number);
 }
 
-/** The parameters of every transformer: as they are, or fitted on the train split. */
+/** Returns the parameters of every transformer: the existing ones, or ones fitted on the train split. */
 async function fitTransformers(
   plan: VectorPlan,
   options: TrainingSetOptions,

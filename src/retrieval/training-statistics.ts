@@ -1,15 +1,16 @@
-/** What a training set's manifest says about each column, gathered row by row in constant memory. */
+/** Statistics of a training set's columns for its manifest, gathered row by row in constant memory. */
 
 import { compareValues } from '../definition/value-order.js';
 import type { FeatureValue, ScalarValue, ValueType } from '../definition/value-type.js';
 import { valueToJson } from '../definition/value-type.js';
 
+/** Statistics of one column. */
 export interface ColumnStatistics {
   readonly nulls: number;
-  /** JSON forms; null for lists and for columns without a value. */
+  /** As JSON; null for lists and for columns without a value. */
   readonly min: unknown;
   readonly max: unknown;
-  /** Of numbers; null for other types. */
+  /** Mean of a numeric column; null for other types. */
   readonly mean: number | null;
 }
 
@@ -26,6 +27,7 @@ export class ColumnProfile {
     this.#type = type;
   }
 
+  /** Counts one value. */
   add(value: FeatureValue): void {
     this.#count += 1;
     if (value === null) {
@@ -38,6 +40,7 @@ export class ColumnProfile {
     if (typeof value === 'number' || typeof value === 'bigint') this.#sum += Number(value);
   }
 
+  /** Returns the statistics of all values so far. */
   read(): ColumnStatistics {
     const numbers = this.#type === 'FLOAT64' || this.#type === 'INT32' || this.#type === 'INT64';
     const values = this.#count - this.#nulls;

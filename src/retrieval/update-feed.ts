@@ -1,19 +1,22 @@
 /**
- * Brings changed values from the update topic to the subscribers of this process.
+ * Delivers changed values from the update topic to the subscribers of this process.
  *
  * Invariants
- * 1. Every process follows the whole topic: a subscriber sees each update, whichever replica it is connected to.
- * 2. A subscriber that reads slowly gets the latest update of each entity, in the order in which entities first changed;
- *    its queue never holds more than `maxQueue` entities: beyond that the stream ends with SUBSCRIPTION_OVERFLOW.
- * 3. Routing an update costs the subscribers of its entity, not all subscribers.
- * 4. A turn of the event loop serves a few hundred streams, so that requests are let in between; the others get what is the latest when
- *    their turn has come.
+ * 1. Every process follows the whole topic, so a subscriber sees each update whichever replica it is connected to.
+ * 2. A slow subscriber gets the latest update of each entity, in the order in which the entities first changed. Its
+ *    queue never holds more than `MAX_QUEUE` entities; beyond that the stream ends with SUBSCRIPTION_OVERFLOW.
+ * 3. The cost of routing an update depends on the subscribers of its entity, not on all subscribers.
+ * 4. One turn of the event loop serves at most `SERVED_AT_ONCE` streams, so that requests run in between. The other
+ *    streams get the latest value in a later turn.
  */
 import type { EventBus, ReceivedBatch, Subscription } from '../bus/event-bus.js';
 import { decodeUpdates, updateTopic, type ValueUpdate } from '../bus/value-update.js';
 import { FStoreError } from '../errors.js';
 
-/** What a stream wants: updates of one view, of one entity or of all. `tag` names the queue place; null: the entity. */
+/**
+ * The updates that a stream wants: those of one view, for one entity or (`key` null) for all. Of updates with the same
+ * `tag`, the queue keeps only the latest; if `tag` is null, the entity's key is the tag.
+ */
 export interface UpdateInterest {
   readonly view: string;
   readonly key: string | null;
@@ -32,15 +35,15 @@ interface Interested {
 }
 
 const MAX_QUEUE = 10_000;
-/** Each takes some 50 µs: the operation is executed and sent. */
+/** Serving one stream takes about 50 µs, because the operation is executed and sent. */
 const SERVED_AT_ONCE = 200;
 
-/** Deals out turns of the event loop among streams that wait and have something to get. */
+/** Divides turns of the event loop among the streams that have something to deliver. */
 class Pace {
   readonly #behind = new Set<UpdateStream>();
   #room = SERVED_AT_ONCE;
 
-  /** Whether a stream may be served now; one that may not is served in a later turn. */
+  /** Returns whether a stream may be served in this turn. If not, it is served in a later turn. */
   mayServe(stream: UpdateStream): boolean {
     if (this.#room === SERVED_AT_ONCE) setImmediate(() => this.#nextTurn());
     if (this.#room > 0) {
@@ -61,7 +64,7 @@ class Pace {
   }
 }
 
-/** The updates for one subscription, as an async iterator. */
+/** The updates of one subscription, as an async iterator. */
 export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
   readonly #queue = new Map<string, StreamedUpdate>();
   readonly #pace: Pace;
@@ -76,6 +79,7 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
     this.#onEnd = onEnd;
   }
 
+  /** Delivers an update to the waiting reader, or queues it in place of an older one of the same tag. */
   push(update: ValueUpdate, tag: string | null): void {
     if (this.#ended) return;
     const item = { update, tag };
@@ -94,12 +98,13 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
     }
   }
 
-  /** Gives the one that waits what is first in the queue. */
+  /** Delivers the first queued update to the waiting reader, if both exist. */
   serve(): void {
     const item = this.#waiting && this.#take();
     if (item) this.#answer(item);
   }
 
+  /** Resolves with the next update. Rejects with SUBSCRIPTION_OVERFLOW if the queue overflowed. */
   async next(): Promise<IteratorResult<StreamedUpdate>> {
     if (this.#queue.size > 0 && this.#pace.mayServe(this)) return { done: false, value: this.#take()! };
     if (this.#error) {
@@ -113,6 +118,7 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
     });
   }
 
+  /** Ends the stream and drops its queue. */
   async return(): Promise<IteratorResult<StreamedUpdate>> {
     this.#queue.clear();
     this.#end();
@@ -151,24 +157,27 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
   }
 }
 
+/** Follows the update topic and routes each update to the open streams that want it. */
 export class UpdateFeed {
   readonly #routes = new Map<string, Set<Interested>>();
   readonly #streams = new Set<UpdateStream>();
   readonly #pace = new Pace();
   #subscription: Subscription | null = null;
 
-  /** Follows the update topic of a project. */
+  /** Starts to follow the update topic of a project. */
   async start(bus: EventBus, project: string): Promise<void> {
     await bus.ensureTopics([updateTopic(project)]);
     this.#subscription = await bus.follow(updateTopic(project), (batch) => this.#route(batch));
   }
 
-  /** How many streams are open. */
+  /** The number of open streams. */
   get size(): number {
     return this.#streams.size;
   }
 
-  /** Opens a stream of what `interests` name. The stream sees every update that arrives from now on. */
+  /**
+   * Opens a stream of the updates that `interests` name. It delivers every update that arrives from this moment on.
+   */
   open(interests: readonly UpdateInterest[]): UpdateStream {
     const registered: [string, Interested][] = [];
     const stream = new UpdateStream(this.#pace, () => {
@@ -191,7 +200,7 @@ export class UpdateFeed {
     return stream;
   }
 
-  /** Ends all streams and stops following. */
+  /** Ends all streams and stops following the topic. */
   async stop(): Promise<void> {
     for (const stream of [...this.#streams]) await stream.return();
     await this.#subscription?.stop();

@@ -1,7 +1,7 @@
 /**
- * How the vector of a feature service is computed: from one row of each view that it reads, and from request data.
+ * Computes the vector of a feature service from one row of each view that it reads and from request data.
  *
- * Invariant: online and in training sets a vector is computed by this plan and by nothing else.
+ * Invariant: online reads and training sets compute vectors by this plan alone.
  */
 import type { ComputedFeature, FeaturePin, RequestColumn, ServiceFeature } from '../definition/definition-record.js';
 import { pinsOf, serviceFeatureType } from '../definition/service-meaning.js';
@@ -16,55 +16,63 @@ import { createTransformer } from '../transformation/transformer.js';
 import { needsFitting } from '../transformation/transformer-output.js';
 import { type FeatureRow, type FeatureStatus, featureStatus } from './feature-row.js';
 
-/** Values of request data, by name; what is absent is null. */
+/** Values of request data, by name. An absent value counts as null. */
 export type RequestData = Readonly<Record<string, FeatureValue>>;
 
+/** One feature of a vector: its type, its origin, and how to compute it. */
 export interface VectorColumn {
   readonly field: string;
   readonly type: ValueType;
-  /** Where it comes from, in words. */
+  /** Where the value comes from: `view@version:feature`, `onDemandView:feature` or `transformer@version`. */
   readonly origin: string;
   readonly description: string | undefined;
-  /** Changes when the same field begins to mean something else. */
+  /** Changes when the field's definition changes while its name stays the same. */
   readonly stamp: string;
-  /** Its value from one row for each view of the plan. */
+  /** Returns the value, given one row for each view of the plan. */
   value(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
-  /** The same before its transformation; where there is none, its value. */
+  /** Returns the value before its transformation, or the value itself if there is no transformation. */
   untransformed(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
-  /** The feature of a view of the plan that it is; null if it is computed. */
+  /** The feature of a view that this column copies; null if the column is computed. */
   readonly pinned: Pinned | null;
-  /** How it is transformed; null if it is not. */
+  /** The transformation of the value; null if there is none. */
   readonly transformation: Transformation | null;
-  /** Why it has that value, and the event time of the oldest row that it is made of; null without a row. */
+  /**
+   * Returns why the column has its value, and the event time of the oldest row that it was computed from (null without
+   * a row).
+   */
   status(rows: readonly FeatureRow[], request: RequestData): { status: FeatureStatus; eventTime: number | null };
 }
 
-/** A transformer of a service's feature. */
+/** The transformer that a service applies to a feature. */
 export interface Transformation {
   /** `name@version` of the transformer. */
   readonly origin: string;
   readonly input: ValueType;
   readonly options: TransformerOptions;
-  /** Null while it has to be fitted. */
+  /** Null until the transformer has been fitted. */
   readonly parameters: FittedParameters | null;
 }
 
+/** The views that a service reads and the columns that it returns. */
 export interface VectorPlan {
   readonly service: ServiceType;
   readonly views: readonly ViewVersion[];
-  /** The join keys of all views, each once. */
+  /** The join keys of all views, without duplicates. */
   readonly joins: readonly { readonly name: string; readonly type: KeyType }[];
   readonly request: readonly RequestColumn[];
   readonly columns: readonly VectorColumn[];
 }
 
-/** A feature of a view, by their places in the plan and in the view. */
+/** A feature of a view: the index of the view in the plan, and of the feature in the view. */
 export interface Pinned {
   readonly viewIndex: number;
   readonly featureIndex: number;
 }
 
-/** Plans the vector of a service whose pinned views are given by `name@version`. Throws SCHEMA_INVALID if one is missing. */
+/**
+ * Plans the vector of a service. `views` holds its pinned views by `name@version`. Throws SCHEMA_INVALID if one is
+ * missing.
+ */
 export function createVectorPlan(service: ServiceType, views: ReadonlyMap<string, ViewVersion>): VectorPlan {
   const pinned: ViewVersion[] = [];
   const place = ({ view: name, version, feature }: FeaturePin): Pinned => {
@@ -171,7 +179,7 @@ function transformationOf({
   return { origin, input, options, parameters: known };
 }
 
-/** Null for a transformer that has to be fitted and was not. */
+/** Returns null for a transformer that needs fitting and has not been fitted. */
 function transformedValue(
   { input, options, parameters }: Transformation,
   read: VectorColumn['value'],
@@ -181,7 +189,7 @@ function transformedValue(
   return (rows, request) => apply(read(rows, request))[0] ?? null;
 }
 
-/** Reads a feature of a view, or computes one. */
+/** Returns a function that reads a feature of a view or computes an on-demand feature. */
 function sourceValue(source: FeaturePin | ComputedFeature, place: (pin: FeaturePin) => Pinned): VectorColumn['value'] {
   if ('expression' in source) return computedValue(source, place);
   const { viewIndex, featureIndex } = place(source);
