@@ -1,11 +1,14 @@
 /**
- * Plan and apply: from given definitions to a new revision of the registry.
+ * Plan and apply: turns given definitions into a new revision of the registry.
  *
  * Invariants
- * 1. What cannot be served is refused here: the whole candidate schema is built and checked before anything is written.
- * 2. `apply` does exactly what `plan` showed, on the revision that it was planned on, or REVISION_CONFLICT.
- * 3. A registered operation that the step would break is a breaking change with the name of its consumer; one that is new must be valid.
- * 4. Stores and topics are prepared before the registry changes: a crash between leaves nothing but empty tables.
+ * 1. Definitions that cannot be served are refused here: the whole candidate schema is built and checked before
+ *    anything is written.
+ * 2. `apply` does exactly what `plan` showed, on the revision that it was planned on. Otherwise it fails with
+ *    REVISION_CONFLICT.
+ * 3. Breaking a registered operation is a breaking change that names its consumer. A newly registered operation must be
+ *    valid.
+ * 4. Stores and topics are prepared before the registry changes, so a crash in between leaves nothing but empty tables.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
@@ -25,6 +28,7 @@ import type { LiveSchema, PublishedSchema } from './live-schema.js';
 import type { ApplyDefinitions, ApplyRequest, PlanReport, SchemaChange } from './plan-report.js';
 import { describeOperation, type RegisteredOperations } from './registered-operations.js';
 
+/** The dependencies of DefinitionApply and the engines of this installation. */
 export interface DefinitionApplyOptions {
   readonly registry: Registry;
   readonly follower: RegistryFollower;
@@ -32,14 +36,15 @@ export interface DefinitionApplyOptions {
   readonly bus: EventBus;
   readonly live: LiveSchema;
   readonly reserved: ReservedNames;
-  /** Whether this installation has Spark, and Kafka for it to read from; default: no. */
+  /** Whether this installation has Spark, and Kafka for Spark to read from; false by default. */
   readonly hasSpark?: boolean;
-  /** Whether this installation has a schema registry; default: no. */
+  /** Whether this installation has a schema registry; false by default. */
   readonly hasSchemaRegistry?: boolean;
-  /** Whether Spark reads batches here, and connections that it reads databases by; default: no. */
+  /** Whether Spark reads batch sources here, and the names of the database connections it may use; none by default. */
   readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
 }
 
+/** Plans and applies definitions on the registry of one project. */
 export class DefinitionApply implements ApplyDefinitions {
   readonly #options: DefinitionApplyOptions;
 
@@ -47,15 +52,15 @@ export class DefinitionApply implements ApplyDefinitions {
     this.#options = options;
   }
 
-  /** Shows what an apply would do. Throws all findings about the definitions together. */
+  /** Returns what an apply would change. Throws one error with all issues of the definitions. */
   async plan(request: ApplyRequest): Promise<PlanReport> {
     const { report } = await this.#prepare(request);
     return report;
   }
 
   /**
-   * Applies definitions; returns what changed, with the new revision (the old one if nothing changed).
-   * Throws the findings, BREAKING_CHANGE unless allowed, REVISION_CONFLICT, or that a store is down.
+   * Applies definitions. Returns the changes and the new revision, or the old revision if nothing changed. Throws the
+   * issues of the definitions, BREAKING_CHANGE unless allowed, REVISION_CONFLICT, and errors of stores.
    */
   async apply(request: ApplyRequest, allowBreaking: boolean, actor: string): Promise<PlanReport> {
     const { registry, follower, offline, bus } = this.#options;
@@ -86,7 +91,7 @@ export class DefinitionApply implements ApplyDefinitions {
     return { ...report, revision };
   }
 
-  /** Throws SCHEMA_REGISTRY_MISSING for messages that nothing here could read. */
+  /** Throws SCHEMA_REGISTRY_MISSING for Avro sources whose schema this installation cannot look up. */
   #checkFormats(definitions: readonly Definition[]): void {
     if (this.#options.hasSchemaRegistry) return;
     const isNaming = (one: Definition): boolean =>
@@ -97,7 +102,9 @@ export class DefinitionApply implements ApplyDefinitions {
     throw new FStoreError('SCHEMA_REGISTRY_MISSING', message, { field: `definitions[${index}].stream.format` });
   }
 
-  /** Throws ENGINE_UNAVAILABLE for what nothing here would compute. */
+  /**
+   * Throws ENGINE_UNAVAILABLE or REFERENCE_UNKNOWN for engines and connections that this installation does not have.
+   */
   #checkEngines(definitions: readonly Definition[]): void {
     for (const [index, one] of definitions.entries()) {
       if (one.kind === 'source') this.#checkBatch(one, `definitions[${index}].batch`);
@@ -130,7 +137,7 @@ export class DefinitionApply implements ApplyDefinitions {
     this.#checkFormats(definitions);
     const snapshot = await follower.refresh();
     const { prune, retire } = request;
-    // Each of these steps takes milliseconds for a thousand views: requests are let in between.
+    // Each of these steps takes milliseconds for a thousand views, so requests get a turn in between.
     await turn();
     const plan = planDefinitions(snapshot.records, definitions, { prune, retire, reserved, computation });
     const { project, revision } = snapshot;
@@ -154,7 +161,7 @@ export class DefinitionApply implements ApplyDefinitions {
   }
 }
 
-/** Throws all findings about operations that consumers would register with this step. */
+/** Throws one error with all issues of operations that consumers would register in this step. */
 function refuseUnfit(
   { create }: DefinitionPlan,
   definitions: readonly Definition[],
@@ -172,7 +179,7 @@ function refuseUnfit(
   if (issues.length > 0) throw errorOfIssues(issues);
 }
 
-/** What a step does to operations that clients send by their ids. */
+/** Lists how a step changes the operations that clients send by id. */
 function compareOperations(before: RegisteredOperations, after: RegisteredOperations): SchemaChange[] {
   const changes: SchemaChange[] = [];
   for (const operation of before) {
@@ -193,7 +200,7 @@ async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<Sch
     [CriticalityLevel.Dangerous]: 'DANGEROUS',
     [CriticalityLevel.NonBreaking]: 'SAFE',
   };
-  // A new entity joins the union of federation by itself; no client selects on that.
+  // A new entity joins federation's union by itself, and no client selects fields of that union.
   const shown = changes.filter((change) => !change.path?.startsWith('_Entity'));
   return shown.map(({ criticality, message, path }) => ({
     criticality: levels[criticality.level],
@@ -202,7 +209,10 @@ async function compare(before: GraphQLSchema, after: GraphQLSchema): Promise<Sch
   }));
 }
 
-/** A schema as the difference sees it: a type that is one object in both, as most of a large project's are, has none. */
+/**
+ * Removes from a schema all types that `other` shares as the same object, because they cannot differ. That is most
+ * types of a large project.
+ */
 function withoutShared(schema: GraphQLSchema, other: GraphQLSchema): GraphQLSchema {
   const others = other.getTypeMap();
   const types = Object.entries(schema.getTypeMap()).filter(([name, type]) => others[name] !== type);

@@ -1,8 +1,9 @@
 /**
- * The subgraph side of Apollo Federation 2.9: `_entities` and `_service`, and the SDL that routers compose.
+ * The subgraph side of Apollo Federation 2.9: `_entities`, `_service`, and the SDL that routers compose.
  *
- * Why not @apollo/subgraph: it builds from SDL, which costs ten times the build of type objects at each reload, and it
- * carries federation-internals under the Elastic licence. What remains of it here are the two fields below.
+ * Why not @apollo/subgraph: it builds from SDL, which takes ten times as long as building type objects at each reload.
+ * It also depends on federation-internals under the Elastic licence. This file implements the two fields that a
+ * programmatic schema needs of it.
  */
 import {
   GraphQLEnumType,
@@ -23,7 +24,7 @@ import {
   isSpecifiedScalarType,
   printType,
 } from 'graphql';
-// The order in which graphql-js sorts a schema: f2 comes before f10.
+// graphql-js sorts schemas in this order: f2 comes before f10.
 import { naturalCompare } from 'graphql/jsutils/naturalCompare.js';
 import { FStoreError } from '../errors.js';
 import type { EntitySchema } from './feature/entity-fields.js';
@@ -46,12 +47,15 @@ const Service = new GraphQLObjectType<{ sdl: () => string }>({
   },
 });
 
-/** `_service { sdl }`; the SDL is printed when it is first asked for. */
+/** Returns the field `_service { sdl }`. The SDL is printed when it is first requested. */
 export function serviceField(sdl: () => string): GraphQLFieldConfig<unknown, RequestContext> {
   return { type: new GraphQLNonNull(Service), resolve: () => ({ sdl }) };
 }
 
-/** `_entities(representations: [_Any!]!): [_Entity]!`; a representation that cannot be read is null with its own error. */
+/**
+ * Returns the field `_entities(representations: [_Any!]!): [_Entity]!`. An invalid representation resolves to null with
+ * its own error.
+ */
 export function entitiesField(entities: readonly EntitySchema[]): GraphQLFieldConfig<unknown, RequestContext> {
   const byType = new Map(entities.map((one) => [one.entity.typeName, one.entity]));
   const union = new GraphQLUnionType({
@@ -102,7 +106,7 @@ function sortFields(fields: Fields): Fields {
   );
 }
 
-/** A type with its fields, arguments and values in the order of their names. */
+/** Returns a type with its fields, arguments and values sorted by name. */
 function sortType(type: GraphQLNamedType): GraphQLNamedType {
   if (isObjectType(type)) {
     const config = type.toConfig();
@@ -117,7 +121,7 @@ function sortType(type: GraphQLNamedType): GraphQLNamedType {
   return new GraphQLEnumType({ ...config, values: Object.fromEntries(byName(config.values)) });
 }
 
-/** Types as they are printed: those of views that do not change are shared between schemas, and printed once. */
+/** The printed form of each type. Schemas share the types of unchanged views, so those are printed once. */
 const printed = new WeakMap<GraphQLNamedType, string>();
 
 function printOne(type: GraphQLNamedType): string {
@@ -131,7 +135,10 @@ function printOne(type: GraphQLNamedType): string {
   return text;
 }
 
-/** The SDL of a schema as a router composes it: sorted, with keys, without what federation adds itself. */
+/**
+ * Returns the SDL of a schema for a router: sorted, with `@key` directives, without the types and fields that
+ * federation adds.
+ */
 export function printSubgraphSdl(schema: GraphQLSchema): string {
   const types = Object.entries(schema.getTypeMap()).flatMap(([name, type]): [string, GraphQLNamedType][] => {
     if (isIntrospectionType(type) || isSpecifiedScalarType(type) || FEDERATION_TYPES.includes(name)) return [];

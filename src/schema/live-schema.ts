@@ -1,14 +1,16 @@
 /**
- * The schema that this process serves, and its exchange while requests run.
+ * The schema that this process serves, and its replacement while requests run.
  *
- * Job: build from a snapshot, check, with the operations that are registered for it; publish once to everybody: Apollo (HTTP) through its
- * gateway seam, the fast lane, WebSocket and SSE through `current`.
+ * Job: builds and checks a schema from a snapshot, with the operations that are registered for it. Publishes it to all
+ * transports at once: to Apollo (HTTP) through its gateway seam, to the fast lane, and to WebSocket and SSE through
+ * `current`.
  *
  * Invariants
- * 1. Published is only what graphql-js and Apollo both accepted; a schema that fails leaves the one before in place.
+ * 1. Only a schema that graphql-js and Apollo both accepted is published. If one fails, the previous schema stays in
+ *    use.
  * 2. HTTP, WebSocket and SSE see the new schema in the same turn of the event loop.
- * 3. An operation that began on a schema ends on it; a subscription that uses a field which is gone or serves something
- *    else is ended with SUBSCRIPTION_SCHEMA_RELOAD.
+ * 3. An operation ends on the schema that it began on. If a field of a subscription is removed or changed, the
+ *    subscription ends with SUBSCRIPTION_SCHEMA_RELOAD.
  * 4. Revisions only grow.
  */
 import { setImmediate as turn } from 'node:timers/promises';
@@ -27,7 +29,7 @@ export interface PublishedSchema extends BuiltSchema {
 
 type SchemaListener = (published: PublishedSchema) => void;
 
-/** Work goes on for so long before requests are let in, milliseconds. */
+/** How long a build works before it lets requests run, in milliseconds. */
 const STRETCH = 3;
 
 type Building = Generator<void, PublishedSchema, void>;
@@ -51,6 +53,7 @@ async function finishInTurns(building: Building): Promise<PublishedSchema> {
   }
 }
 
+/** Holds the current schema, builds new ones and publishes them. */
 export class LiveSchema {
   readonly #control: GraphQLSchema;
   readonly #check: OperationCheck;
@@ -58,18 +61,21 @@ export class LiveSchema {
   #current: PublishedSchema;
   #publishing: Promise<void> = Promise.resolve();
 
-  /** Builds and checks the first schema. `control` is the static part, `check` that of registered operations. */
+  /**
+   * Builds and checks the first schema. `control` is the static part of it, `check` validates registered operations.
+   */
   constructor(control: GraphQLSchema, snapshot: Snapshot, check: OperationCheck) {
     this.#control = control;
     this.#check = check;
     this.#current = finish(this.#build(snapshot));
   }
 
+  /** The schema that is served. */
   get current(): PublishedSchema {
     return this.#current;
   }
 
-  /** Builds and checks the schema of a snapshot without publishing it. Rejects with what makes it invalid. */
+  /** Builds and checks the schema of a snapshot without publishing it. Rejects with the reason if it is invalid. */
   build(snapshot: Snapshot): Promise<PublishedSchema> {
     return finishInTurns(this.#build(snapshot));
   }
@@ -84,9 +90,9 @@ export class LiveSchema {
   }
 
   /**
-   * Builds, checks and publishes, giving way to requests between these steps, because each of them takes milliseconds
-   * for a thousand views. Calls are served one after the other. Returns false if the revision is not newer; rejects if
-   * the schema is not valid.
+   * Builds, checks and publishes the schema of a snapshot. Lets requests run between these steps, because each of them
+   * takes milliseconds for a thousand views. Concurrent calls run one after the other. Resolves to false if the
+   * revision is not newer; rejects if the schema is invalid.
    */
   publish(snapshot: Snapshot): Promise<boolean> {
     const published = this.#publishing.then(() => this.#publishNow(snapshot));
@@ -112,13 +118,16 @@ export class LiveSchema {
     return true;
   }
 
-  /** Calls `listener` at each publication. Returns a function that ends that. */
+  /** Calls `listener` at each publication. Returns a function that removes it. */
   onPublish(listener: SchemaListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** The seam through which Apollo Server gets each schema; `executor: null` leaves execution to graphql-js. */
+  /**
+   * Returns the gateway through which Apollo Server receives each schema. `executor: null` leaves execution to
+   * graphql-js.
+   */
   gateway(): GatewayInterface {
     let first: (() => void) | null = null;
     return {

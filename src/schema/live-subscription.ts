@@ -1,7 +1,7 @@
 /**
- * Runs a subscription on the schema that it began on, and ends it when that schema's fields go away.
+ * Runs a subscription on the schema that it began on, and ends it when that schema's fields are removed or changed.
  *
- * Both doors, WebSocket and SSE, subscribe through here.
+ * Both subscription transports, WebSocket and SSE, call `subscribeLive`.
  */
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, subscribe } from 'graphql';
 import { FStoreError } from '../errors.js';
@@ -15,19 +15,20 @@ function isStream(value: unknown): value is Results {
 }
 
 /**
- * Ends a wait from elsewhere. `Promise.race` with a promise that stays open would do, but that promise would keep every result that it
- * was raced with, for as long as the subscription lasts.
+ * Lets an error end a wait for the next result. `Promise.race` with a long-lived promise would work too, but that
+ * promise would retain every result that it was raced with, for as long as the subscription lasts.
  */
 class Interruption {
   #error: FStoreError | null = null;
   #interrupt: (end: { readonly error: FStoreError }) => void = () => {};
 
+  /** Ends the current wait, or the next one, with this error. */
   announce(error: FStoreError): void {
     this.#error ??= error;
     this.#interrupt({ error: this.#error });
   }
 
-  /** What `result` resolves to, or what is announced before. */
+  /** Resolves with the value of `result`, or with the announced error if that comes first. */
   orResult<T>(result: Promise<T>): Promise<T | { readonly error: FStoreError }> {
     return new Promise((resolve, reject) => {
       this.#interrupt = resolve;
@@ -37,14 +38,14 @@ class Interruption {
   }
 }
 
-/** An error of the table as the errors of a GraphQL result. */
+/** Returns a GraphQL result that consists of this error. */
 function resultOf(error: FStoreError): ExecutionResult {
   return { errors: [new GraphQLError(error.message, { originalError: error })] };
 }
 
 /**
- * Like graphql-js' `subscribe`, but the stream ends with one SUBSCRIPTION_SCHEMA_RELOAD result when a published schema
- * removes or changes a selected field, and with the code of any other FStoreError that ends its source.
+ * Works like graphql-js' `subscribe`, but turns the end of a stream into one result. That is SUBSCRIPTION_SCHEMA_RELOAD
+ * when a published schema removes or changes a selected field, and otherwise the FStoreError that ended the source.
  */
 export async function subscribeLive(args: ExecutionArgs, live: LiveSchema): Promise<Results | ExecutionResult> {
   const results = await subscribe(args);
@@ -58,7 +59,7 @@ export async function subscribeLive(args: ExecutionArgs, live: LiveSchema): Prom
     }
   };
   const forget = live.onPublish(check);
-  // The schema may have been exchanged while the subscription was being set up.
+  // The schema may have been replaced while the subscription was being set up.
   if (live.current.schema !== args.schema) check(live.current);
   return endWith(results, reload, forget);
 }

@@ -10,7 +10,7 @@ function serves(schema: GraphQLSchema, coordinate: string): string | null {
   return field ? `${field.type} ${String(field.extensions.fstore ?? '')}` : null;
 }
 
-/** Collects the footprint of a document that is valid against `schema`. */
+/** Returns the footprint of a document that is valid against `schema`. */
 export function footprintOf(document: DocumentNode, schema: GraphQLSchema): OperationFootprint {
   const footprint = new Map<string, string>();
   const types = new TypeInfo(schema);
@@ -27,7 +27,7 @@ export function footprintOf(document: DocumentNode, schema: GraphQLSchema): Oper
   return footprint;
 }
 
-/** The first field of the footprint that `schema` no longer serves as it was, or null if all are the same. */
+/** Returns the first field of the footprint that `schema` no longer serves unchanged, or null if there is none. */
 export function findChangedField(footprint: OperationFootprint, schema: GraphQLSchema): string | null {
   for (const [coordinate, served] of footprint) {
     if (serves(schema, coordinate) !== served) return coordinate;

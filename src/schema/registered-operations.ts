@@ -2,8 +2,10 @@
  * The operations that consumers have registered, checked and compiled for one schema.
  *
  * Invariants
- * 1. They belong to one published schema: whoever finds one here runs it on that schema without another check.
- * 2. An operation that the schema does not fit stays known, with the reason, until it fits again or is registered no more.
+ * 1. The operations belong to one published schema. An operation without a fault runs on that schema without another
+ *    check.
+ * 2. An operation that does not fit the schema stays known, with the reason, until it fits again or is no longer
+ *    registered.
  */
 import { type DocumentNode, GraphQLError, type GraphQLSchema, Kind, type OperationTypeNode } from 'graphql';
 import { operationId } from '../definition/operation-id.js';
@@ -12,44 +14,46 @@ import { compileReadPlan, type ReadPlan } from './lane/read-plan.js';
 import { NotPlanned } from './lane/selection-plan.js';
 import type { OperationCheck } from './operation-check.js';
 
-/** A document with one operation. */
+/** A parsed document with exactly one operation. */
 interface ReadOperation {
   readonly document: DocumentNode;
   readonly name: string | null;
   readonly type: OperationTypeNode;
 }
 
+/** A registered operation and what was found about it. */
 export interface RegisteredOperation {
   /** SHA-256 of the text, in hexadecimal. */
   readonly id: string;
   readonly text: string;
-  /** Null if the text can not be read under the limits of this process. */
+  /** The parsed text; null if it cannot be parsed within the limits of this process. */
   readonly read: ReadOperation | null;
   readonly consumers: readonly ConsumerRecord[];
-  /** Why the schema does not fit, or null if it does. */
+  /** Why the operation does not fit the schema; null if it fits. */
   readonly fault: string | null;
-  /** How the fast lane answers it; null if that can not. */
+  /** The fast lane's plan for the operation; null if the fast lane cannot answer it. */
   readonly plan: ReadPlan | null;
 }
 
-/** How a request may name an operation instead of sending it. */
+/** The forms in which a request may name an operation instead of sending its text. */
 export interface OperationNaming {
   readonly query?: unknown;
-  /** GraphQL over HTTP, appendix A: `sha256:` and the hash; the hash alone does too. */
+  /** GraphQL over HTTP, appendix A: `sha256:` and the hash. The hash alone is accepted too. */
   readonly documentId?: unknown;
   readonly id?: unknown;
   /** Apollo's form: `persistedQuery: { version: 1, sha256Hash }`. */
   readonly extensions?: unknown;
 }
 
-/** More plans than this are not made ahead of requests; the operations beyond are answered by Apollo. */
+/** At most this many operations are compiled ahead of requests. Apollo answers the others. */
 const MAX_PLANS = 2_000;
 const PREFIX = 'sha256:';
 
+/** The registered operations of one published schema, by id and by text. */
 export class RegisteredOperations {
   readonly #byId: ReadonlyMap<string, RegisteredOperation>;
   readonly #byText: ReadonlyMap<string, RegisteredOperation>;
-  /** How many of them the fast lane answers. */
+  /** How many of the operations have a plan for the fast lane. */
   readonly plans: number;
 
   constructor(operations: readonly RegisteredOperation[]) {
@@ -62,19 +66,20 @@ export class RegisteredOperations {
     return this.#byId.values();
   }
 
+  /** Returns the operation with this id (SHA-256 of its text, in hexadecimal). */
   withId(id: string): RegisteredOperation | undefined {
     return this.#byId.get(id);
   }
 
-  /** `text` without white space around it. */
+  /** Returns the operation with this text, which must have no white space around it. */
   withText(text: string): RegisteredOperation | undefined {
     return this.#byText.get(text);
   }
 }
 
-/** The hash by which a request names its operation; null if it names none, or sends a text. */
+/** Returns the hash by which a request names its operation, or null if it names none or sends a text. */
 export function namedOperation({ query, documentId, id, extensions }: OperationNaming): string | null {
-  // Protocols that insist on a text are given an empty one.
+  // Protocols that require a text send an empty one.
   if (query !== undefined && query !== null && query !== '') return null;
   const persisted = (extensions as { readonly persistedQuery?: { version?: unknown; sha256Hash?: unknown } } | null)
     ?.persistedQuery;
@@ -83,7 +88,7 @@ export function namedOperation({ query, documentId, id, extensions }: OperationN
   return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
 }
 
-/** Reads the text of an operation. Throws GraphQLError. */
+/** Parses the text of an operation. Throws GraphQLError. */
 function readOperation(text: string, check: OperationCheck): ReadOperation {
   const document = check.parse(text);
   const operations = document.definitions.filter((one) => one.kind === Kind.OPERATION_DEFINITION);
@@ -94,7 +99,7 @@ function readOperation(text: string, check: OperationCheck): ReadOperation {
   return { document, name: operation.name?.value ?? null, type: operation.operation };
 }
 
-/** Texts as they were read: they do not change, schemas do. */
+/** Parsed operations of each consumer record. Texts never change, so they are parsed once for all schemas. */
 const readings = new WeakMap<ConsumerRecord, readonly (ReadOperation | GraphQLError)[]>();
 
 function readingsOf(record: ConsumerRecord, check: OperationCheck): readonly (ReadOperation | GraphQLError)[] {
@@ -122,7 +127,9 @@ function compile(schema: GraphQLSchema, { document }: ReadOperation): ReadPlan |
   }
 }
 
-/** Checks and compiles all operations of a snapshot for its schema; yields between them, because there may be many. */
+/**
+ * Checks and compiles all operations of a snapshot for its schema. Yields after each one, because there may be many.
+ */
 export function* registerOperations(
   { consumers }: Snapshot,
   schema: GraphQLSchema,
@@ -150,7 +157,10 @@ export function* registerOperations(
   return new RegisteredOperations([...found.values()]);
 }
 
-/** `operation FraudVector of consumer fraud_model (owner risk-team)`: what it is and whom to ask, for messages. */
+/**
+ * Names an operation, its consumers and their owners for messages: `operation FraudVector of consumer fraud_model
+ * (owner risk-team)`.
+ */
 export function describeOperation({ id, read, consumers }: RegisteredOperation): string {
   const owners = consumers.map(({ name, definition: { owner } }) => (owner ? `${name} (owner ${owner})` : name));
   return `operation ${read?.name ?? id.slice(0, 12)} of consumer ${owners.join(', ')}`;

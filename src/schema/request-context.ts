@@ -14,16 +14,16 @@ import type { OfflineStore } from '../store/offline-store.js';
 import type { ApplyDefinitions } from './plan-report.js';
 import type { RegisteredOperations } from './registered-operations.js';
 
-/** Where training sets lie, and what may be asked of them. */
+/** Where training sets are stored, and what clients may request of them. */
 export interface TrainingSetRules {
   readonly folder: string;
   readonly maxSpineBytes: number;
   readonly allowSql: boolean;
-  /** True if Spark can join their spines. */
+  /** True if Spark can join spines. */
   readonly hasSpark: boolean;
 }
 
-/** What one process gives to every request. */
+/** The services of one process that every request uses. */
 export interface RequestServices {
   readonly query: OnlineQuery;
   readonly updates: UpdateFeed;
@@ -38,23 +38,23 @@ export interface RequestServices {
   readonly snapshot: () => Snapshot;
   readonly operations: () => RegisteredOperations;
   readonly now: () => number;
-  /** How many entities one field may ask for. */
+  /** How many entities one field may request. */
   readonly maxKeys: number;
 }
 
-/** What the resolvers of one request share. A subscription calls `startEvent` for each of its events. */
+/** State that the resolvers of one request share. A subscription calls `startEvent` for each of its events. */
 export class RequestContext {
   loader: FeatureLoader;
 
   constructor(
     readonly services: RequestServices,
-    /** Who asks; for the audit record. */
+    /** The authenticated client, for the audit record. */
     readonly actor: string,
   ) {
     this.loader = new FeatureLoader(services.query, services.now());
   }
 
-  /** Begins an event of a subscription: values are read anew; the value that the event carries need not be read. */
+  /** Starts an event of a subscription: values are read anew, except the value that the event carries. */
   startEvent(view: ViewVersion, key: EntityKey, packed: Buffer): void {
     const now = this.services.now();
     this.loader = new FeatureLoader(this.services.query, now);

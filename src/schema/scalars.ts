@@ -1,4 +1,4 @@
-/** The scalars of the schema that GraphQL itself lacks, and the GraphQL type of each value type. */
+/** The scalars that GraphQL itself lacks, and the GraphQL type of each value type. */
 import {
   GraphQLBoolean,
   GraphQLError,
@@ -20,6 +20,7 @@ function readOrThrow<T>(type: ValueType, input: unknown): T {
   return read.value as T;
 }
 
+/** TIMESTAMP values: milliseconds since 1970 inside FStore, ISO 8601 text in GraphQL. */
 export const DateTime = new GraphQLScalarType<number, string>({
   name: 'DateTime',
   description: 'An instant in UTC with millisecond precision, as ISO 8601: `2026-01-31T12:00:00.000Z`.',
@@ -32,6 +33,7 @@ export const DateTime = new GraphQLScalarType<number, string>({
   },
 });
 
+/** INT64 values: a bigint inside FStore, a decimal string in GraphQL. */
 export const BigIntScalar = new GraphQLScalarType<bigint, string>({
   name: 'BigInt',
   description: 'A 64-bit integer, as a decimal string, because a JSON number cannot hold every one of them.',
@@ -45,6 +47,7 @@ export const BigIntScalar = new GraphQLScalarType<bigint, string>({
   },
 });
 
+/** Any JSON value, passed through unchanged. */
 export const JsonScalar = new GraphQLScalarType<unknown, unknown>({
   name: 'JSON',
   description: 'Any JSON value.',
@@ -63,7 +66,7 @@ const SCALARS: Record<ScalarType, GraphQLScalarType> = {
   TIMESTAMP: DateTime,
 };
 
-/** The nullable GraphQL type of a value type: `FLOAT64` → Float, `STRING[]` → [String!]. */
+/** Returns the nullable GraphQL type of a value type: `FLOAT64` → Float, `STRING[]` → [String!]. */
 export function graphqlTypeOf(type: ValueType): GraphQLOutputType {
   const element = elementType(type);
   return element ? new GraphQLList(new GraphQLNonNull(SCALARS[element])) : SCALARS[type as ScalarType];

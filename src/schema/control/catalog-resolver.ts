@@ -26,7 +26,7 @@ function checkFirst(first: number): number {
   return first;
 }
 
-/** A source as the catalog shows it. */
+/** Returns a source as the catalog shows it. */
 export function describeSource(record: DefinitionRecord<Source, SourceMeaning>): SourceDefinition {
   return {
     name: record.name,
@@ -68,7 +68,7 @@ function originOf(feature: ServiceFeature): string {
   return 'computed' in feature ? `${feature.onDemand}:${feature.computed.name}` : feature.transformer;
 }
 
-/** The catalog: what is declared, what went wrong, and who changed it. */
+/** Resolves the catalog: definitions, dead letters and the audit record. */
 @Resolver()
 export class CatalogResolver {
   @Query(() => Project, { description: 'The project of this server, and the revision that it serves.' })
@@ -123,7 +123,7 @@ export class CatalogResolver {
     }));
   }
 
-  // `consumers` would be the list of an entity named consumer.
+  // The plural `consumers` would collide with the list field of an entity named consumer.
   @Query(() => [ConsumerDefinition], { description: 'All consumers, with the operations that they have registered.' })
   featureConsumers(@Ctx() context: RequestContext): ConsumerDefinition[] {
     const { snapshot, operations } = context.services;

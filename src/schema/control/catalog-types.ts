@@ -1,4 +1,4 @@
-/** The types in which the catalog shows definitions. The runtime types are given explicitly, never inferred. */
+/** The GraphQL types of definitions in the catalog. Runtime types are given explicitly, never inferred. */
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { DateTime, JsonScalar } from '../scalars.js';
 
@@ -35,7 +35,7 @@ export class Project {
   revision!: number;
 }
 
-/** What every definition of the catalog shows. */
+/** The fields that all definitions in the catalog share. */
 @ObjectType()
 abstract class Declared {
   @Field(() => String)

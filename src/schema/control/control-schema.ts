@@ -1,4 +1,4 @@
-/** The static part of the schema: built once, by type-graphql. */
+/** The static part of the schema, built once by type-graphql. */
 import 'reflect-metadata';
 import { type GraphQLSchema, specifiedScalarTypes } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
@@ -12,7 +12,7 @@ import { ManagementResolver } from './management-resolver.js';
 import { SourceCheckResolver } from './source-check-resolver.js';
 import { TrainingResolver } from './training-resolver.js';
 
-/** Builds the catalog and management part of the schema. */
+/** Builds the part of the schema for the catalog and for management. */
 export function buildControlSchema(): GraphQLSchema {
   return buildSchemaSync({
     resolvers: [
@@ -28,7 +28,7 @@ export function buildControlSchema(): GraphQLSchema {
   });
 }
 
-/** Names that the control part, federation and GraphQL use, so that no definition may take them. */
+/** Returns the names that the control part, federation and GraphQL use, so that definitions cannot take them. */
 export function reservedNames(control: GraphQLSchema): ReservedNames {
   const shared = [BigIntScalar, DateTime, JsonScalar, FeatureStatusEntry, ...specifiedScalarTypes];
   return {

@@ -7,7 +7,7 @@ import { describeSource } from './catalog-resolver.js';
 import { FeatureViewDefinition, SourceDefinition } from './catalog-types.js';
 import { SourceFreshness, ViewFreshness } from './freshness-types.js';
 
-/** One for each request, made when it asks for the first time: any number of sources is one look. */
+/** One loader for each request, created at its first lookup, so that any number of sources costs one lookup. */
 const loaders = new WeakMap<RequestContext, DataLoader<string, SourceReport | null>>();
 
 async function report(context: RequestContext, source: string): Promise<SourceReport | null> {
@@ -28,7 +28,7 @@ function describe({ lag, newest, movedAt, perMinute, events, unusable }: Freshne
   return { lag, newestEventTime: newest, takenInAt: movedAt, ...counts };
 }
 
-/** How fresh a source is, and one source by its name. */
+/** Resolves the freshness of sources, and one source by its name. */
 @Resolver(() => SourceDefinition)
 export class SourceFreshnessResolver {
   @Query(() => SourceDefinition, { description: 'One source.' })
@@ -48,7 +48,7 @@ export class SourceFreshnessResolver {
   }
 }
 
-/** How fresh a view is. */
+/** Resolves the freshness of views. */
 @Resolver(() => FeatureViewDefinition)
 export class ViewFreshnessResolver {
   @FieldResolver(() => ViewFreshness, {

@@ -1,4 +1,4 @@
-/** How fresh sources and views are, as the catalog shows it. */
+/** The GraphQL types for the freshness of sources and views. */
 import { Field, Float, ObjectType } from 'type-graphql';
 import { DateTime } from '../scalars.js';
 

@@ -19,7 +19,7 @@ function describe({ progress, createdAt, startedAt, finishedAt, status, ...job }
   };
 }
 
-/** Long work: begun, looked at, and cancelled. */
+/** Resolves jobs: starts, shows, lists and cancels them. */
 @Resolver()
 export class JobResolver {
   @Query(() => Job, { nullable: true, description: 'A job; null if there is none.' })

@@ -4,7 +4,7 @@ import { JsonScalar } from '../scalars.js';
 import { DefinitionPlanReport, DefinitionsInput, IngestReport, ReplayReport } from './catalog-types.js';
 import { describePlan } from './plan-description.js';
 
-/** What changes the project: definitions, events, and events that failed. */
+/** Resolves operations that change the project: apply definitions, ingest events, replay dead letters. */
 @Resolver()
 export class ManagementResolver {
   @Query(() => DefinitionPlanReport, { description: 'Shows what applying these definitions would change.' })

@@ -1,7 +1,7 @@
 import type { PlanReport } from '../plan-report.js';
 import { ChangeAction, Criticality, type DefinitionPlanReport } from './catalog-types.js';
 
-/** A plan's report in the types of the schema. */
+/** Returns a plan's report in the types of the schema. */
 export function describePlan({ revision, changes, schemaChanges }: PlanReport): DefinitionPlanReport {
   return {
     revision,

@@ -2,7 +2,7 @@ import { Arg, Ctx, Query, Resolver } from 'type-graphql';
 import { RequestContext } from '../request-context.js';
 import { SourceCheckInput, SourceCheckReport } from './source-check-types.js';
 
-/** A look at data before it is relied on. */
+/** Resolves `checkSource`, which examines data before a source relies on it. */
 @Resolver()
 export class SourceCheckResolver {
   @Query(() => [SourceCheckReport], {

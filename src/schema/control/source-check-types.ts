@@ -1,4 +1,4 @@
-/** What a look at a source's data shows. */
+/** The GraphQL types for the result of a source check. */
 import { Field, InputType, Int, ObjectType } from 'type-graphql';
 import { JsonScalar } from '../scalars.js';
 

@@ -81,7 +81,7 @@ export class TrainingSetInput {
   split?: TrainingSplitInput;
 }
 
-/** What a training set has found, made part of what is served. */
+/** Resolves the creation of training sets and the publication of the transformers that were fitted on them. */
 @Resolver()
 export class TrainingResolver {
   @Mutation(() => ID, {

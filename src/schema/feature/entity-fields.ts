@@ -1,4 +1,4 @@
-/** The fields of the root types that a data team's entities bring: one, many, and what changes. */
+/** The root fields of an entity: one by key, many by keys, and a subscription for each of its views. */
 import {
   type GraphQLFieldConfig,
   type GraphQLFieldConfigArgumentMap,
@@ -17,14 +17,14 @@ import { type EntityObject, listArguments, readEntityKey, readKeyList } from './
 
 type RootField = GraphQLFieldConfig<unknown, RequestContext>;
 
-/** An entity with its types of the schema. */
+/** An entity with its types in the schema. */
 export interface EntitySchema {
   readonly entity: EntityType;
   readonly type: GraphQLObjectType<EntityObject, RequestContext>;
   readonly keyInput: GraphQLInputObjectType | null;
 }
 
-/** `user(id: ID!): User!` */
+/** Returns the field that reads one entity: `user(id: ID!): User!`. */
 export function oneEntityField({ entity, type }: EntitySchema): RootField {
   const args: GraphQLFieldConfigArgumentMap = {};
   for (const key of entity.keys)
@@ -42,7 +42,7 @@ export function oneEntityField({ entity, type }: EntitySchema): RootField {
   };
 }
 
-/** `users(ids: [ID!]!): [User!]!`, in the order of the ids. */
+/** Returns the field that reads many entities: `users(ids: [ID!]!): [User!]!`, in the order of the ids. */
 export function manyEntitiesField({ entity, type, keyInput }: EntitySchema): RootField {
   return {
     type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
@@ -58,7 +58,10 @@ export function manyEntitiesField({ entity, type, keyInput }: EntitySchema): Roo
   };
 }
 
-/** `userStatsUpdated(ids: [ID!]): User!`: the entity each time the view has a new value for it. */
+/**
+ * Returns the subscription field of a view: `userStatsUpdated(ids: [ID!]): User!`. It sends the entity whenever the
+ * view has a new value for it.
+ */
 export function viewUpdatedField(view: ViewVersion, { entity, type, keyInput }: EntitySchema): RootField {
   return {
     type: new GraphQLNonNull(type),

@@ -17,7 +17,7 @@ import { sourced } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { DateTime } from '../scalars.js';
 
-/** An entity in an answer: what resolvers of the entity's fields get as their parent. */
+/** An entity in an answer; the parent value of the entity's fields. */
 export interface EntityObject {
   readonly typeName: string;
   readonly key: EntityKey;
@@ -36,7 +36,10 @@ function keyTypesOf(entity: EntityType): readonly KeyType[] {
   return types;
 }
 
-/** Reads the key of an entity from named inputs; `place` is where they stand in a list. Throws KEY_INVALID. */
+/**
+ * Reads the key of an entity from named inputs. `place` is the path of the inputs in a list, for messages. Throws
+ * KEY_INVALID.
+ */
 export function readEntityKey(
   entity: EntityType,
   inputs: Readonly<Record<string, unknown>>,
@@ -50,7 +53,7 @@ export function readEntityKey(
   return keyOf(entity, values, name, () => place);
 }
 
-/** Reads the values of an entity's join keys. `place` is asked for if they are no key. Throws KEY_INVALID. */
+/** Reads the values of an entity's join keys. `place` is called only if they are invalid. Throws KEY_INVALID. */
 function keyOf(
   entity: EntityType,
   values: readonly unknown[],
@@ -65,14 +68,14 @@ function keyOf(
   throw new FStoreError('KEY_INVALID', `${field} is no key of ${entity.typeName}: ${read.reason}`, { field });
 }
 
-/** Throws LIST_TOO_LONG if a list of keys is longer than one request may ask for. */
+/** Throws LIST_TOO_LONG if a list has more keys than one request may read. */
 export function checkListLength(length: number, field: string, maxKeys: number): void {
   if (length > maxKeys) {
     throw new FStoreError('LIST_TOO_LONG', `${field} has ${length} keys, at most ${maxKeys} are allowed`, { field });
   }
 }
 
-/** The input type of a composite key, or null for a single key, which is an ID. */
+/** Returns the input type of a composite key, or null for a single key, which is an ID. */
 export function createKeyInput(entity: EntityType): GraphQLInputObjectType | null {
   if (entity.keys.length === 1) return null;
   return new GraphQLInputObjectType({
@@ -82,7 +85,7 @@ export function createKeyInput(entity: EntityType): GraphQLInputObjectType | nul
   });
 }
 
-/** The arguments that name a list of entities: `ids` for a single key, `keys` for a composite one. */
+/** Returns the argument that lists entities: `ids` for a single key, `keys` for a composite one. */
 export function listArguments(
   keyInput: GraphQLInputObjectType | null,
   required: boolean,
@@ -92,7 +95,7 @@ export function listArguments(
   return { [keyInput ? 'keys' : 'ids']: { type: required ? new GraphQLNonNull(list) : list, description } };
 }
 
-/** Reads the argument of `listArguments`; null if it was not given. Throws KEY_INVALID, LIST_TOO_LONG. */
+/** Reads the argument of `listArguments`. Returns null if it was not given. Throws KEY_INVALID and LIST_TOO_LONG. */
 export function readKeyList(
   entity: EntityType,
   args: Readonly<Record<string, unknown>>,
@@ -113,7 +116,7 @@ export function readKeyList(
   });
 }
 
-/** The object type of an entity: its key, and a field for each active version of each of its views. */
+/** Returns the object type of an entity: its key, and a field for each active version of each of its views. */
 export function createEntityObject(
   entity: EntityType,
   views: readonly { readonly view: ViewVersion; readonly type: GraphQLObjectType }[],

@@ -1,9 +1,9 @@
 /**
- * From a snapshot of the registry to the schema that is served: generated types, merged with the static control part.
+ * Builds the served schema from a snapshot of the registry: generated types, merged with the static control part.
  *
  * Invariants
  * 1. The same snapshot gives the same schema, byte for byte as SDL.
- * 2. Types of views that did not change are shared with the schema before; those no longer used are forgotten with it.
+ * 2. Types of unchanged views are shared with the previous schema. No other types are retained.
  */
 import { GraphQLObjectType, GraphQLSchema, isNamedType } from 'graphql';
 import { resolveEntity } from '../../definition/entity-type.js';
@@ -18,10 +18,10 @@ import { createEntityObject, createKeyInput } from './entity-object.js';
 import { createServiceSchema } from './service-schema.js';
 import { createViewType } from './view-type.js';
 
-/** A schema with what the next one may share with it. */
+/** A schema, with the view types that the next schema may share. */
 export interface BuiltSchema {
   readonly schema: GraphQLSchema;
-  /** The SDL of the subgraph; printed once, when it is first asked for. */
+  /** Returns the SDL of the subgraph, which is printed at the first call. */
   readonly sdl: () => string;
   readonly viewTypes: ReadonlyMap<ViewVersion, GraphQLObjectType>;
 }
@@ -32,7 +32,7 @@ function fieldsOf(type: GraphQLObjectType | null | undefined): Fields {
   return type ? (type.toConfig().fields as Fields) : {};
 }
 
-/** Builds the schema of a snapshot beside the static part `control`, sharing types with `previous`. */
+/** Builds the schema of a snapshot, including the static part `control`, and shares types with `previous`. */
 export function buildFeatureSchema(snapshot: Snapshot, control: GraphQLSchema, previous?: BuiltSchema): BuiltSchema {
   const viewTypes = new Map<ViewVersion, GraphQLObjectType>();
   for (const view of snapshot.views.values()) {

@@ -1,6 +1,6 @@
 /**
- * A feature service in the schema: a flat vector of features, asked for by the join keys of all its entities and the data that
- * comes with the request; the same by columns; and as a subscription.
+ * The GraphQL types and fields of a feature service. A client requests a flat vector of features by the join keys of
+ * all its entities and by request data. It can also request vectors as columns, or subscribe to them.
  */
 import {
   type GraphQLFieldConfig,
@@ -32,7 +32,9 @@ import { DateTime, graphqlTypeOf } from '../scalars.js';
 import { checkListLength } from './entity-object.js';
 import { FeatureStatusEnum } from './view-type.js';
 
-/** What the vector's fields read: one row for each view, request data, and the keys as they were asked for. */
+/**
+ * The parent value of the vector's fields: one row for each view, request data, and the keys as the client sent them.
+ */
 interface Vector {
   readonly keys: Readonly<Record<string, string>>;
   readonly rows: readonly FeatureRow[];
@@ -47,7 +49,7 @@ interface JoinArgument {
 type Field = GraphQLFieldConfig<unknown, RequestContext>;
 type Inputs = Readonly<Record<string, unknown>>;
 
-/** A service with its types and fields of the schema. */
+/** The root fields of a service, with their types. */
 export interface ServiceSchema {
   readonly one: Field;
   readonly many: Field;
@@ -58,6 +60,7 @@ export interface ServiceSchema {
 const id = new GraphQLNonNull(GraphQLID);
 const listOf = (type: GraphQLObjectType) => new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type)));
 
+/** Status and event time of one feature in a vector. */
 export const FeatureStatusEntry = new GraphQLObjectType({
   name: 'FeatureStatusEntry',
   description: 'Status and event time of one feature in a vector.',
@@ -72,7 +75,7 @@ export const FeatureStatusEntry = new GraphQLObjectType({
   },
 });
 
-/** Builds types and fields of a service whose pinned views are given by `name@version`. */
+/** Builds types and fields of a service. `views` holds its pinned views by `name@version`. */
 export function createServiceSchema(service: ServiceType, views: ReadonlyMap<string, ViewVersion>): ServiceSchema {
   const plan = createVectorPlan(service, views);
   const stamp = plan.views.map((view) => view.fingerprint).join(':');
@@ -205,7 +208,7 @@ function readKeys(
   return { keys, byView };
 }
 
-/** Request data in the forms of their types. Throws BAD_REQUEST, which names the field. */
+/** Reads request data by their declared types. Throws BAD_REQUEST, naming the field. */
 function readRequest({ request }: VectorPlan, inputs: Inputs | null | undefined, place: string): RequestData {
   const data: Record<string, FeatureValue> = {};
   for (const { name, type } of request) {
@@ -262,7 +265,10 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
   });
 }
 
-/** Many vectors, each feature a list: what a model's matrix is made of, without a name for every number. */
+/**
+ * Returns the type of many vectors by columns: each feature is a list, as a model's matrix needs it, and no name is
+ * repeated for each number.
+ */
 function createColumnsType({ service, columns }: VectorPlan, joins: readonly JoinArgument[]) {
   return new GraphQLObjectType<readonly Vector[]>({
     name: serviceColumnsType(service.typeName),

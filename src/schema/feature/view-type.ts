@@ -4,6 +4,7 @@ import type { FeatureRow } from '../../retrieval/feature-row.js';
 import { sourced } from '../lane/field-source.js';
 import { DateTime, graphqlTypeOf } from '../scalars.js';
 
+/** The statuses of features, in GraphQL. */
 export const FeatureStatusEnum = new GraphQLEnumType({
   name: 'FeatureStatus',
   description: 'Why a feature has the value that it has.',
@@ -17,12 +18,12 @@ export const FeatureStatusEnum = new GraphQLEnumType({
   },
 });
 
-/** Marks a generated field with what it serves, so that a reload can tell whether it still serves the same. */
+/** Identifies what a generated field serves, so that a reload can tell whether the field is unchanged. */
 export interface ServedField {
   readonly fstore: string;
 }
 
-/** The text that documents a view in the schema. */
+/** Returns the description of a view in the schema. */
 function describeView(view: ViewVersion): string {
   return [
     view.description ?? `Features of \`${view.name}\`.`,
@@ -34,7 +35,10 @@ function describeView(view: ViewVersion): string {
     .join('\n');
 }
 
-/** The object type of a view version: its features, each a synchronous read of a loaded row, and when and why. */
+/**
+ * Returns the object type of a view version: its features, each read synchronously from a loaded row, with event time,
+ * status and version.
+ */
 export function createViewType(view: ViewVersion): GraphQLObjectType<FeatureRow> {
   return new GraphQLObjectType<FeatureRow>({
     name: view.typeName,
