@@ -1,21 +1,23 @@
 /**
- * From the bytes of an Avro datum to the value of JSON that it stands for.
+ * Decodes an Avro datum into the equivalent JSON value.
  *
  * Invariants
- * 1. Bytes are exactly one datum of the type, or AvroError: no rest, nothing missing, text in UTF-8.
- * 2. Integers keep every digit: beyond 2^53 they are bigint. Instants are milliseconds, rounded down, as the decoder of JSON has them.
- * 3. What JSON has no value for (bytes, fixed) becomes an object, which no column takes.
+ * 1. The bytes must be exactly one datum of the type, with nothing missing, nothing left over, and text in UTF-8.
+ *    Otherwise AvroError is thrown.
+ * 2. Integers keep every digit: beyond 2^53 they are bigint. Instants are milliseconds, rounded down, as in decoded
+ *    JSON.
+ * 3. Values without a JSON equivalent (bytes, fixed) become objects, which no column accepts.
  */
 import type { AvroRecord, AvroType } from '../definition/avro-schema.js';
 
-/** Bytes that are no datum of their type. */
+/** The bytes are not a datum of their type. */
 export class AvroError extends Error {}
 
 const MAX_DEPTH = 50;
-/** Bytes of a decimal at most. */
+/** Maximum size of a decimal, in bytes. */
 export const MAX_DECIMAL = 128;
 
-/** Reads the datum that lies in `bytes` from `start` to their end. Throws AvroError. */
+/** Decodes the datum from `start` to the end of `bytes`. Throws AvroError. */
 export function readAvro(type: AvroRecord, bytes: Buffer, start = 0): Record<string, unknown> {
   const reader = new Reader(bytes, start);
   const value = reader.read(type, 0);
@@ -27,7 +29,9 @@ class Reader {
   readonly #bytes: Buffer;
   readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #at: number;
-  /** Every item that is anything has a byte: a list of nothings must not become a long one. */
+  /**
+   * How many list items are still allowed. Items of zero bytes count too, so a short payload cannot become a huge list.
+   */
   #room: number;
 
   constructor(bytes: Buffer, start: number) {
@@ -98,7 +102,7 @@ class Reader {
     }
   }
 
-  /** A long: 64 bits, zigzag, seven to a byte. */
+  /** Reads a long: 64 bits, zigzag encoded, seven bits in each byte. */
   #long(): number | bigint {
     let low = 0;
     for (let count = 0; count < 7; count += 1) {
@@ -125,7 +129,7 @@ class Reader {
     return value;
   }
 
-  /** How many bytes or items follow. */
+  /** Reads how many bytes or items follow. */
   #length(): number {
     const value = Number(this.#long());
     if (value < 0) throw new AvroError('a length is negative');
@@ -155,7 +159,7 @@ class Reader {
   }
 }
 
-/** Rounded down: division of numbers would round to the nearest. */
+/** Converts to milliseconds, rounded down; a division of numbers would round to the nearest. */
 function milliseconds(value: number | bigint, unit: number): number | bigint {
   if (unit === 1) return value;
   const wide = BigInt(value);

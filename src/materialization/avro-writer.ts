@@ -1,13 +1,13 @@
-/** From the columns of an event to the bytes of an Avro datum. */
+/** Encodes the columns of an event as an Avro datum. */
 import type { AvroRecord, AvroType } from '../definition/avro-schema.js';
 import type { FeatureValue } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import { MAX_DECIMAL } from './avro-reader.js';
 
-/** A value that its Avro type does not take. */
+/** A value that does not fit its Avro type. */
 class Misfit extends Error {}
 
-/** Writes a datum; columns that are missing are null. Throws EVENT_FIELD_TYPE with the column. */
+/** Encodes a datum; missing columns are null. Throws EVENT_FIELD_TYPE, naming the column. */
 export function writeAvro(type: AvroRecord, columns: ReadonlyMap<string, FeatureValue>): Buffer {
   const parts = type.fields.map((field) => {
     try {
@@ -93,7 +93,7 @@ function long(value: bigint): Buffer {
 }
 
 function instant(value: bigint): Buffer {
-  // Nanoseconds have room for some 290 years before and after 1970.
+  // A 64-bit count of nanoseconds covers about 290 years before and after 1970.
   if (BigInt.asIntN(64, value) !== value) throw new Misfit('the time lies too far away for a long');
   return long(value);
 }

@@ -1,16 +1,19 @@
-/** Which engine reads a source's batches: the one that its definition names, but for a run that Spark has begun to write. */
+/**
+ * Chooses the engine for a batch: the one that the definition names, except for a run that Spark has already sealed.
+ */
 import { FStoreError } from '../errors.js';
 import type { StagedBatches } from '../store/staged-batches.js';
 import type { BatchEngine } from './batch-engine.js';
 import { batchStream } from './source-contract.js';
 
+/** The engines to choose from. */
 export interface BatchEngines {
   readonly builtin: BatchEngine;
   readonly spark: BatchEngine;
   readonly staged: Pick<StagedBatches, 'sealedTotal'>;
 }
 
-/** Makes the engine that hands each run to the right one. */
+/** Returns an engine that passes each run to the engine that must read it. */
 export function createBatchEngine({ builtin, spark, staged }: BatchEngines): BatchEngine {
   return {
     materialize: async (run) => {

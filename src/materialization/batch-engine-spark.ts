@@ -1,11 +1,11 @@
 /**
- * Materialization by Spark: a run reads all rows of a source, computes what they are for every view, and stages it; then it is sealed as
- * a whole, and merged batch by batch.
+ * Materialization by Spark. A run reads all rows of a source, computes their values in every view, and stages them. The
+ * run is then sealed as a whole and merged batch by batch.
  *
  * Invariants
- * 1. A run that ends anywhere before it is sealed has written nothing; one that was sealed is not computed again, but merged to its end by
- *    whoever has its job next.
- * 2. What is sealed of a run needs no Spark any more.
+ * 1. A run that ends before it is sealed has written nothing. A sealed run is never computed again: the next process
+ *    that has its job merges the rest of it.
+ * 2. Merging a sealed run requires no Spark.
  */
 import { FStoreError } from '../errors.js';
 import type { StagedBatches } from '../store/staged-batches.js';
@@ -18,20 +18,21 @@ import { batchConsumer, batchStream, batchTopic } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 import { type TableMeaning, tableInput } from './table-input.js';
 
+/** What the Spark batch engine needs. */
 export interface SparkBatchOptions {
-  /** Null: this process has no Spark, and can only end what is sealed. */
+  /** Null if this process has no Spark; it can then only merge runs that are already sealed. */
   readonly driver: EngineDriver | null;
   readonly staged: StagedBatches;
   readonly merger: StagedMerger;
   /** Folder of batch files. */
   readonly folder: string;
-  /** Rows of one batch at most, which is merged in one transaction; default: 20,000. */
+  /** Maximum number of rows in one batch, which is merged in one transaction; 20,000 by default. */
   readonly batchRows?: number;
 }
 
 const BATCH_ROWS = 20_000;
 
-/** The engine that Spark is. */
+/** Returns the batch engine that uses Spark. */
 export function createSparkBatchEngine(options: SparkBatchOptions): BatchEngine {
   return { materialize: (batch) => new SparkRun(options, batch).materialize() };
 }
@@ -54,7 +55,7 @@ class SparkRun {
     let total = await staged.sealedTotal(this.#stream, run);
     if (!total) {
       const end = await this.#compute();
-      // However it ended: it may have died when it had done its work.
+      // The seal counts however the run ended: the run may have died after it had completed its work.
       total = await staged.sealedTotal(this.#stream, run);
       if (!total) {
         signal.throwIfAborted();
@@ -92,7 +93,7 @@ class SparkRun {
     return driver.run(plan, signal, hear);
   }
 
-  /** Merges all that is sealed. */
+  /** Merges all sealed batches of the run. */
   async #merge(total: RunTotal): Promise<void> {
     const rows = total.written + total.deadLetters;
     let merged = 0;
@@ -113,7 +114,7 @@ class SparkRun {
   }
 }
 
-/** Why a run has come to nothing. DEFINITIONS_STALE: it is to begin anew. */
+/** Returns why a run failed. DEFINITIONS_STALE asks the caller to start it again. */
 function failureOf(end: EngineEnd, source: string): FStoreError {
   if (end.outcome !== 'failed') {
     return new FStoreError('DEFINITIONS_STALE', `views of ${source} have changed since the run began`);

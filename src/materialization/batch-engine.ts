@@ -1,37 +1,40 @@
 /**
- * Port: reads all rows of a source that are new, and has them written into all stores.
+ * Port: reads all new rows of a source and writes them to all stores.
  *
  * Invariants that every adapter holds (test/contract/batch-engine.test.ts)
- * 1. The same rows give the same values, whichever engine reads them; a row that cannot be used becomes a dead letter.
- * 2. A run that is begun again under its number, after it died anywhere, writes nothing twice.
- * 3. Rows at or before `since` are passed over.
+ * 1. The same rows give the same values, whichever engine reads them. An unusable row becomes a dead letter.
+ * 2. A run that died at any point and is started again under its number writes nothing twice.
+ * 3. Rows at or before `since` are skipped.
  */
 import type { JobProgress } from '../store/job-store.js';
 import type { SourceContract } from './source-contract.js';
 
+/** One run of a batch source. */
 export interface BatchRun {
   readonly project: string;
-  /** Of a source with `batch`. */
+  /** The contract of a source with `batch`. */
   readonly contract: SourceContract;
-  /** Under which its rows have their places in history. */
+  /** The number of the run, part of its rows' positions in history. */
   readonly run: number;
-  /** Greatest event time that earlier runs have taken in, milliseconds since 1970; null: none. */
+  /** Greatest event time that earlier runs have written, in milliseconds since 1970; null if there is none. */
   readonly since: number | null;
-  /** Aborted: `materialize` throws, and soon. */
+  /** When it is aborted, `materialize` throws soon. */
   readonly signal: AbortSignal;
   report(progress: JobProgress): void;
 }
 
+/** The counts of a finished run. */
 export interface BatchTotal {
-  /** Rows that were read, that were new, and that could not be used. */
+  /** Rows that were read, that were new, and that became dead letters. */
   readonly read: number;
   readonly written: number;
   readonly deadLetters: number;
-  /** Greatest event time, milliseconds; null: no row could be used. */
+  /** Greatest event time, in milliseconds since 1970; null if no row was usable. */
   readonly newest: number | null;
 }
 
+/** Reads batch sources. */
 export interface BatchEngine {
-  /** Throws BATCH_CHANGED, BAD_REQUEST, and what reading throws. */
+  /** Executes a run. Throws BATCH_CHANGED, BAD_REQUEST, and errors of reading. */
   materialize(run: BatchRun): Promise<BatchTotal>;
 }

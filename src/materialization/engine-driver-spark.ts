@@ -1,7 +1,8 @@
 /**
- * Runs the job in `spark/` with spark-submit, one process group for each run.
+ * Runs the job in `spark/` with spark-submit, in a process group of its own for each run.
  *
- * A driver that outlives this process is harmless: it can seal nothing once another run has begun, notices that, and ends.
+ * A Spark driver that outlives this process does no harm. It cannot seal anything once another run has begun; it
+ * notices that and ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -14,32 +15,33 @@ import type { EnginePlan } from './engine-plan.js';
 import { isFrame } from './log-tail.js';
 import { SINK_VARIABLE } from './table-input.js';
 
+/** Where Spark is and how to run it. */
 export interface SparkOptions {
-  /** Folder of Spark, which has bin/spark-submit. */
+  /** Folder of Spark, which contains bin/spark-submit. */
   readonly home: string;
-  /** The Python that driver and executors run; null: Spark's own choice. */
+  /** The Python interpreter of driver and executors; null for Spark's default. */
   readonly python: string | null;
   readonly master: string;
   /** Jars of the Kafka connector and of JDBC drivers. */
   readonly jars: readonly string[];
-  /** Settings of Spark, which win over FStore's. */
+  /** Spark settings, which override those of FStore. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Folder of plans and logs. */
+  /** Folder for plans and logs. */
   readonly folder: string;
-  /** Address of PostgreSQL as executors reach it. */
+  /** URL of PostgreSQL as executors reach it. */
   readonly sinkUrl: string;
 }
 
 const JOB = fileURLToPath(new URL('../../spark/fstore_job.py', import.meta.url));
-/** Exit code of a run whose epoch is over. */
+/** Exit code of a run that another run has replaced; `spark/fstore_spark/job.py` uses the same. */
 const FENCED = 75;
-/** Milliseconds that a run gets to stop by itself. */
+/** How long a run may take to stop by itself, in milliseconds. */
 const GRACE = 10_000;
-/** A password in the address of a database. */
+/** A password in a database URL. */
 const IN_ADDRESS = /(\b(?:password|pwd)=)[^&;\s"']+/gi;
 const JDBC_SECRET = /^FSTORE_JDBC_[A-Z0-9_]+_PASSWORD$/;
 
-/** Settings that suit one machine; a cluster's come from its own configuration and from `settings`. */
+/** Settings for a single machine. Those of a cluster come from its own configuration and from `settings`. */
 const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
   'spark.driver.memory': '768m',
   'spark.driver.host': '127.0.0.1',
@@ -49,17 +51,17 @@ const LOCAL_SETTINGS: Readonly<Record<string, string>> = {
 const SETTINGS: Readonly<Record<string, string>> = {
   'spark.ui.enabled': 'false',
   'spark.sql.session.timeZone': 'UTC',
-  // JDBC drivers take times without a zone to be in the zone of Java.
+  // JDBC drivers interpret times without a zone in the default zone of Java.
   'spark.driver.extraJavaOptions': '-Duser.timezone=UTC',
   'spark.executor.extraJavaOptions': '-Duser.timezone=UTC',
-  // What a query cannot compute is null: one odd event must not hold up all that come after it.
+  // An expression that a query cannot compute is null, because one odd event must not block all later ones.
   'spark.sql.ansi.enabled': 'false',
-  // A query reads events and declared sources, no files by their path and no environment.
+  // A query may read events and declared sources, but no files by path and no environment variables.
   'spark.sql.runSQLOnFiles': 'false',
   'spark.sql.variable.substitute': 'false',
 };
 
-/** Makes the driver; nothing is started before a run. */
+/** Returns the Spark driver. It starts nothing before a run. */
 export function createSparkDriver(options: SparkOptions): EngineDriver {
   return { run: (plan, signal, hear) => runSubmit(options, plan, signal, hear) };
 }
@@ -109,7 +111,7 @@ function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.
   };
 }
 
-/** Takes the passwords that a run is given out of what it says. */
+/** Returns a function that removes the passwords of a run from its messages. */
 function hiderOf(sinkUrl: string): (text: string) => string {
   const { password } = new URL(sinkUrl);
   const given = Object.entries(process.env).flatMap(([name, value]) =>
@@ -170,7 +172,7 @@ class SubmittedRun {
     child.on('close', (code) => {
       signal.removeEventListener('abort', stop);
       if (this.#force) clearTimeout(this.#force);
-      // What the driver has started may outlive it when it was killed.
+      // Child processes of the driver may outlive it if it was killed.
       this.#kill('SIGKILL');
       log.end();
       settle(this.#endOf(code));
@@ -182,7 +184,7 @@ class SubmittedRun {
     try {
       told = JSON.parse(line) as Told | null;
     } catch {
-      // Not the job's own: Spark writes here as well.
+      // Spark itself writes to standard output too; ignore such lines.
       return;
     }
     if (told?.event === 'fenced' || told?.event === 'failed') this.#lastWord = told;
@@ -203,7 +205,7 @@ class SubmittedRun {
     try {
       process.kill(-pid, signal);
     } catch {
-      // The group has gone.
+      // The process group no longer exists.
     }
   }
 

@@ -1,4 +1,4 @@
-/** What an engine is told that joins a spine with history; see `engine-plan.ts`. Boundary: pure. */
+/** The plan of a run that joins a spine with history; see `engine-plan.ts`. Boundary: pure. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { distinctWindows } from '../aggregation/window-set.js';
@@ -9,7 +9,7 @@ import type { EngineJoin } from '../store/engine-join.js';
 import { storedKeyName } from '../store/stored-key.js';
 import { localPath, SINK_VARIABLE } from './table-input.js';
 
-/** What a view aggregates. */
+/** The aggregates of a view. */
 export const aggregatesSchema = z.array(
   z.strictObject({
     function: z.enum(AGGREGATE_FUNCTIONS),
@@ -18,16 +18,20 @@ export const aggregatesSchema = z.array(
     n: z.int().positive().nullable(),
   }),
 );
-/** The PostgreSQL of history and of what is staged. */
+/** The PostgreSQL schema of history and staged batches, and the variable that holds its URL. */
 export const sinkSchema = z.strictObject({ schema: z.string(), urlEnv: z.string() });
 
+/** A plan of mode `trainingSet`. */
 export const joinPlanSchema = z.strictObject({
   version: z.literal(1),
   mode: z.literal('trainingSet'),
   name: z.string(),
-  /** Parquet: `o` (ordinal), `at` (milliseconds since 1970), `k0`… (join keys as canonical text). */
+  /**
+   * A Parquet file with the columns `o` (ordinal), `at` (milliseconds since 1970) and `k0`… (join keys as canonical
+   * text).
+   */
   spine: z.string(),
-  /** Folder of lines, which the run makes. */
+  /** Folder for the result lines, which the run creates. */
   output: z.string(),
   partRows: z.int().positive(),
   before: z.boolean(),
@@ -35,13 +39,13 @@ export const joinPlanSchema = z.strictObject({
     .array(
       z.strictObject({
         table: z.string(),
-        /** Columns of history, and the numbers of the spine's columns that they are equal to. */
+        /** The key columns of history, and the indexes of the spine's key columns that they equal. */
         keys: z.array(z.strictObject({ stored: z.string(), spine: z.int().nonnegative() })).min(1),
         columns: z.array(z.strictObject({ name: z.string(), type: valueTypeSchema })),
         aggregation: z
           .strictObject({
             aggregates: aggregatesSchema,
-            /** `aggregates`: which are asked for over the window. */
+            /** `aggregates` holds the indexes of the aggregates that are requested over the window. */
             windows: z
               .array(
                 z.strictObject({
@@ -60,7 +64,7 @@ export const joinPlanSchema = z.strictObject({
 });
 type JoinPlan = z.infer<typeof joinPlanSchema>;
 
-/** The plan of a join of a spine with history. Throws ZodError for one that the job would not understand. */
+/** Returns the plan of a join of a spine with history. Throws ZodError if the job would not understand it. */
 export function joinPlan(project: string, join: EngineJoin): JoinPlan {
   const { name, partRows, before } = join;
   return joinPlanSchema.parse({
@@ -84,6 +88,7 @@ export function joinPlan(project: string, join: EngineJoin): JoinPlan {
   } satisfies JoinPlan);
 }
 
+/** Returns the aggregates of a view in the form of a plan. */
 export function aggregatesOf({ aggregates }: AggregationMeaning): z.infer<typeof aggregatesSchema> {
   return aggregates.map(({ function: name, column, type, n }) => ({ function: name, column, type, n }));
 }
@@ -96,6 +101,7 @@ function windowsOf(aggregation: AggregationMeaning): { length: number; hop: numb
   }));
 }
 
+/** Returns where a run of this project reads history and stages its results. */
 export function sinkOf(project: string): z.infer<typeof sinkSchema> {
   return { schema: `fstore_${project}`, urlEnv: SINK_VARIABLE };
 }

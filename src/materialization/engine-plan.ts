@@ -1,8 +1,9 @@
 /**
- * What an engine outside of this process is told: one JSON document, compiled from the registry. It is checked against its schema before
- * it is sent, and by the job against the same schema (`spark/fstore_spark/plan.schema.json`, emitted from here).
+ * The plan of a run of an engine outside of this process: one JSON document, compiled from the registry. It is
+ * validated against its schema before it is sent, and by the job against the same schema
+ * (`spark/fstore_spark/plan.schema.json`, emitted from here).
  *
- * Boundary: pure. A plan holds no password: where one is needed, it names the environment variable.
+ * Boundary: pure. A plan contains no passwords; it names the environment variables that hold them.
  */
 import { z } from 'zod';
 import { aggregationPlan } from '../aggregation/tile-set.js';
@@ -14,7 +15,7 @@ import { aggregatesOf, aggregatesSchema, joinPlanSchema, sinkOf, sinkSchema } fr
 import type { SourceContract, StreamContract } from './source-contract.js';
 import { type TableInput, tableInput, tableInputSchema } from './table-input.js';
 
-/** Environment variable from which a run takes the address of the schema registry. */
+/** Environment variable that holds the URL of the schema registry. */
 const REGISTRY_VARIABLE = 'FSTORE_SCHEMA_REGISTRY_URL';
 
 const options = z.record(z.string(), z.string());
@@ -39,7 +40,7 @@ const viewPlan = z.strictObject({
       hops: z.array(z.int().positive()),
     })
     .nullable(),
-  /** A query whose result has the columns; types are those of the keys and columns above. */
+  /** A query whose result has the columns above; `keyTypes` and `types` are the types of the keys and columns. */
   sql: z
     .strictObject({
       query: z.string(),
@@ -59,15 +60,16 @@ const anyPlan = z.strictObject({
     name: z.string(),
     schema: z.record(z.string(), valueTypeSchema),
     timestamp: z.string(),
-    // Messages are Avro of this schema; without one, of the schema that they name in the registry of `urlEnv`. Null: they are JSON.
+    // Messages are Avro of `schema`. If it is null, each message names its schema in the registry at `urlEnv`. If
+    // `avro` is null, messages are JSON.
     avro: z.strictObject({ schema: z.record(z.string(), z.unknown()).nullable(), urlEnv: z.string() }).nullable(),
-    // What every view of the source asks of an event, whoever computes it: what one refuses, all refuse.
+    // What each view of the source requires of an event, whichever engine computes the view. All must accept an event.
     checks: z.array(
       z.strictObject({ table: z.string(), keys: z.array(z.string()).min(1), summed: z.array(z.string()) }),
     ),
   }),
   limits: z.strictObject({ clockSkew: z.int().nonnegative(), maxBytes: z.int().positive() }),
-  // What queries read besides events; read again when older than `refresh`, in milliseconds.
+  // Tables that queries read besides events. A table is read again when its copy is older than `refresh` milliseconds.
   tables: z.array(tablePlan),
   refresh: z.int().positive(),
   sink: sinkSchema,
@@ -86,9 +88,9 @@ const batchPlanSchema = anyPlan.extend({
     number: z.int().nonnegative(),
     consumer: z.string(),
     topic: z.string(),
-    /** Rows at or before it are passed over. */
+    /** Rows at or before this event time (milliseconds since 1970) are skipped. */
     since: z.int().nullable(),
-    /** Rows of one batch at most. */
+    /** Maximum number of rows in one batch. */
     rows: z.int().positive(),
   }),
 });
@@ -99,12 +101,12 @@ export type StreamPlan = z.infer<typeof streamPlanSchema>;
 export type BatchPlan = z.infer<typeof batchPlanSchema>;
 export type EnginePlan = z.infer<typeof enginePlanSchema>;
 
-/** The schema of plans as JSON Schema: what the job in `spark/` checks one against. */
+/** Returns the JSON Schema of plans, against which the job in `spark/` validates them. */
 export function enginePlanJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(enginePlanSchema);
 }
 
-/** What a plan is made of, besides where its events come from. */
+/** The contents of a stream's plan, except where its events come from. */
 export interface PlanOptions {
   readonly project: string;
   readonly contract: StreamContract;
@@ -113,20 +115,20 @@ export interface PlanOptions {
   readonly begun: BegunRun;
 }
 
-/** Where a stream's events and tables are read from. */
+/** Where the events and tables of streams are read from. */
 export interface StreamInputs {
   readonly brokers: readonly string[];
-  /** Events of one micro-batch at most. */
+  /** Maximum number of events in one micro-batch. */
   readonly maxEvents: number;
-  /** Milliseconds after which a table is read again. */
+  /** How old a copy of a table may become before it is read again, in milliseconds. */
   readonly refresh: number;
   /** Folder of batch files. */
   readonly folder: string;
 }
 
 /**
- * The plan of a stream: events of a topic of Kafka, `maxEvents` at a time.
- * Throws BAD_REQUEST for a table out of the folder, ZodError for a plan that the job would not understand.
+ * Returns the plan of a stream, which reads a Kafka topic at most `maxEvents` events at a time. Throws BAD_REQUEST for
+ * a table outside the folder, and ZodError for a plan that the job would not understand.
  */
 export function streamPlan(
   { project, contract, views, stream, begun }: PlanOptions,
@@ -153,7 +155,7 @@ interface AnyPlanOptions {
   readonly refresh: number;
 }
 
-/** What of a plan is the same in each mode. */
+/** Returns the parts of a plan that all modes share. */
 function planOf(options: AnyPlanOptions): z.infer<typeof anyPlan> {
   const { project, contract, views, stream, epoch, folder, refresh } = options;
   const { source, meaning, limits, revision } = contract;
@@ -202,7 +204,7 @@ function viewPlanOf(view: ViewVersion): z.infer<typeof viewPlan> {
   };
 }
 
-/** What a batch is made of, besides where its rows come from. */
+/** The contents of a batch's plan, with where its rows come from. */
 export interface BatchPlanOptions {
   readonly project: string;
   readonly contract: SourceContract;
@@ -214,11 +216,14 @@ export interface BatchPlanOptions {
   readonly run: BatchPlan['run'];
 }
 
-/** The plan of a batch: all rows of a table, for all views of its source. Throws ZodError for one that the job would not understand. */
+/**
+ * Returns the plan of a batch: all rows of a table, for all views of its source. Throws ZodError for a plan that the
+ * job would not understand.
+ */
 export function batchPlan({ input, run, ...options }: BatchPlanOptions): BatchPlan {
   const views = [...options.contract.views, ...options.contract.queries];
   return batchPlanSchema.parse({
-    // A run reads a table once.
+    // A batch reads each table once.
     ...planOf({ ...options, views, refresh: Number.MAX_SAFE_INTEGER }),
     mode: 'batch',
     input,
@@ -227,7 +232,7 @@ export function batchPlan({ input, run, ...options }: BatchPlanOptions): BatchPl
   } satisfies BatchPlan);
 }
 
-/** True if two plans compute the same, wherever they begin. */
+/** Returns whether two plans compute the same, wherever they begin. */
 export function isSameWork(a: StreamPlan, b: StreamPlan): boolean {
   const work = ({ epoch, revision, views, ...plan }: StreamPlan): string =>
     JSON.stringify([plan, views.map(({ positions, ...view }) => view)]);

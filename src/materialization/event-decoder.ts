@@ -1,8 +1,8 @@
 /**
- * From the bytes of an event to typed values, or to the reason why it cannot be used.
+ * Decodes the bytes of an event to typed values, or to the reason why the event is unusable.
  *
  * Invariants
- * 1. An event is used whole or not at all.
+ * 1. An event is used as a whole or not at all.
  * 2. Numbers keep every digit: an integer beyond 2^53 in JSON text is read exactly.
  */
 import { isLosslessNumber, parse as parseLossless } from 'lossless-json';
@@ -14,19 +14,22 @@ import type { ViewVersion } from '../definition/view-version.js';
 import type { ErrorCode } from '../errors.js';
 import { type PayloadFormat, UnreadablePayload } from './payload-format.js';
 
+/** Limits that every event must respect. */
 export interface EventLimits {
-  /** How far an event time may lie ahead of now, milliseconds. */
+  /** How far an event time may lie in the future, in milliseconds. */
   readonly clockSkew: number;
   readonly maxBytes: number;
 }
 
+/** An event that its source and all views accept. `eventTime` is in milliseconds since 1970. */
 export interface DecodedEvent {
   readonly eventTime: number;
   readonly columns: ReadonlyMap<string, FeatureValue>;
-  /** The key of the entity of each view of the source, by the view's id. */
+  /** The event's entity key in each view of the source, by the view's id. */
   readonly keys: ReadonlyMap<string, EntityKey>;
 }
 
+/** Why an event is unusable, and the column at fault (null if no single column is). */
 export interface UnusableEvent {
   readonly code: ErrorCode;
   readonly message: string;
@@ -37,13 +40,13 @@ export type DecodeResult =
   | { readonly ok: true; readonly event: DecodedEvent }
   | { readonly ok: false; readonly error: UnusableEvent };
 
-/** What an event is checked against. */
+/** What an event must conform to. */
 export interface EventContract {
   readonly source: string;
   readonly meaning: SourceMeaning;
   readonly views: readonly ViewVersion[];
   readonly limits: EventLimits;
-  /** How its payloads are read; null: they are JSON. */
+  /** The format of its payloads; null if they are JSON. */
   readonly format: PayloadFormat | null;
 }
 
@@ -59,12 +62,15 @@ function reviveNumber(text: string): number | bigint {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
-/** Parses JSON text; integers that a double cannot hold become bigint. Throws SyntaxError. */
+/** Parses JSON text; integers that a double cannot represent become bigint. Throws SyntaxError. */
 export function parseEventJson(text: string): unknown {
   return LONG_NUMBER.test(text) ? parseLossless(text, null, { parseNumber: reviveNumber }) : JSON.parse(text);
 }
 
-/** Decodes the bytes of an event as they came from the bus, for which its format has prepared. `now`: milliseconds since 1970. */
+/**
+ * Decodes the bytes of an event from the bus. `contract.format` must have prepared for them. `now` is in milliseconds
+ * since 1970.
+ */
 export function decodeEvent(bytes: Buffer, contract: EventContract, now: number): DecodeResult {
   if (bytes.length > contract.limits.maxBytes) {
     return unusable(
@@ -84,7 +90,7 @@ export function decodeEvent(bytes: Buffer, contract: EventContract, now: number)
   return checkEvent(input, contract, now);
 }
 
-/** Checks a parsed event against its source and the views on it. */
+/** Checks a parsed event against its source and the views of that source. */
 export function checkEvent(input: unknown, contract: EventContract, now: number): DecodeResult {
   const { meaning, source, views, limits } = contract;
   if (typeof input !== 'object' || input === null || Array.isArray(input) || isLosslessNumber(input)) {
@@ -134,7 +140,7 @@ export function checkEvent(input: unknown, contract: EventContract, now: number)
   return { ok: true, event: { eventTime, columns, keys } };
 }
 
-/** The row that a decoded event is for a view. */
+/** Returns the row of a decoded event in a view. */
 export function rowOf(
   event: DecodedEvent,
   view: ViewVersion,
@@ -146,7 +152,7 @@ export function rowOf(
   };
 }
 
-/** The canonical JSON text of a decoded event, as the event log keeps it. */
+/** Returns the canonical JSON text of a decoded event, as the event log stores it. */
 export function eventJson(event: DecodedEvent, meaning: SourceMeaning): string {
   const fields: Record<string, unknown> = {};
   for (const [column, value] of event.columns) {

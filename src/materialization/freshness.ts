@@ -1,7 +1,8 @@
 /**
- * How fresh each source is, and each of its views: what waits for it in the event bus, and how far it has been taken in.
+ * The freshness of sources and views: how many events wait in the event bus, and up to which event time the stores are
+ * current.
  *
- * Boundary: computed when somebody asks, from positions and counters; it reads no history, and nothing that serves or writes waits for it.
+ * Boundary: computed on request from positions and counters. It reads no history and delays neither reads nor writes.
  */
 import type { EventBus, GroupPosition } from '../bus/event-bus.js';
 import type { Engine } from '../definition/definition.js';
@@ -10,37 +11,44 @@ import type { Snapshot } from '../registry/snapshot.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../store/intake.js';
 import { batchConsumer, batchTopic, busTopic, streamName } from './source-contract.js';
 
+/** The freshness of one source or view. */
 export interface Freshness {
-  /** Events that the bus holds and that are not taken in; null: there is no stream. */
+  /** Events in the bus that are not written yet; null if the source has no stream. */
   readonly lag: number | null;
-  /** Greatest event time that was taken in, milliseconds since 1970; null: none. */
+  /** Greatest event time that was written, in milliseconds since 1970; null if there is none. */
   readonly newest: number | null;
-  /** When something was last taken in, milliseconds since 1970; null: never. */
+  /** When events were last written, in milliseconds since 1970; null if they never were. */
   readonly movedAt: number | null;
+  /** Rows written in about the last minute. */
   readonly perMinute: number;
   readonly events: number;
   /** Events that became dead letters. */
   readonly unusable: number;
 }
 
+/** The freshness of a view, and the engine that computes it. */
 export interface ViewFreshness extends Freshness {
   readonly engine: Engine;
 }
 
+/** The freshness of a source and of its views. */
 export interface SourceReport {
   readonly source: Freshness;
-  /** By the id of each active version of each view on the source. */
+  /** By the id of each active version of each view of the source. */
   readonly views: ReadonlyMap<string, ViewFreshness>;
 }
 
-/** What lies in the partitions of a topic from the given offsets on; without one, all that a partition holds. */
+/**
+ * Counts the messages of a topic's partitions from the given offsets on; without an offset, all messages of a
+ * partition.
+ */
 function waiting(partitions: readonly GroupPosition[], nextOf: (one: GroupPosition) => bigint | null): number | null {
   if (partitions.length === 0) return null;
   let sum = 0n;
   for (const one of partitions) {
     const held = one.end - one.first;
     const ahead = one.end - (nextOf(one) ?? one.first);
-    // What retention has taken waits no more.
+    // Messages that retention has deleted do not wait any more.
     if (ahead > 0n) sum += ahead < held ? ahead : held;
   }
   return Number(sum);
@@ -62,6 +70,7 @@ function total(intakes: readonly (Intake | undefined)[], lag: number | null): Fr
   return { ...sum, ...counts };
 }
 
+/** Reads the freshness of sources and views. */
 export class FreshnessReader {
   readonly #bus: EventBus;
   readonly #ledger: IntakeLedger;
@@ -72,8 +81,8 @@ export class FreshnessReader {
   }
 
   /**
-   * The freshness of these sources and of the views on them, by source; names that are not declared are left out. The number of
-   * statements does not depend on how many are asked for. Throws BUS_UNAVAILABLE or STORE_UNAVAILABLE.
+   * Returns the freshness of these sources and their views, by source name. Undeclared names are left out. The number
+   * of statements does not depend on the number of sources. Throws BUS_UNAVAILABLE or STORE_UNAVAILABLE.
    */
   async of(snapshot: Snapshot, names: readonly string[]): Promise<ReadonlyMap<string, SourceReport>> {
     const { project } = snapshot;
@@ -85,7 +94,7 @@ export class FreshnessReader {
     const elsewhere = sources
       .flatMap(({ name }) => snapshot.viewsOfSource.get(name) ?? [])
       .filter((view) => view.engine !== 'builtin');
-    // Whatever has merged what another engine has made of a stream or a batch has counted it under this name.
+    // Events of a stream or batch that another engine computed are counted under these names when they are merged.
     const engineStreams = sources.flatMap(({ name }) => [streamName(project, name), batchTopic(project, name)]);
     const consumers = sources.flatMap(({ name }) => [streamName(project, name), batchConsumer(name)]);
     const [positions, taken, engines, places] = await Promise.all([
@@ -120,7 +129,10 @@ export class FreshnessReader {
   }
 }
 
-/** A view that another engine computes: it has positions of its own, and what is computed is there once it is merged. */
+/**
+ * Returns the freshness of a view on another engine. Such a view has its own positions, and its events count once they
+ * are merged.
+ */
 function onEngine(
   held: readonly GroupPosition[],
   places: ReadonlyMap<number, bigint> | undefined,

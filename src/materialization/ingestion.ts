@@ -1,4 +1,4 @@
-/** The push door: events that are checked before they are accepted, and durable when the answer is given. */
+/** The push API: events are checked before they are accepted, and durable when the client gets its answer. */
 import type { BusMessage, EventBus } from '../bus/event-bus.js';
 import { entityKey } from '../definition/entity-key.js';
 import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
@@ -18,15 +18,17 @@ import { batchTopic, busTopic, contractOf, REVISION_HEADER } from './source-cont
 
 const MAX_EVENTS = 10_000;
 
+/** The dependencies of Ingestion. */
 export interface IngestionOptions {
   readonly bus: EventBus;
   readonly offline: OfflineStore;
   readonly limits: EventLimits;
   readonly now: () => number;
-  /** How payloads of sources are written; default: as JSON. */
+  /** How payloads of sources are encoded; as JSON by default. */
   readonly formats?: PayloadFormats;
 }
 
+/** Publishes pushed events, and replays dead letters. */
 export class Ingestion {
   readonly #options: IngestionOptions;
 
@@ -35,8 +37,9 @@ export class Ingestion {
   }
 
   /**
-   * Checks all events (parsed JSON) and, if every one can be used, publishes them; else none. Returns how many.
-   * Throws SOURCE_UNKNOWN, SOURCE_NOT_PUSHABLE, the codes of events with `events.<index>.<column>`, or BUS_UNAVAILABLE.
+   * Checks all events (parsed JSON) and publishes them if every one is usable; otherwise publishes none. Returns the
+   * number of events. Throws SOURCE_UNKNOWN, SOURCE_NOT_PUSHABLE, LIST_TOO_LONG, BUS_UNAVAILABLE, and the codes of
+   * unusable events with the field `events.<index>.<column>`.
    */
   async ingest(snapshot: Snapshot, source: string, events: readonly unknown[]): Promise<number> {
     const { bus, limits, formats = onlyJson } = this.#options;
@@ -75,8 +78,9 @@ export class Ingestion {
   }
 
   /**
-   * Sends dead letters to their topic once more, as they came; rows of a batch go to the stream of their source. Returns how many.
-   * Throws DEAD_LETTER_UNKNOWN, or SOURCE_NOT_PUSHABLE for a row whose source has no stream; then none is sent.
+   * Sends dead letters to their topic again, unchanged. Rows of a batch go to the stream of their source. Returns the
+   * number of dead letters. Throws DEAD_LETTER_UNKNOWN, or SOURCE_NOT_PUSHABLE for a row whose source has no stream;
+   * then none is sent.
    */
   async replay(snapshot: Snapshot, ids: readonly string[]): Promise<number> {
     const { bus, offline } = this.#options;
@@ -93,7 +97,10 @@ export class Ingestion {
     return count;
   }
 
-  /** Nobody reads the topic under which rows of a batch are known. */
+  /**
+   * Returns the topic to replay a dead letter to. Rows of a batch go to their source's stream, because nobody consumes
+   * the topic that they are stored under.
+   */
   #replayTopic(snapshot: Snapshot, { source, topic, id }: DeadLetter): string {
     if (topic !== batchTopic(snapshot.project, source)) return topic;
     const meaning = snapshot.sources.get(source)?.meaning;
@@ -103,7 +110,7 @@ export class Ingestion {
   }
 }
 
-/** The payload of a checked event, or why there is none. Throws SOURCE_NOT_PUSHABLE. */
+/** Returns the payload of a checked event, or why there is none. Throws SOURCE_NOT_PUSHABLE. */
 function payloadOf(
   checked: DecodeResult,
   { format, meaning }: EventContract,

@@ -1,52 +1,60 @@
 /**
- * Job: runs the jobs of the kinds that this process knows, a few at a time, and keeps their leases meanwhile.
+ * Runs the jobs of the kinds that this process has handlers for, a few at a time, and renews their leases meanwhile.
  *
  * Invariants
- * 1. A handler's signal is aborted as soon as its job is cancelled or this process stops, and before another process can
- *    take the job over: a lease counts from before it was asked for, by this process's clock.
- * 2. Heartbeats go on for as long as the handler runs, aborted or not, until the lease is lost.
- * 3. A handler that returns has done its work, and its job succeeds, cancelled or not. One that throws after its signal
- *    was aborted has ended because of it, and its job is given back; the store ends it if it was cancelled.
+ * 1. A handler's signal is aborted as soon as its job is cancelled or this process stops, and before another process
+ *    can take the job over. To ensure that, a lease counts from before the request for it, by this process's clock.
+ * 2. Heartbeats continue until the handler ends or the lease is lost, even after the signal is aborted.
+ * 3. A handler that returns has completed its job, even if the job was cancelled. A handler that throws after an abort
+ *    gives its job back; the store ends that job if it was cancelled.
  * 4. The last report of a handler is stored before its job ends or is given back.
- * 5. A full runner asks for no job; one with room asks every `pollMs`, and at once after it was given one or a job has ended.
+ * 5. A runner at its limit leases no job. Otherwise it asks every `pollMs`, and at once after it got a job or a job
+ *    ended.
  */
 import { randomUUID } from 'node:crypto';
 import { FStoreError } from '../errors.js';
 import type { Job, JobError, JobProgress, JobStore, Json, LeasedJob } from '../store/job-store.js';
 
+/** What a job runner provides to a handler. */
 export interface JobContext {
-  /** Aborted when the job is cancelled, this process stops, or the lease was lost. The handler then throws, and soon. */
+  /** Aborted when the job is cancelled, this process stops, or the lease is lost. The handler must then throw soon. */
   readonly signal: AbortSignal;
   /**
-   * Says how far the job is and, with `checkpoint`, where to go on after a restart. May be called often: what is stored
-   * is the latest, once a second. Throws for what is not JSON.
+   * Reports progress and, with `checkpoint`, where to continue after a restart. May be called often; the latest report
+   * is stored once a second. Throws if a value cannot be represented in JSON.
    */
   report(progress: JobProgress, checkpoint?: Json): void;
-  /** The checkpoint of the process that had the job before; null: begin at the beginning. */
+  /** The last checkpoint of the process that ran the job before; null if the job starts from the beginning. */
   readonly checkpoint: Json;
 }
 
-/** Does the work and returns the result. It may run again from its checkpoint, so what it does must bear repeating. */
+/**
+ * Does the work of a job and returns its result. It may run again from its checkpoint, so the work must be repeatable.
+ */
 export type JobHandler = (job: Job, context: JobContext) => Promise<Json>;
 
+/** The handlers of a JobRunner and its timing. */
 export interface JobRunnerOptions {
   readonly jobs: JobStore;
-  /** Names this process in the names of its leases. */
+  /** Name of this process, part of the name under which it leases jobs. */
   readonly owner: string;
   readonly handlers: Readonly<Record<string, JobHandler>>;
-  /** How many jobs run at the same time; default: 1. */
+  /** How many jobs run at the same time; 1 by default. */
   readonly concurrency?: number;
+  /** How long a lease lasts without a heartbeat, in milliseconds; 30,000 by default. */
   readonly leaseMs?: number;
+  /** How long an idle runner waits between two requests for a job, in milliseconds; 500 by default. */
   readonly pollMs?: number;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
 const RETRY_PAUSE = 1_000;
 const REPORT_PAUSE = 1_000;
-/** Heartbeats in one lease: two may fail before it is lost. */
+/** Heartbeats in one lease. Two of them may fail before the lease is lost. */
 const BEATS = 3;
 const MAX_MESSAGE_LENGTH = 2_000;
 
+/** Leases jobs and runs them until it is stopped. */
 export class JobRunner {
   readonly #options: Required<JobRunnerOptions>;
   readonly #kinds: readonly string[];
@@ -60,11 +68,14 @@ export class JobRunner {
     this.#kinds = Object.keys(options.handlers);
   }
 
+  /** Starts to lease jobs; does nothing if it has started already. */
   start(): void {
     this.#looping ??= this.#loop();
   }
 
-  /** Aborts the handlers, waits until they have ended, and gives their jobs back. A stopped runner does not start again. */
+  /**
+   * Aborts all handlers, waits until they have ended, and gives their jobs back. A stopped runner cannot start again.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const run of this.#runs.keys()) run.abort('this process stops');
@@ -88,11 +99,11 @@ export class JobRunner {
     }
   }
 
-  /** Leases a job and begins to run it. Returns how long to wait before the next. */
+  /** Leases a job and starts to run it. Returns how long to wait before the next request, in milliseconds. */
   async #take(): Promise<number> {
     const { jobs, owner, leaseMs, pollMs } = this.#options;
     const leasedAt = performance.now();
-    // A name of its own for each lease: two slots of one process are as foreign to each other as two processes.
+    // Each lease has its own name, so that two slots of one process cannot mistake each other's lease for their own.
     const job = await jobs.lease(this.#kinds, `${owner}/${randomUUID()}`, leaseMs);
     if (!job) return pollMs;
     const run = new JobRun(this.#options, job, leasedAt);
@@ -105,7 +116,7 @@ export class JobRunner {
     return 0;
   }
 
-  /** Waits until the time is over (null: without end), a run has ended, or the runner stops. */
+  /** Waits until the time is over (null: without limit), a run has ended, or the runner stops. */
   #pause(ms: number | null): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
@@ -124,10 +135,10 @@ class JobRun {
   readonly #job: LeasedJob;
   readonly #controller = new AbortController();
   #progress: JobProgress;
-  /** What the store does not have yet. */
+  /** The newest checkpoint that the store does not have yet. */
   #checkpoint: Json | undefined;
   #reported = false;
-  /** When the last heartbeat that may have arrived was sent, and the last one that did. */
+  /** When the newest heartbeat was sent, and when the newest one that succeeded was sent. */
   #sentAt: number;
   #heldSince: number;
   #beatTimer: NodeJS.Timeout | null = null;
@@ -161,7 +172,7 @@ class JobRun {
     if (this.#lossTimer) clearTimeout(this.#lossTimer);
   }
 
-  /** Runs the handler. Returns what is to be told to the store. */
+  /** Runs the handler. Returns a function that stores how the job ended. */
   async #handle(): Promise<() => Promise<void>> {
     const { jobs, handlers } = this.#options;
     const { id, kind, owner, checkpoint } = this.#job;
@@ -171,7 +182,7 @@ class JobRun {
       const context: JobContext = { signal, checkpoint, report: (progress, next) => this.#report(progress, next) };
       const result = asJson(await handlers[kind]!(this.#job, context));
       return async () => {
-        // Even of a lease that seems lost: if nobody has taken the job over, the store accepts its result.
+        // Finishes even if the lease seems lost: the store accepts the result unless another process has the job.
         await jobs.finish(id, owner, result);
         this.#log('job succeeded');
       };
@@ -191,7 +202,7 @@ class JobRun {
     }
   }
 
-  /** Tells the store how the job ended; if it cannot be reached, again and again for as long as the lease is held. */
+  /** Stores how the job ended. Retries while the store is unavailable, for as long as the lease is held. */
   async #untilReached(settle: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
@@ -205,14 +216,14 @@ class JobRun {
   }
 
   #report(progress: JobProgress, checkpoint?: Json): void {
-    // A copy: the handler may go on to change its own.
+    // A copy, because the handler may change its own object.
     this.#progress = asJson({ ...progress }) as unknown as JobProgress;
     if (checkpoint !== undefined) this.#checkpoint = asJson(checkpoint);
     this.#reported = true;
     this.#planBeat();
   }
 
-  /** Sets the time of the next heartbeat: soon if there is something to tell, or else in time to keep the lease. */
+  /** Schedules the next heartbeat: soon if there is something to report, otherwise in time to keep the lease. */
   #planBeat(): void {
     if (this.#beating || this.#ended || this.#lost) return;
     if (this.#beatTimer) clearTimeout(this.#beatTimer);
@@ -249,7 +260,7 @@ class JobRun {
     }
   }
 
-  /** Gives the lease up at the moment when, at the earliest, another process may have it. */
+  /** Schedules the loss of the lease at the earliest moment at which another process could take the job over. */
   #awaitLoss(): void {
     if (this.#lossTimer) clearTimeout(this.#lossTimer);
     const until = this.#heldSince + this.#options.leaseMs;
@@ -269,7 +280,7 @@ class JobRun {
   }
 }
 
-/** A copy that is JSON; nothing is null. Throws for what JSON cannot hold. */
+/** Returns a copy of a value as JSON; undefined becomes null. Throws for values that JSON cannot represent. */
 function asJson(value: unknown): Json {
   return JSON.parse(JSON.stringify(value ?? null)) as Json;
 }
@@ -278,7 +289,9 @@ function codeOf(error: unknown): string | null {
   return error instanceof FStoreError ? error.code : null;
 }
 
-/** What is shown of a failure. Some libraries put a stack into the message; it stays in the log. */
+/**
+ * Returns the part of an error that clients see. Some libraries put a stack into the message; the stack is only logged.
+ */
 function asJobError(error: unknown): JobError {
   const message = error instanceof Error ? error.message : `${error}`;
   const shown = message.split(/\n\s+at /)[0]!.slice(0, MAX_MESSAGE_LENGTH);

@@ -1,8 +1,9 @@
 /**
- * Submits materializations when their time has come.
+ * Submits scheduled materializations when they are due.
  *
- * Every worker looks; one due time of a source makes one job, whoever looks first, how soon it ends and whether it fails: the store of jobs
- * takes one for each due time. While a person's run of the source is unfinished, its due time waits.
+ * Every worker checks the schedules. The job store accepts one job for each due time of a source, whichever worker
+ * submits it first and however that job ends. While a job that a client submitted is unfinished, the source's due time
+ * waits.
  */
 import { Cron } from 'croner';
 import type { Source } from '../definition/definition.js';
@@ -10,19 +11,22 @@ import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobStore } from '../store/job-store.js';
 import { MATERIALIZE_JOB, type MaterializeRequest, submitMaterialization } from './materialize-job.js';
 
-/** How many jobs of a source are looked through for the last one that its schedule asked for. */
+/** How many recent jobs of a source are searched for the last one that its schedule submitted. */
 const RECENT_JOBS = 50;
 
+/** The dependencies of a MaterializationSchedule. */
 export interface MaterializationScheduleOptions {
   readonly jobs: JobStore;
   readonly snapshot: () => Snapshot;
   readonly now: () => number;
-  /** Milliseconds between two looks. */
+  /** Milliseconds between two checks; 5,000 by default. */
   readonly interval?: number;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** The last time at or before `now` (milliseconds since 1970) that a cron in UTC names; null: none within a year. */
+/**
+ * Returns the last time at or before `now` (milliseconds since 1970) at which a cron expression in UTC is due, or null.
+ */
 export function lastDue(cron: string, now: number): Date | null {
   const job = new Cron(cron, { timezone: 'UTC', paused: true });
   const [previous] = job.previousRuns(1, new Date(now + 1));
@@ -33,12 +37,13 @@ function dueOf({ request }: Job): string | null {
   return (request as unknown as MaterializeRequest).due;
 }
 
+/** Submits materializations by the schedules of their sources. */
 export class MaterializationSchedule {
   readonly #options: Required<MaterializationScheduleOptions>;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<unknown> = Promise.resolve();
   readonly #startedAt: number;
-  /** Up to when each source needs no look: the last due time that this process knows to be submitted. */
+  /** The last due time of each source that this process knows to be submitted, in milliseconds since 1970. */
   readonly #submitted = new Map<string, number>();
   #stopped = false;
 
@@ -47,6 +52,7 @@ export class MaterializationSchedule {
     this.#startedAt = options.now();
   }
 
+  /** Checks periodically. */
   start(): void {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
@@ -57,13 +63,17 @@ export class MaterializationSchedule {
     }, this.#options.interval);
   }
 
+  /** Stops checking; resolves when the last check has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     await this.#looking;
   }
 
-  /** Submits what is due; returns the sources. A source that never ran waits for its first time after the start. */
+  /**
+   * Submits the jobs that are due. Returns their sources. The first due time of a source that never ran is the first
+   * one after this process started.
+   */
   async look(): Promise<string[]> {
     const { jobs, snapshot, now, log } = this.#options;
     const current = snapshot();

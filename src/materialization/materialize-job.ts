@@ -1,13 +1,14 @@
 /**
- * Materialization: rows of a source's files or tables, checked like events, and written as events are.
+ * Materialization: reads the rows of a source's file or query, checks them like events, and writes them like events.
  *
  * Invariants
- * 1. A row has its place (source, run, position in what is read). A job that is taken over, or begun again after one that failed, reads
- *    again under the same number and writes nothing twice. What is read keeps its order: a query is read by event time, so what is added
- *    to a table meanwhile comes last; something else at the places that were written is refused with BATCH_CHANGED.
- * 2. Runs of one source follow each other by event time: a row at or before the watermark of the runs before is passed over, so a file that
- *    has grown, or the same file once more, adds what is new and no more.
- * 3. Rows go into the event log like events: a view that begins later has them.
+ * 1. A row's position is (source, run number, index in the data). A job that is taken over, or that follows a failed
+ *    one, reads again under the same run number and writes nothing twice. That requires the data to keep its order. A
+ *    query is read by event time, so rows that are added meanwhile come last. Different rows at positions that were
+ *    already written are refused with BATCH_CHANGED.
+ * 2. Successive runs of a source are separated by event time: a row at or before the watermark of earlier runs is
+ *    skipped. So reading a grown file, or the same file again, adds only the new rows.
+ * 3. Rows go into the event log like events, so a view that begins later receives them.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { FStoreError } from '../errors.js';
@@ -18,27 +19,34 @@ import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
 import { sourceContracts } from './source-contract.js';
 
+/** The kind of materialization jobs. */
 export const MATERIALIZE_JOB = 'materialize';
-/** How many jobs of a source are looked through for what failed since it last succeeded; the newest of them that wrote tells the rest. */
+/**
+ * How many recent jobs of a source are searched for failures since the last success. The newest one that wrote names
+ * its run.
+ */
 const RECENT_JOBS = 1_000;
 
 const STALE_PAUSE = 1_000;
 
+/** The request of a materialization job. */
 export interface MaterializeRequest {
   readonly source: string;
-  /** The time for which a schedule asked; null if a person did. */
+  /** The due time of the schedule that submitted it, as ISO 8601; null if a client did. */
   readonly due: string | null;
 }
 
+/** The result of a materialization job. */
 export interface MaterializeResult {
-  /** Rows that were read, that were new, and that could not be used. */
+  /** Rows that were read, that were new, and that became dead letters. */
   readonly read: number;
   readonly written: number;
   readonly deadLetters: number;
-  /** Greatest event time that was taken in so far, ISO 8601; null: none. */
+  /** Greatest event time that was written so far, as ISO 8601; null if there is none. */
   readonly watermark: string | null;
 }
 
+/** What the handler of materialization jobs needs. */
 export interface MaterializeWork {
   readonly jobs: JobStore;
   readonly limits: EventLimits;
@@ -47,8 +55,8 @@ export interface MaterializeWork {
 }
 
 /**
- * Queues a materialization; one of a source at a time, and one for each due time, whatever became of it.
- * Throws SOURCE_UNKNOWN or SOURCE_NOT_BATCH.
+ * Submits a materialization and returns its job. Only one job of a source is unfinished at a time, and each due time
+ * gets one job, whatever its outcome. Throws SOURCE_UNKNOWN or SOURCE_NOT_BATCH.
  */
 export async function submitMaterialization(
   jobs: JobStore,
@@ -66,15 +74,15 @@ export async function submitMaterialization(
   return jobs.submit({ kind: MATERIALIZE_JOB, request: { source, due }, key: source, once });
 }
 
-/** Where a job goes on: rows after `since` (milliseconds), at the places of `run`. */
+/** Where a job continues: with rows whose event time is after `since` (milliseconds), at the positions of `run`. */
 interface StartingPoint {
   readonly run: number;
   readonly since: number | null;
 }
 
 /**
- * A job that failed or was cancelled may have written rows. Whoever comes after it reads under its number: what it has written is at the
- * same places and is not written again.
+ * Returns where a job starts. A job that failed or was cancelled may have written rows. Its successor reads under the
+ * same run number, so those rows have the same positions and are not written again.
  */
 async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<StartingPoint> {
   const ofSource = { kind: MATERIALIZE_JOB, key: source };
@@ -87,13 +95,17 @@ async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<
     if (job.id === own.id) continue;
     const told = (job.checkpoint as { run?: number } | null)?.run;
     if (told !== undefined) return { run: told, since };
-    // It may have died before its checkpoint was stored, after it had written: then under its own number, or an older one's.
+    // It may have written rows and died before its checkpoint was stored: under its own number, or under that of an
+    // older job.
     run = Number(job.id);
   }
   return { run, since };
 }
 
-/** Runs with the newest definitions; anew, when a view has begun with newer ones meanwhile. Throws SOURCE_NOT_BATCH. */
+/**
+ * Runs with the newest definitions. Starts again if a view has begun with newer ones meanwhile. Throws
+ * SOURCE_NOT_BATCH.
+ */
 async function materialize(
   { engine, limits, snapshot }: MaterializeWork,
   source: string,
@@ -117,14 +129,14 @@ async function materialize(
   }
 }
 
-/** Makes the handler of materialization jobs. */
+/** Returns the handler of materialization jobs. */
 export function createMaterializeHandler(work: MaterializeWork): (job: Job, context: JobContext) => Promise<Json> {
   return async (job, context) => {
     const { source } = job.request as unknown as MaterializeRequest;
     const known = context.checkpoint as { run?: number } | null;
     const start = await startingPoint(work.jobs, job, source);
     const run = known?.run ?? start.run;
-    // It says under which number it writes before it writes.
+    // Store the run number before the first row is written.
     context.report({ done: 0, total: null }, { run });
     const { newest, ...counts } = await materialize(work, source, {
       run,

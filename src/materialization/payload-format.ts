@@ -1,4 +1,4 @@
-/** How payloads of a topic are read and written, where they are not JSON. */
+/** How payloads of a topic are decoded and encoded if they are not JSON. */
 import { type AvroRecord, parseAvroSchema } from '../definition/avro-schema.js';
 import type { SourceMeaning } from '../definition/definition-record.js';
 import type { FeatureValue } from '../definition/value-type.js';
@@ -7,16 +7,17 @@ import { AvroError, readAvro } from './avro-reader.js';
 import { writeAvro } from './avro-writer.js';
 import type { SchemaRegistry } from './schema-registry.js';
 
+/** A format of payloads. */
 export interface PayloadFormat {
-  /** Gets what reading these payloads takes. Throws SCHEMA_REGISTRY_UNAVAILABLE. */
+  /** Loads what decoding these payloads requires. Throws SCHEMA_REGISTRY_UNAVAILABLE. */
   prepare(payloads: readonly Buffer[]): Promise<void>;
-  /** The value of JSON that a payload stands for. Throws UnreadablePayload. */
+  /** Decodes a payload into the equivalent JSON value. Throws UnreadablePayload. */
   read(payload: Buffer): unknown;
-  /** The payload of an event. Throws EVENT_FIELD_TYPE with the column, or SOURCE_NOT_PUSHABLE. */
+  /** Encodes an event. Throws EVENT_FIELD_TYPE with the column, or SOURCE_NOT_PUSHABLE. */
   write(columns: ReadonlyMap<string, FeatureValue>): Buffer;
 }
 
-/** Why a payload is no event. */
+/** A payload that cannot be decoded; `code` is the error code of its dead letter. */
 export class UnreadablePayload extends Error {
   constructor(
     readonly code: ErrorCode,
@@ -26,13 +27,16 @@ export class UnreadablePayload extends Error {
   }
 }
 
-/** The format of a source's payloads; null: they are JSON. */
+/** Returns the format of a source's payloads, or null if they are JSON. */
 export type PayloadFormats = (source: string, meaning: SourceMeaning) => PayloadFormat | null;
 
-/** Every payload is JSON. */
+/** Treats every payload as JSON. */
 export const onlyJson: PayloadFormats = () => null;
 
-/** Formats of all sources; `registry` null: there is none, and sources that need it were refused when they were applied. */
+/**
+ * Returns the formats of all sources. `registry` is null if there is none; sources that need it are then refused when
+ * they are applied.
+ */
 export function payloadFormats(registry: SchemaRegistry | null): PayloadFormats {
   const known = new WeakMap<SourceMeaning, PayloadFormat>();
   return (source, meaning) => {
@@ -44,7 +48,7 @@ export function payloadFormats(registry: SchemaRegistry | null): PayloadFormats 
   };
 }
 
-/** Payloads are data of one schema, and nothing else. */
+/** Returns the format of payloads that consist of one datum of a declared schema. */
 function ownSchema(schema: unknown): PayloadFormat {
   const type = parseAvroSchema(schema);
   return {
@@ -56,12 +60,12 @@ function ownSchema(schema: unknown): PayloadFormat {
 
 const HEADER = 5;
 
-/** The number of the schema in a payload: a zero, four bytes; then comes the datum. */
+/** Returns the schema id of a payload, or null. The id takes four bytes after a zero byte, and the datum follows. */
 function schemaId(payload: Buffer): number | null {
   return payload.length < HEADER || payload[0] !== 0 ? null : payload.readUInt32BE(1);
 }
 
-/** Payloads name the schema that they were written with. */
+/** Returns the format of payloads that name the schema that they were written with. */
 function registered(source: string, registry: SchemaRegistry | null): PayloadFormat {
   return {
     prepare: async (payloads) => {

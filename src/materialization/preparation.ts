@@ -4,7 +4,7 @@ import type { Snapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import { batchTopic, busTopic, deadLetterTopic } from './source-contract.js';
 
-/** Creates the tables and topics that a snapshot needs; does nothing for those that exist. */
+/** Creates the tables and topics that a snapshot needs and that do not exist yet. */
 export async function prepareSnapshot(
   snapshot: Snapshot,
   stores: { offline: OfflineStore; bus: EventBus },

@@ -1,4 +1,4 @@
-/** From a batch of the bus to what the writer commits: pure. */
+/** Converts a batch of the event bus into the batch that the writer commits. Pure. */
 import type { ReceivedBatch } from '../bus/event-bus.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { CommitBatch, LoggedEvent, NewDeadLetter, NewRow } from '../store/offline-store.js';
@@ -6,8 +6,8 @@ import { decodeEvent, eventJson, rowOf } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
 /**
- * Turns a batch into events, rows for each of `views`, and dead letters; an event is checked against all views of the source.
- * `now`: milliseconds since 1970.
+ * Returns the events of a batch, their rows in each of `views`, and the dead letters. Every event is checked against
+ * all views of the source. `now` is in milliseconds since 1970.
  */
 export function processBatch(
   batch: ReceivedBatch,

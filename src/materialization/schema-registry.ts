@@ -1,20 +1,21 @@
-/** A schema registry of Confluent's kind, asked for Avro schemas by their number. */
+/** A client for Confluent's schema registry, which returns Avro schemas by id. */
 import { type AvroRecord, parseAvroSchema } from '../definition/avro-schema.js';
 import { FStoreError } from '../errors.js';
 
-/** A schema, or why there is none. */
+/** An Avro schema, or why there is none. */
 export type RegisteredSchema = AvroRecord | { readonly kind: 'none'; readonly reason: string };
 
 const TIMEOUT = 5_000;
-/** The registry's own code for a schema that it does not have; a 404 without it is of an address that is no registry. */
+/** The registry's own error code for an unknown schema. A 404 without it comes from a URL that is not a registry. */
 const SCHEMA_NOT_FOUND = 40_403;
 
+/** Loads and caches schemas of one registry. */
 export class SchemaRegistry {
   readonly #url: string;
   readonly #headers: Record<string, string>;
   readonly #known = new Map<number, RegisteredSchema>();
 
-  /** `url`: of the registry; a user and password in it are sent along. */
+  /** `url` is the URL of the registry. A user and password in it are sent as basic authentication. */
   constructor(url: string) {
     const { username, password, href } = new URL(url);
     const plain = new URL(href);
@@ -28,15 +29,18 @@ export class SchemaRegistry {
     };
   }
 
-  /** Gets the schemas that are not known yet; one that is not there may have come since. Throws SCHEMA_REGISTRY_UNAVAILABLE. */
+  /**
+   * Loads the schemas that are not cached. An id that the registry did not know is looked up again. Throws
+   * SCHEMA_REGISTRY_UNAVAILABLE.
+   */
   async load(ids: ReadonlySet<number>): Promise<void> {
-    // One after the other: numbers that mean nothing must not become a flood.
+    // One request at a time, so that invalid ids cannot flood the registry with requests.
     for (const id of ids) {
       if (this.#known.get(id)?.kind !== 'record') this.#known.set(id, await this.#fetch(id));
     }
   }
 
-  /** A schema that was loaded. */
+  /** Returns a schema that was loaded. */
   get(id: number): RegisteredSchema {
     return this.#known.get(id) ?? { kind: 'none', reason: `schema ${id} was not asked for` };
   }

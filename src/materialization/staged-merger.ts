@@ -1,4 +1,4 @@
-/** Takes what another engine has sealed into history, and from there into all stores: the writer's road from the second step on. */
+/** Merges batches that another engine has sealed into history, and publishes their entities as the writer does. */
 import type { ViewVersion } from '../definition/view-version.js';
 import type { NewDeadLetter, OfflineStore, TouchedEntity } from '../store/offline-store.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
@@ -6,19 +6,21 @@ import type { UnusableRows } from '../store/table-run.js';
 import { decodeEvent, type EventContract } from './event-decoder.js';
 import type { Writer } from './writer.js';
 
+/** The dependencies of a StagedMerger. */
 export interface StagedMergerOptions {
   readonly staged: StagedBatches;
   readonly offline: OfflineStore;
   readonly writer: Writer;
-  /** What events of a source are checked against; undefined: it has gone. */
+  /** Returns the contract of a source's events, or undefined if the source is no longer declared. */
   readonly contractOf: (source: string) => EventContract | undefined;
-  /** Milliseconds since 1970. */
+  /** Returns the current time in milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** Of a row that was unusable for definitions which have changed since. */
+/** The reason of a row that was unusable only for definitions that have changed since. */
 const CHANGED = { message: 'the row did not fit the definitions that it was read with', field: null };
 
+/** Merges sealed batches of other engines. */
 export class StagedMerger {
   readonly #options: StagedMergerOptions;
 
@@ -27,8 +29,8 @@ export class StagedMerger {
   }
 
   /**
-   * Merges and publishes whatever of a stream is sealed, batch by batch; `onBatch` is told of each. What a crash left between the two
-   * steps is published first. Returns how many batches there were.
+   * Merges and publishes all sealed batches of a stream, one by one, and calls `onBatch` for each. Entities of a batch
+   * that was merged but not published before a crash are published first. Returns the number of batches.
    */
   async drain(
     stream: string,
@@ -44,7 +46,10 @@ export class StagedMerger {
     }
   }
 
-  /** Why rows are unusable, which their engine has not worked out; told to the bus before it is written, so that no letter is missing. */
+  /**
+   * Works out why rows are unusable, because their engine has not. Sends the dead letters to the bus before they are
+   * stored, so that none is missing there.
+   */
   async #bury({ rows, now, ...place }: UnusableRows): Promise<readonly NewDeadLetter[]> {
     const { contractOf, writer } = this.#options;
     const contract = contractOf(place.source);

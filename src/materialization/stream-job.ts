@@ -1,12 +1,15 @@
 /**
- * The job of a source's stream on another engine: keeps a run going, merges what it seals, and answers it.
+ * The job that computes a source's stream on another engine. It keeps one run active, merges the batches that the run
+ * seals, and answers the run's questions about definitions.
  *
  * Invariants
- * 1. A run computes with the definitions that this process knew when it began; when they change, another run begins with the new ones, and
- *    the old one can seal no more.
- * 2. What is sealed is merged whether its run still lives or not; the job ends only when nothing is left to merge.
- * 3. A run that ends by itself is begun again, after a pause that grows while runs end without having sealed anything.
- * 4. A view whose query the engine refuses is left out and named; where nothing else is left to compute, the job fails at once.
+ * 1. A run computes with the definitions that were current when it began. When they change, a new run begins with the
+ *    new ones, and the old run cannot seal any more.
+ * 2. Sealed batches are merged whether their run is still alive or not. The job ends only when nothing is left to
+ *    merge.
+ * 3. A run that ends by itself is started again. The pause before that grows while runs end without sealing anything.
+ * 4. A view whose query the engine refuses is left out and named. If no other view is left to compute, the job fails at
+ *    once.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ViewVersion } from '../definition/view-version.js';
@@ -22,23 +25,26 @@ import { LogTail } from './log-tail.js';
 import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 
+/** The kind of stream jobs. */
 export const STREAM_JOB = 'stream';
 
+/** The request of a stream job. */
 export interface StreamRequest {
   readonly source: string;
-  /** Tables of the views that were on the engine when the job was asked for. */
+  /** History tables of the views that the engine had to compute when the job was submitted. */
   readonly views: readonly string[];
   readonly revision: number;
 }
 
+/** What the handler of stream jobs needs. */
 export interface StreamWork extends StreamInputs {
   readonly driver: EngineDriver;
   readonly staged: StagedBatches;
   readonly merger: StagedMerger;
   readonly limits: EventLimits;
-  /** The newest definitions, which this process writes with. */
+  /** Returns the newest definitions after this process has adopted them for writing. */
   snapshot(): Promise<Snapshot>;
-  /** The newest definitions that this process has heard of. */
+  /** Returns the newest definitions that this process knows of. */
   current(): Snapshot;
   readonly log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -46,10 +52,10 @@ export interface StreamWork extends StreamInputs {
 const MERGE_PAUSE = 50;
 const RESTART_PAUSE = 1_000;
 const LONGEST_PAUSE = 60_000;
-/** Runs in a row that may end without having sealed anything, before the job fails. */
+/** How many runs in a row may end without sealing anything before the job fails. */
 const MAX_FAILURES = 8;
 
-/** What another engine has to do of a source; null: nothing. */
+/** Returns what another engine has to compute for a source, or null if there is nothing. */
 export function engineWork(
   contract: SourceContract | undefined,
 ): { readonly contract: StreamContract; readonly views: readonly ViewVersion[] } | null {
@@ -58,7 +64,7 @@ export function engineWork(
   return views.length > 0 ? { contract: { ...contract, topic: contract.topic }, views } : null;
 }
 
-/** Makes the handler of stream jobs. */
+/** Returns the handler of stream jobs. */
 export function createStreamHandler(work: StreamWork): (job: Job, context: JobContext) => Promise<Json> {
   return async (job, context) => {
     const { source } = job.request as unknown as StreamRequest;
@@ -76,9 +82,9 @@ class SourceStreamRun {
   #events = 0;
   #newest: number | null = null;
   #failures = 0;
-  /** Views whose query the run refuses, and why. */
+  /** Messages about views whose query the run refuses. */
   #refused = '';
-  /** Revision of the registry up to which the plan of the run is known to be the newest. */
+  /** The newest registry revision that is known to leave the plan of the run unchanged. */
   #examined = -1;
 
   constructor(work: StreamWork, source: string, context: JobContext) {
@@ -125,7 +131,7 @@ class SourceStreamRun {
     }
   }
 
-  /** One run, from its start to its end, with everything that is to be done beside it. */
+  /** Executes one run from its start to its end, and merges its batches meanwhile. */
   async #run(options: PlanOptions): Promise<EngineEnd> {
     const { driver, merger } = this.#work;
     const { views } = options;
@@ -163,7 +169,9 @@ class SourceStreamRun {
     return ended;
   }
 
-  /** Begins anew when definitions have changed, and says so to a run that asks. */
+  /**
+   * Stops the run if its definitions have changed. If the run asks whether they have and they have not, confirms that.
+   */
   async #attend(plan: StreamPlan, options: PlanOptions, stop: AbortController): Promise<void> {
     const { staged, current, snapshot, limits } = this.#work;
     const isAsking = await staged.isAsking(plan.stream, plan.epoch);

@@ -1,9 +1,9 @@
 /**
- * Has a job for each source with views on another engine.
+ * Ensures that a stream job exists for each source that has views on another engine.
  *
- * Every worker looks, again and again: a job that ends because there is nothing to do may have been asked for again while it ended. A
- * cancelled one stays cancelled until other views are on the engine; a failed one is asked for again when definitions have changed, and
- * by a worker that starts.
+ * Every worker checks this periodically, because a job that ends for lack of work may be needed again by the time it
+ * has ended. A cancelled job is submitted again only when the set of views on the engine has changed. A failed job is
+ * submitted again when definitions have changed, and by a worker that starts.
  */
 import type { Snapshot } from '../registry/snapshot.js';
 import type { JobStore } from '../store/job-store.js';
@@ -11,28 +11,31 @@ import type { EventLimits } from './event-decoder.js';
 import { sourceContracts } from './source-contract.js';
 import { engineWork, STREAM_JOB, type StreamRequest } from './stream-job.js';
 
+/** The dependencies of a StreamSchedule. */
 export interface StreamScheduleOptions {
   readonly jobs: JobStore;
   readonly limits: EventLimits;
   readonly snapshot: () => Snapshot;
-  /** Milliseconds between two looks. */
+  /** Milliseconds between two checks; 1,000 by default. */
   readonly interval?: number;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
 
+/** Submits stream jobs where they are missing. */
 export class StreamSchedule {
   readonly #options: Required<StreamScheduleOptions>;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<unknown> = Promise.resolve();
   #stopped = false;
   #isFirst = true;
-  /** The snapshot that was looked at last, and what it has for other engines. */
+  /** The last snapshot that was examined, and the jobs that it needs. */
   #known: { readonly snapshot: Snapshot; readonly requests: readonly StreamRequest[] } | null = null;
 
   constructor(options: StreamScheduleOptions) {
     this.#options = { interval: 1_000, log: () => {}, ...options };
   }
 
+  /** Checks at once and then periodically. */
   start(): void {
     if (this.#stopped) return;
     this.#looking = this.look().catch((error: Error) => {
@@ -43,13 +46,14 @@ export class StreamSchedule {
     });
   }
 
+  /** Stops checking; resolves when the last check has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     await this.#looking;
   }
 
-  /** Submits what is missing; returns the sources. */
+  /** Submits the missing jobs. Returns their sources. */
   async look(): Promise<string[]> {
     const { jobs } = this.#options;
     const submitted: string[] = [];
@@ -68,7 +72,7 @@ export class StreamSchedule {
     return submitted;
   }
 
-  /** What is to be asked for; worked out once for each snapshot. */
+  /** Returns the jobs that the current snapshot needs. Computed once for each snapshot. */
   #requests(): readonly StreamRequest[] {
     const { limits, snapshot } = this.#options;
     const current = snapshot();

@@ -1,4 +1,4 @@
-/** Where Spark reads the rows of a table: files of a format, or a SELECT of a database. */
+/** Where Spark reads the rows of a table: files of a format, or a SELECT in a database. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
@@ -6,14 +6,14 @@ import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import { isAddress, pathWithin } from './batch-path.js';
 
-/** Environment variable from which a run takes the address of PostgreSQL. */
+/** Environment variable that holds the URL of PostgreSQL for a run. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
 
-/** Files of one format: a file, a folder of them, or an address that a connector of Spark reads. */
+/** Files of one format: a file, a folder of files, or a URL that a Spark connector reads. */
 const filesInput = z.strictObject({
   file: z.strictObject({ format: z.enum(['csv', 'ndjson', 'parquet', 'orc']), path: z.string() }),
 });
-/** A SELECT of a database; `partition`: a column by whose ranges it is read in so many parts at once. */
+/** A SELECT in a database. With `partition`, it is read in `count` parallel parts, by ranges of `column`. */
 const jdbcInput = z.strictObject({
   jdbc: z.strictObject({
     urlEnv: z.string(),
@@ -21,26 +21,26 @@ const jdbcInput = z.strictObject({
     passwordEnv: z.string().nullable(),
     query: z.string(),
     partition: z.strictObject({ column: z.string(), count: z.int().positive() }).nullable(),
-    /** Columns by which the rows of a part are put in order: the order of their arrival. */
+    /** Columns that sort the rows of a part; that order is their order of arrival. */
     order: z.array(z.string()),
   }),
 });
 export const tableInputSchema = z.union([filesInput, jdbcInput]);
-/** What the rows of a table are read from. */
+/** Where the rows of a table are read from. */
 export type TableInput = z.infer<typeof tableInputSchema>;
 
-/** A source that can be read whole. */
+/** A source whose rows can be read as a table. */
 export type TableMeaning = SourceMeaning & { readonly batch: BatchMeaning };
 
-/** The column by whose ranges so many parts are read at once. */
+/** The column whose ranges are read in parallel, and the number of parts. */
 export interface ReadPartition {
   readonly column: string;
   readonly count: number;
 }
 
 /**
- * The input of a plan for a source's rows; `folder`: that of batch files. Throws BAD_REQUEST for a path that leads out of it, and
- * DEFINITION_INVALID for a format that Spark does not read.
+ * Returns the input for a source's rows. `folder` is the folder of batch files. Throws BAD_REQUEST for a path outside
+ * of it, and DEFINITION_INVALID for a format that Spark does not read.
  */
 export function tableInput(
   { schema, timestamp, batch }: TableMeaning,
@@ -63,24 +63,27 @@ export function tableInput(
   return { jdbc: { ...given, query: batch.query, ...more } };
 }
 
-/** An address is passed on; a path within the folder is a file of this machine. */
+/** Returns the path for Spark: a URL unchanged, or a file of this machine within the folder. */
 function sparkPath(folder: string, path: string): string {
   if (isAddress(path)) return path;
   return localPath(pathWithin(folder, path));
 }
 
-/** A file of this machine as Spark reads it: its name has no wildcards. */
+/** Returns the URL of a local file for Spark, with wildcard characters escaped. */
 export function localPath(path: string): string {
   return `file://${resolve(path)}`.replaceAll(/[*?[\]{}\\]/g, '\\$&');
 }
 
-/** The declared columns. A number without a precision would be one of 18 decimals for Spark. */
+/**
+ * Returns a SELECT of the declared columns. Columns declared as FLOAT64 are cast, because Spark reads a number without
+ * precision as a decimal with 18 digits after the point.
+ */
 function postgresQuery(query: string, schema: Readonly<Record<string, ValueType>>, partition: string | null): string {
   const columns = Object.entries(schema).map(([name, type]) => {
     const cast = type === 'FLOAT64' ? '::float8' : type === 'FLOAT64[]' ? '::float8[]' : '';
     return cast ? `"${name}"${cast} AS "${name}"` : `"${name}"`;
   });
   if (partition !== null && !(partition in schema)) columns.push(`"${partition}"`);
-  // It may end in a comment.
+  // The newline ends a comment in the query's last line.
   return `SELECT ${columns.join(', ')} FROM (${query}\n) AS rows`;
 }

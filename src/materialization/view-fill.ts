@@ -1,18 +1,18 @@
-/** How a view that begins later reads the events that its source has had until then. */
+/** How a view that begins later reads the earlier events of its source. */
 import type { SourceMeaning } from '../definition/definition-record.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { ViewFill } from '../store/offline-store.js';
 import { checkEvent, parseEventJson, rowOf } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
-/** The fill of a view that a query computes: it begins with its engine, which reads what the topic still holds. */
+/** Returns the fill of a query view. It reads no logged events: its engine reads those that the topic still holds. */
 export function queryFill(view: ViewVersion): ViewFill {
   return { view, read: null };
 }
 
 /**
- * The fill of one view. Of a logged event only the columns that the view needs are looked at, so that a column which the
- * source has lost, gained or changed since does not cost the view its history; an event without them is passed over.
+ * Returns the fill of one view. Only the columns that the view needs are read from a logged event, so changes of other
+ * columns do not cost the view its history. An event that lacks a needed column is skipped.
  */
 export function viewFill(contract: SourceContract, view: ViewVersion): ViewFill {
   const { meaning, source } = contract;
@@ -29,7 +29,7 @@ export function viewFill(contract: SourceContract, view: ViewVersion): ViewFill 
     meaning: { ...meaning, schema },
     views: [view],
     format: null,
-    // Whatever is in the log was accepted when it came.
+    // Events in the log passed the limits when they arrived.
     limits: { clockSkew: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY },
   };
   return {

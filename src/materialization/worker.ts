@@ -14,6 +14,7 @@ import { batchStream, REVISION_HEADER, type SourceContract, sourceContracts, str
 import { queryFill, viewFill } from './view-fill.js';
 import type { Writer } from './writer.js';
 
+/** The dependencies of a Worker. */
 export interface WorkerOptions {
   readonly follower: RegistryFollower;
   readonly bus: EventBus;
@@ -21,11 +22,11 @@ export interface WorkerOptions {
   readonly writer: Writer;
   readonly limits: EventLimits;
   readonly now: () => number;
-  /** How payloads of sources are read; default: as JSON. */
+  /** How payloads of sources are decoded; as JSON by default. */
   readonly formats?: PayloadFormats;
-  /** Milliseconds between two sweeps for rows whose time has come. */
+  /** Milliseconds between two publications of rows whose event time has come; 250 by default. */
   readonly sweepInterval?: number;
-  /** Takes in whatever another engine has computed of a stream, and lets it compute no more. */
+  /** Merges everything that another engine has sealed of a stream, and stops that engine from sealing more. */
   readonly settle?: (stream: string, views: readonly ViewVersion[]) => Promise<void>;
   readonly log?: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -38,11 +39,12 @@ interface Consumption {
   running: Subscription | null;
 }
 
+/** Consumes the events of all sources of a project and writes them to the stores. */
 export class Worker {
   readonly #options: Required<WorkerOptions>;
   readonly #consumptions = new Map<string, Consumption>();
   #contracts = new Map<string, SourceContract>();
-  /** Who computes each view that this process has had filled, by table. */
+  /** The engine of each view that this process has filled, by the view's history table. */
   readonly #engines = new Map<string, Engine>();
   #revision = -1;
   #following: Promise<void> = Promise.resolve();
@@ -62,8 +64,9 @@ export class Worker {
   }
 
   /**
-   * Begins to follow the registry and to take events. Resolves when the groups of all sources have been joined, which a
-   * dead member of the same group can hold up for as long as the bus waits for it; failures are retried until then.
+   * Starts to follow the registry and to consume events. Resolves when this process has joined the consumer groups of
+   * all sources; failures are retried. A dead member of the same group can delay that for as long as the bus waits for
+   * it.
    */
   start(): Promise<void> {
     this.#forget = this.#options.follower.onChange(() => this.#follow());
@@ -72,7 +75,10 @@ export class Worker {
     return this.#following;
   }
 
-  /** Resolves when this process writes with the definitions of `revision` or newer: their tables are there, and filled. */
+  /**
+   * Resolves when this process writes with the definitions of `revision` or newer. Their tables exist then, and are
+   * filled.
+   */
   async adopted(revision: number): Promise<void> {
     while (this.#revision < revision && !this.#stopped) {
       this.#follow();
@@ -80,11 +86,12 @@ export class Worker {
     }
   }
 
+  /** Stops consuming, and resolves when the batches in flight are written. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#forget?.();
     if (this.#timer) clearTimeout(this.#timer);
-    // A join that is still under way ends with the bus, which is closed after the worker.
+    // A group that is still being joined is left when the bus closes, which happens after the worker has stopped.
     await Promise.all([...this.#consumptions.values()].map((one) => one.running?.stop()));
     await this.#sweeping;
   }
@@ -157,7 +164,10 @@ export class Worker {
     });
   }
 
-  /** Writes; if another process has moved on to newer definitions meanwhile, processes the batch with those once more. */
+  /**
+   * Writes a batch. If another process has written with newer definitions meanwhile, processes the batch again with
+   * those.
+   */
   async #write(commit: CommitBatch, source: string, group: string, batch: ReceivedBatch): Promise<number> {
     const { writer } = this.#options;
     try {
@@ -176,7 +186,7 @@ export class Worker {
     return processBatch(batch, contract, group, this.#options.now(), views);
   }
 
-  /** Brings definitions and history tables up to the registry's newest revision, without touching consumptions. */
+  /** Updates definitions and history tables to the registry's newest revision. Leaves consumer groups as they are. */
   async #catchUp(): Promise<void> {
     const { bus, follower, limits, formats, offline } = this.#options;
     const snapshot = await follower.refresh();
@@ -188,8 +198,8 @@ export class Worker {
   }
 
   /**
-   * Gives views that are new to this process what their source has had until now, and to their engine those that have changed hands,
-   * before any batch is written to them.
+   * Prepares views before any batch is written to them. Views that are new to this process are filled with the earlier
+   * events of their source. Views whose engine has changed are handed over.
    */
   async #fill(contracts: ReadonlyMap<string, SourceContract>, { project, views: active }: Snapshot): Promise<void> {
     const { offline, settle, now, log } = this.#options;
@@ -203,7 +213,7 @@ export class Worker {
       const fills = fresh.map((view) => (view.sql ? queryFill(view) : viewFill(contract, view)));
       const events = await offline.fill({ source, stream, revision }, fills, now()).catch(async (error: unknown) => {
         if (!(error instanceof FStoreError) || error.code !== 'ENGINE_BUSY') throw error;
-        // What other engines have computed goes before what comes now; then it is tried again.
+        // Merge what other engines have computed so far, then try again.
         for (const one of [name, batchStream(project, source)]) await settle(one, [...active.values()]);
         return offline.fill({ source, stream, revision }, fills, now());
       });

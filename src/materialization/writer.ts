@@ -1,15 +1,17 @@
 /**
- * The one road into the stores.
+ * The only ingest path into the stores.
  *
- * Job: commit a batch to the offline store, then publish what it touched: online store, update topic, dead-letter topic.
- * Boundary: does not know where batches come from; the caller commits the position of its group after `write` resolved.
+ * Job: commits a batch to the offline store, then publishes the entities that it touched: to the online store, the
+ * update topic and the dead-letter topic.
+ * Boundary: does not know where batches come from. The caller commits the offset of its group after `write` has
+ * resolved.
  *
  * Invariants
- * 1. Nothing is published that is not committed.
- * 2. A crash between commit and publication loses nothing: the batch comes again, is not counted again, and its entities
- *    are published again.
- * 3. What is published is the newest visible row of the entity in history, not the event at hand: a late event never
- *    replaces a newer value, even in an online store that lost it.
+ * 1. Only committed values are published.
+ * 2. A crash between commit and publication loses nothing. The batch is delivered again, is not counted again, and its
+ *    entities are published again.
+ * 3. The published value is the newest visible row of the entity in history, not the event at hand. So a late event
+ *    never replaces a newer value, even in an online store that has lost it.
  */
 import type { EventBus } from '../bus/event-bus.js';
 import { encodeUpdates, updateTopic, type ValueUpdate } from '../bus/value-update.js';
@@ -22,15 +24,17 @@ import { TileCodec } from '../store/tile-codec.js';
 import { ValueCodec } from '../store/value-codec.js';
 import { deadLetterTopic } from './source-contract.js';
 
+/** The stores of a Writer. */
 export interface WriterOptions {
   readonly project: string;
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
   readonly bus: EventBus;
-  /** Milliseconds since 1970. */
+  /** Returns the current time in milliseconds since 1970. */
   readonly now: () => number;
 }
 
+/** Commits batches to the offline store and publishes their results. */
 export class Writer {
   readonly #options: WriterOptions;
   readonly #codecs = new WeakMap<ViewVersion, ViewCodecs>();
@@ -39,7 +43,7 @@ export class Writer {
     this.#options = options;
   }
 
-  /** Writes one batch through all stores; returns how many of its events were new. Rejects when a store is down. */
+  /** Writes one batch to all stores. Returns how many of its events were new. Rejects if a store is down. */
   async write(batch: CommitBatch): Promise<number> {
     const { written, touched } = await this.#options.offline.commit(batch);
     await this.publish(touched);
@@ -47,7 +51,9 @@ export class Writer {
     return written;
   }
 
-  /** Puts the newest values into the online store, then announces them. Aggregations are finished as of now. */
+  /**
+   * Writes the newest values of entities to the online store, then sends updates. Aggregations are finalized as of now.
+   */
   async publish(touched: readonly TouchedEntity[]): Promise<void> {
     const { project, online, bus, now } = this.#options;
     const instant = now();
@@ -59,7 +65,7 @@ export class Writer {
       if (!newest) continue;
       const value = codecs.value.encode(newest);
       if (tiles && codecs.tiles) {
-        // Before the values: whoever finds these out of date looks there.
+        // Tiles are written before the value, because a reader of an expired value reads the tiles next.
         const place = tileKey(project, view, key);
         entries.push({ key: place, value: codecs.tiles.encode(tiles), expiresIn: view.ttl });
       }
@@ -71,7 +77,7 @@ export class Writer {
     await bus.publish(updateTopic(project), encodeUpdates(updates));
   }
 
-  /** Copies dead letters to the topic that is theirs. */
+  /** Copies dead letters to the dead-letter topic of their topic. */
   async publishDeadLetters(batch: Pick<CommitBatch, 'topic' | 'partition' | 'deadLetters'>): Promise<void> {
     if (batch.deadLetters.length === 0) return;
     const message = (letter: NewDeadLetter) => ({
