@@ -46,6 +46,7 @@ import { LiveSchema } from './schema/live-schema.js';
 import { OperationCheck } from './schema/operation-check.js';
 import { createAuthenticate } from './server/authentication.js';
 import { startHttpServer } from './server/http-server.js';
+import { OriginPolicy } from './server/origin-policy.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
 import { connectPostgresIntake } from './store/intake-postgres.js';
 import { connectPostgresJobStore } from './store/job-store-postgres.js';
@@ -312,6 +313,7 @@ async function open(
       maxKeys: config.limits.maxKeys,
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
+    origins: new OriginPolicy({ corsOrigins: config.corsOrigins, hasKeys: config.apiKeyHashes.length > 0 }),
     limits: config.limits,
     check,
     onlyRegistered: config.onlyRegistered,

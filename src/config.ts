@@ -24,6 +24,11 @@ const servers = list.refine(
   'expected host:port, separated by commas',
 );
 
+/** True for `scheme://host[:port]` as a browser writes it in `Origin`. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
 const environmentSchema = z.object({
   FSTORE_PROJECT: z
     .string()
@@ -102,6 +107,13 @@ const environmentSchema = z.object({
     .optional()
     .describe('Schema registry that Avro messages name their schema of; user and password may be part of it.'),
   FSTORE_API_KEY_SHA256: list.optional().describe('SHA-256, in hexadecimal, of each API key that is let in.'),
+  FSTORE_CORS_ORIGINS: list
+    .refine(
+      (items) => items.length > 0 && items.every(isOrigin),
+      'expected origins such as https://dashboard.example:8443, separated by commas',
+    )
+    .optional()
+    .describe('Origins of other sites whose pages may use this server; without it, none may.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
   FSTORE_MAX_KEYS: count(1_000, 100_000).describe('How many entities one field may ask for.'),
@@ -157,6 +169,8 @@ export interface Config {
   /** Names of databases that Spark reads: the connection x has its address in FSTORE_JDBC_X_URL. */
   readonly jdbcConnections: readonly string[];
   readonly apiKeyHashes: readonly string[];
+  /** Origins of other sites whose pages may use this server. */
+  readonly corsOrigins: readonly string[];
   readonly eventLimits: { readonly clockSkew: number; readonly maxBytes: number };
   readonly limits: {
     readonly maxKeys: number;
@@ -284,6 +298,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     schemaRegistryUrl: env.FSTORE_SCHEMA_REGISTRY_URL ?? null,
     jdbcConnections,
     apiKeyHashes,
+    corsOrigins: env.FSTORE_CORS_ORIGINS ?? [],
     eventLimits: { clockSkew: env.FSTORE_CLOCK_SKEW, maxBytes: env.FSTORE_MAX_EVENT_BYTES },
     limits: {
       maxKeys: env.FSTORE_MAX_KEYS,

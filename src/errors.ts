@@ -259,6 +259,16 @@ export const ERRORS = {
     cause: 'A store that is needed for this answer cannot be reached.',
     cure: 'Try again; look at /ready for the store that is down.',
   },
+  ORIGIN_FORBIDDEN: {
+    status: 403,
+    cause: 'A page of another site sent the request.',
+    cure: 'To let the pages of an origin in, name it in FSTORE_CORS_ORIGINS, as scheme://host:port.',
+  },
+  HOST_FORBIDDEN: {
+    status: 403,
+    cause: 'The Host header does not name this machine, and no API key is set.',
+    cure: 'Use localhost or 127.0.0.1, or set FSTORE_API_KEY_SHA256: with API keys every Host is answered.',
+  },
   OVERLOADED: {
     status: 503,
     cause:

@@ -1,18 +1,21 @@
 /**
- * What every request passes first: a bound on how many are under way, and the fast lane for GraphQL requests of the plainest form. Whatever
+ * What every request passes first: the policy on other sites, a bound on how many are under way, and the fast lane for GraphQL requests of the plainest form. Whatever
  * the lane does not answer goes on to Fastify as it came, with the body that was read.
  *
  * Invariants
  * 1. Who may not come in by the other door may not come in by the lane: the same authentication, body limit and content types, and a
  *    content type that a form of another site can send is not among them (CSRF).
- * 2. The lane never refuses. A request beyond the bound is refused before anything is read or looked up: with 503 and Retry-After.
+ * 2. No request of a page of another site comes in, whatever its path and content type (`origin-policy.ts`).
+ * 3. The lane never refuses. A request beyond the bound is refused before anything is read or looked up: with 503 and Retry-After.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { FastLane } from '../schema/lane/fast-lane.js';
 import type { Authenticate } from './authentication.js';
-import { LoadLimit } from './load-limit.js';
+import type { LoadLimit } from './load-limit.js';
+import { guardRequest } from './origin-guard.js';
+import type { OriginPolicy } from './origin-policy.js';
 
 export interface FrontDoorOptions {
   /** Null: Apollo answers everything. */
@@ -20,8 +23,9 @@ export interface FrontDoorOptions {
   readonly path: string;
   readonly authenticate: Authenticate;
   readonly maxBodyBytes: number;
-  /** Requests that may be under way, counted once they are there wholly; those that stream for long are not counted. */
-  readonly maxInFlight: number;
+  readonly origins: OriginPolicy;
+  /** Counts requests once they are there wholly; those that stream for long are not counted. */
+  readonly load: LoadLimit;
   /** Paths that are answered whatever the load is, and those whose answers stream. */
   readonly isExempt: (url: string) => boolean;
   /** The body of a refusal for lack of room. */
@@ -57,10 +61,9 @@ interface ReadRequest extends IncomingMessage {
   bodyRead?: Buffer;
 }
 
-/** Puts the door in front of Fastify; returns what counts its requests, to be closed with the server. */
-export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): LoadLimit {
-  const { lane, isExempt } = options;
-  const load = new LoadLimit(options.maxInFlight);
+/** Puts the door in front of Fastify. */
+export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): void {
+  const { lane, isExempt, load, origins } = options;
   // A refusal has to cost little, or refusing is all that is done.
   const overloaded = { graphql: options.overloaded(options.path), other: options.overloaded('/') };
   app.addHook('preParsing', (request, _, payload, done) => {
@@ -74,6 +77,7 @@ export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): 
   };
   app.server.removeAllListeners('request');
   app.server.on('request', (request: ReadRequest, response: ServerResponse) => {
+    if (guardRequest(origins, request, response)) return;
     const url = request.url ?? '';
     if (load.isFull && !isExempt(url)) {
       load.shed += 1;
@@ -88,7 +92,6 @@ export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): 
         takeRequest(lane, load, request, response, bytes, answerType, others);
       });
   });
-  return load;
 }
 
 /** Calls `done` when the whole request is there: one that is sent slowly takes no room of others. */

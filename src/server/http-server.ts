@@ -27,8 +27,10 @@ import { openFrontDoor } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { type HealthOptions, PROBE_PATHS, registerHealth } from './health.js';
 import { errorBody, GRAPHQL_PATH, refusalOf } from './http-error.js';
+import { LoadLimit } from './load-limit.js';
 import { registerMetrics } from './metrics-door.js';
 import { OperationGate } from './operation-gate.js';
+import type { OriginPolicy } from './origin-policy.js';
 import { registerRest } from './rest.js';
 import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
 import { registerTrainingSets } from './training-set-door.js';
@@ -39,6 +41,7 @@ export interface HttpServerOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
+  readonly origins: OriginPolicy;
   readonly limits: { readonly maxBodyBytes: number; readonly maxInFlight: number };
   readonly check: OperationCheck;
   /** Whether documents run only if they are registered or among FStore's own. */
@@ -67,7 +70,8 @@ function actorOf(request: FastifyRequest): string {
 
 /** Opens all doors and resolves once they take requests. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { live, services, limits, log, authenticate, check, onlyRegistered } = options;
+  const { live, services, limits, log, authenticate, origins, check, onlyRegistered } = options;
+  const load = new LoadLimit(limits.maxInFlight);
   const report: ReportDefect = (error) => {
     const id = randomUUID();
     log.error({ err: error, report: id }, 'defect');
@@ -121,7 +125,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       context: async (request) => new RequestContext(services, actorOf(request)),
     }),
   });
-  const subscriptions = { live, services, authenticate, gate, report };
+  const subscriptions = { live, services, authenticate, origins, gate, report };
   app.route({ url: STREAM_PATH, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(subscriptions) });
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
@@ -136,8 +140,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         onlyRegistered,
       })
     : null;
-  const load = openFrontDoor(app, {
-    ...{ lane, path: GRAPHQL_PATH, authenticate, maxBodyBytes: limits.maxBodyBytes, maxInFlight: limits.maxInFlight },
+  openFrontDoor(app, {
+    ...{ lane, path: GRAPHQL_PATH, authenticate, origins, load, maxBodyBytes: limits.maxBodyBytes },
     isExempt: (path) => PROBE_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
     overloaded: (path) =>
       JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),

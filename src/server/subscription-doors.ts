@@ -13,6 +13,8 @@ import { RequestContext, type RequestServices } from '../schema/request-context.
 import type { Authenticate } from './authentication.js';
 import { formatErrors, formatResult, type ReportDefect } from './graphql-error.js';
 import type { OperationGate, OperationRequest } from './operation-gate.js';
+import { guardUpgrade } from './origin-guard.js';
+import type { OriginPolicy } from './origin-policy.js';
 
 const MAX_MESSAGE_BYTES = 1_000_000;
 const CLOSE_FORBIDDEN = 4403;
@@ -21,6 +23,7 @@ export interface DoorOptions {
   readonly live: LiveSchema;
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
+  readonly origins: OriginPolicy;
   readonly gate: OperationGate;
   readonly report: ReportDefect;
 }
@@ -62,6 +65,7 @@ export function openWebSocketDoor(server: Server, path: string, options: DoorOpt
     sockets,
   );
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (guardUpgrade(options.origins, request, socket)) return;
     if (request.url?.split('?')[0] !== path) {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
       return;
