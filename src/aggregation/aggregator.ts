@@ -1,47 +1,50 @@
 /**
- * The algebra of aggregations: how one value becomes a state, how states become one, and what a state says.
+ * The algebra of aggregations: a value becomes a state, states merge into one state, and a state gives a result.
  *
- * A state is a short list of parts, each of a value type, so that a column of PostgreSQL, a packed value in Redis and JSON all hold
- * it. A state whose first part is null has seen nothing.
+ * A state is a short list of parts, each of a value type. So a column of PostgreSQL, a packed value in Redis and JSON
+ * can all hold it. A state whose first part is null is empty: no value went into it.
  *
  * Laws
- * 1. `merge` is associative and commutative, and an empty state changes nothing; sums of doubles agree but for rounding.
- * 2. finalize(merge of prepared values) = the function over all values, for every way to cut them into groups.
- * 3. Null rule: nulls are skipped. Over nothing, counts are 0 and everything else is null.
- * 4. Order of `first`, `last` and `lastN` is (event time, order of arrival): of two at one time, the later arrival is later.
+ * 1. `merge` is associative and commutative, and an empty state is its identity. For doubles this holds up to rounding.
+ * 2. However values are grouped, finalizing the merge of their prepared states gives the function over all values.
+ * 3. Aggregators skip nulls. Without any value, counts are 0 and every other result is null.
+ * 4. `first`, `last` and `lastN` order events by event time, then by order of arrival.
  */
 import { type AggregateFunction, resultTypeOf } from '../definition/aggregate-function.js';
 import { compareValues } from '../definition/value-order.js';
 import type { FeatureValue, ScalarType, ScalarValue, ValueType } from '../definition/value-type.js';
 import { countSketch, hashValue, mergeSketches } from './distinct-sketch.js';
 
-/** The parts of a state, by position. */
+/** A state of an aggregation: its parts, by position. */
 export type State = readonly FeatureValue[];
 
-/** When an event happened (milliseconds since 1970) and the order in which it arrived. */
+/** When an event happened (`eventTime`, milliseconds since 1970 UTC) and the order of its arrival (`sequence`). */
 export interface Occurrence {
   readonly eventTime: number;
   readonly sequence: number;
 }
 
+/** The three operations of one aggregate function on one column. */
 export interface Aggregator {
   readonly resultType: ValueType;
-  /** Types of a state's parts. */
+  /** Types of the parts of a state. */
   readonly parts: readonly ValueType[];
-  /** The state of one event; null as value gives an empty state. */
+  /** Returns the state of one event. A null value gives an empty state. */
   prepare(value: ScalarValue | null, occurrence: Occurrence): State;
+  /** Returns the state of all events of `a` and `b`. */
   merge(a: State, b: State): State;
+  /** Returns the result of the function over all events in the state. */
   finalize(state: State): FeatureValue;
 }
 
-/** What an aggregation computes: `type` is the type of its column, null for a count of events; `n` is for lastN. */
+/** What an aggregation computes. `type` is the type of its column, null if it counts events. `n` is for `lastN`. */
 export interface AggregateOptions {
   readonly function: AggregateFunction;
   readonly type: ValueType | null;
   readonly n: number | null;
 }
 
-/** The aggregator of a function over a column. */
+/** Returns the aggregator of a function over a column. */
 export function createAggregator({ function: name, type, n }: AggregateOptions): Aggregator {
   const resultType = resultTypeOf(name, type);
   const scalar = type as ScalarType;
@@ -102,7 +105,7 @@ export function createAggregator({ function: name, type, n }: AggregateOptions):
 
 const num = (value: FeatureValue | undefined): number => value as number;
 
-/** Completes an aggregator by what holds for all: an empty state (its first part is null) changes nothing. */
+/** Adds the rules that all aggregators share: how they merge and finalize an empty state (its first part is null). */
 function withNulls(rules: {
   readonly resultType: ValueType;
   readonly parts: readonly ValueType[];
@@ -138,7 +141,7 @@ function sumOfDoubles(): Aggregator {
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
-/** A sum of integers is kept whole, as decimal text: many INT64 together are more than an INT64. */
+/** A sum of integers is decimal text without a limit, because the sum of many INT64 can exceed INT64. */
 function sumOfIntegers(): Aggregator {
   return withNulls({
     resultType: 'INT64',
@@ -164,8 +167,8 @@ function average(type: ScalarType): Aggregator {
 }
 
 /**
- * Sample variance from count, sum, and sum of squared differences from the mean (Youngs and Cramer, 1971), merged as PostgreSQL
- * merges them in `float8_combine`. One value alone has none.
+ * Sample variance from count, sum and the sum of squared differences from the mean (Youngs and Cramer, 1971).
+ * It merges them as PostgreSQL does in `float8_combine`. The variance of a single value is null.
  */
 function moments(shown: (variance: number) => number): Aggregator {
   return withNulls({
@@ -186,7 +189,7 @@ function moments(shown: (variance: number) => number): Aggregator {
   });
 }
 
-/** One of the last values: event time, order of arrival, and the value as text (an INT64 does not fit a number of JSON). */
+/** One of the last values. The value is text because a JSON number cannot hold every INT64. */
 type Recent = readonly [eventTime: number, sequence: number, value: string];
 
 function lastValues(type: ScalarType, n: number): Aggregator {

@@ -1,13 +1,13 @@
 /**
- * Counting different values: exact up to a bound, estimated beyond it.
+ * Counts distinct values: exactly below a bound, and by an estimate from there on.
  *
- * The sketch keeps the k smallest different hashes that it has seen (KMV, "k minimum values"): fewer than k are all there
- * are, so the count is exact; else the k-th smallest hash h, as a fraction of the hash space, tells how densely the space is
- * filled: the estimate is (k − 1) / h, with a relative standard error of 1/√(k − 2), 4.4 % for k = 512.
+ * The sketch keeps the k smallest distinct hashes (KMV, "k minimum values"). With fewer than k hashes it has seen them
+ * all, so the count is exact. Otherwise let h be the k-th smallest hash as a fraction of the hash space. The estimate
+ * is then (k − 1) / h, with a relative standard error of 1/√(k − 2). For k = 512 that is 4.4 %.
  *
- * Source: Z. Bar-Yossef et al., Counting Distinct Elements in a Data Stream, 2002; K. Beyer et al., On Synopses for Distinct-Value
- * Estimation, 2007. A sketch of a library was not taken, because PostgreSQL and Spark have to merge the same bytes: this one is a
- * sorted list of numbers, which every engine can merge in one expression.
+ * Sources: Z. Bar-Yossef et al., Counting Distinct Elements in a Data Stream, 2002; K. Beyer et al., On Synopses for
+ * Distinct-Value Estimation, 2007. PostgreSQL and Spark must merge the same sketch, which rules out the bytes of a
+ * library. A sorted list of numbers can be merged by one expression in every engine.
  *
  * Laws
  * 1. Merging is commutative, associative and idempotent: order, grouping and repetition of values do not matter.
@@ -16,16 +16,16 @@
 import { createHash } from 'node:crypto';
 import type { ScalarType, ScalarValue } from '../definition/value-type.js';
 
-/** Up to this many different values are counted exactly, but for one collision of hashes in 30 billion such sets. */
+/** Counts below this are exact: two of 512 hashes collide with a chance of 1 in 34 billion (512² / 2 / 2^52). */
 export const SKETCH_SIZE = 512;
 const HASH_SPACE = 2 ** 52;
 
-/** The hash of a value, an integer below 2^52. */
+/** Returns the hash of a value: an integer below 2^52. */
 export function hashValue(type: ScalarType, value: ScalarValue): number {
   return Number.parseInt(createHash('md5').update(canonicalText(type, value), 'utf8').digest('hex').slice(0, 13), 16);
 }
 
-/** A double is told apart by its bits, as it is written differently in different engines. */
+/** Returns the text to hash. A FLOAT64 gives its bits, because engines print doubles differently. */
 function canonicalText(type: ScalarType, value: ScalarValue): string {
   if (type !== 'FLOAT64') return String(value);
   const bytes = Buffer.alloc(8);
@@ -33,7 +33,7 @@ function canonicalText(type: ScalarType, value: ScalarValue): string {
   return bytes.toString('hex');
 }
 
-/** The sketch of two sketches together. */
+/** Returns the sketch of all values that either sketch has seen. */
 export function mergeSketches(a: readonly number[], b: readonly number[]): readonly number[] {
   const merged: number[] = [];
   let [left, right] = [0, 0];
@@ -46,12 +46,12 @@ export function mergeSketches(a: readonly number[], b: readonly number[]): reado
   return merged;
 }
 
-/** A sketch from hashes in any order, with repetitions. */
+/** Returns the sketch of hashes, which may be unordered and repeated. */
 export function sketchOf(hashes: Iterable<number>): readonly number[] {
   return [...new Set(hashes)].sort((a, b) => a - b).slice(0, SKETCH_SIZE);
 }
 
-/** How many different values a sketch has seen. */
+/** Returns the number of distinct values that a sketch has seen, estimated from SKETCH_SIZE on. */
 export function countSketch(sketch: readonly number[]): number {
   if (sketch.length < SKETCH_SIZE) return sketch.length;
   return Math.round((SKETCH_SIZE - 1) / (sketch[SKETCH_SIZE - 1]! / HASH_SPACE));

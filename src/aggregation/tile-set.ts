@@ -1,18 +1,20 @@
 /**
- * Tiles: states of all aggregations over one stretch of time, and the values that windows over them have at an instant.
+ * Tiles hold the states of all aggregations over one interval of time. Windows get their values from them.
  *
  * Invariants
- * 1. A tile of width `hop` begins at a multiple of it; a view has a row of tiles for each hop of its windows.
- * 2. A tile holds every event of its stretch that is visible. So a window at an instant not before the newest event is the merge of the
- *    tiles of its hop that begin at or after its tail: no event is needed.
- * 3. Values finished at t hold, if no event comes, until `until`: the first instant at which a tile leaves a window.
+ * 1. A tile of width `hop` begins at a multiple of `hop`. A view has one series of tiles for each hop of its windows.
+ * 2. A tile holds every visible event of its interval. So a window that ends at or after the newest event needs no
+ *    events: its value is the merge of all tiles of its hop that begin at or after its tail.
+ * 3. Without a new event, the values at `t` hold until `until`: the first instant at which a tile leaves a window.
  */
 import type { AggregationMeaning } from '../definition/definition-record.js';
 import type { FeatureValue } from '../definition/value-type.js';
 import { leavesAt, tailStart, type Window } from '../definition/window.js';
 import { type Aggregator, createAggregator, type State } from './aggregator.js';
 
+/** The states of all aggregates of one entity over the events with `start ≤ event time < start + hop`. */
 export interface Tile {
+  /** Milliseconds. */
   readonly hop: number;
   /** Milliseconds since 1970. */
   readonly start: number;
@@ -20,39 +22,42 @@ export interface Tile {
   readonly states: readonly State[];
 }
 
-/** All tiles of an entity that a window may cover, ordered by hop and start. */
+/** All tiles of an entity that any window may cover, ordered by hop and start. */
 export interface TileSet {
   /** Grows with every change of the entity's tiles. */
   readonly version: number;
-  /** Event time of the newest visible event. */
+  /** Event time of the newest visible event, in milliseconds since 1970. */
   readonly eventTime: number;
   readonly tiles: readonly Tile[];
 }
 
+/** A hop of a view and the longest window that uses it. */
 export interface HopRow {
+  /** Milliseconds. */
   readonly hop: number;
-  /** The longest window of this hop, milliseconds. */
+  /** Milliseconds. */
   readonly longest: number;
 }
 
+/** The feature values of an entity at one instant. */
 export interface FinishedValues {
   /** One value for each feature. */
   readonly values: readonly FeatureValue[];
-  /** Milliseconds since 1970, Infinity if nothing will ever leave. */
+  /** Milliseconds since 1970; Infinity if no tile will ever leave a window. */
   readonly until: number;
 }
 
-/** What a view aggregates, ready to compute with. */
+/** The aggregators, hops and windows of a view. */
 export interface AggregationPlan {
   readonly aggregators: readonly Aggregator[];
   readonly hops: readonly HopRow[];
-  /** One entry for each feature. */
+  /** One entry for each feature; `aggregate` is the index of its aggregator. */
   readonly features: readonly { readonly aggregate: number; readonly window: Window }[];
 }
 
 const plans = new WeakMap<AggregationMeaning, AggregationPlan>();
 
-/** The plan of a view's aggregations; worked out once. */
+/** Returns the aggregation plan of a view. It is built once for each resolved definition. */
 export function aggregationPlan(meaning: AggregationMeaning): AggregationPlan {
   let plan = plans.get(meaning);
   if (!plan) {
@@ -68,7 +73,7 @@ export function aggregationPlan(meaning: AggregationMeaning): AggregationPlan {
   return plan;
 }
 
-/** The values of all features at instant `at`, which is not before any event in the tiles. */
+/** Returns the values of all features at instant `at`. No event in the tiles may be later than `at`. */
 export function finishValues(plan: AggregationPlan, tiles: readonly Tile[], at: number): FinishedValues {
   let until = Number.POSITIVE_INFINITY;
   const values = plan.features.map(({ aggregate, window }) => {

@@ -1,7 +1,7 @@
 import type { AggregationMeaning } from '../definition/definition-record.js';
 import type { Window } from '../definition/window.js';
 
-/** The windows of a view, each once, with the places of its features. */
+/** Returns each distinct window of a view once, with the indexes of the features that use it. */
 export function distinctWindows({ features }: AggregationMeaning): (Window & { readonly features: number[] })[] {
   const windows = new Map<string, Window & { readonly features: number[] }>();
   for (const [feature, { length, hop }] of features.entries()) {
