@@ -1,6 +1,7 @@
-/** The functions that an aggregation may have: what they take and what type they give. */
+/** The aggregate functions, the column types that they accept, and the types of their results. */
 import { elementType, type ScalarType, type ValueType } from './value-type.js';
 
+/** The names of all aggregate functions. */
 export const AGGREGATE_FUNCTIONS = [
   'count',
   'sum',
@@ -33,20 +34,20 @@ const INPUTS: Record<Exclude<AggregateFunction, 'count'>, readonly ValueType[]> 
   countDistinct: SCALARS,
 };
 
-/** Sums and squares of doubles beyond this could leave the range of doubles; an event that has one is refused. */
+/** Limit of doubles that are summed. Sums or squares of larger ones could overflow, so such an event is refused. */
 export const SUMMABLE_LIMIT = 1e100;
 
-/** True for functions that add up their values. */
+/** Returns true for functions that add up values or their squares. */
 export function isSumming(name: AggregateFunction): boolean {
   return name === 'sum' || name === 'avg' || name === 'stddev' || name === 'variance';
 }
 
-/** The types of column that a function takes; null for `count`, which takes every type, or no column. */
+/** Returns the column types that a function accepts. Null for `count`, which accepts any column, or none. */
 export function inputTypesOf(name: AggregateFunction): readonly ValueType[] | null {
   return name === 'count' ? null : INPUTS[name];
 }
 
-/** The type of a function's result over a column of `input` (null: over events). */
+/** Returns the type of a function's result over a column of type `input`; null if the function counts events. */
 export function resultTypeOf(name: AggregateFunction, input: ValueType | null): ValueType {
   switch (name) {
     case 'count':

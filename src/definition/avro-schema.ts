@@ -1,17 +1,18 @@
 /**
- * Avro schemas: from their JSON to types whose names are resolved.
+ * Parses Avro schemas from JSON into types in which every name is resolved.
  *
- * Boundary: pure. Bytes are `materialization/avro-reader.ts`; the twin of both is `spark/fstore_spark/avro.py`.
+ * Boundary: pure. `materialization/avro-reader.ts` reads the bytes. `spark/fstore_spark/avro.py` does both in Python.
  */
 import { elementType, type ValueType } from './value-type.js';
 
 const PRIMITIVES = ['null', 'boolean', 'int', 'long', 'float', 'double', 'bytes', 'string'] as const;
 
+/** An Avro type with its logical type applied and its names resolved. */
 export type AvroType =
   | { readonly kind: (typeof PRIMITIVES)[number] | 'date' }
-  /** A long; `unit`: how many of it are a millisecond. */
+  /** A long; `unit` is the number of its ticks in a millisecond. */
   | { readonly kind: 'timestamp'; readonly unit: number }
-  /** `size` null: of bytes. */
+  /** `size` is the length of a fixed in bytes; null if the decimal is of type bytes. */
   | { readonly kind: 'decimal'; readonly scale: number; readonly size: number | null }
   | { readonly kind: 'fixed'; readonly size: number }
   | { readonly kind: 'enum'; readonly symbols: readonly string[] }
@@ -19,12 +20,13 @@ export type AvroType =
   | { readonly kind: 'union'; readonly branches: readonly AvroType[] }
   | AvroRecord;
 
+/** An Avro record: the type of every event. */
 export interface AvroRecord {
   readonly kind: 'record';
   readonly fields: readonly { readonly name: string; readonly type: AvroType }[];
 }
 
-/** A schema that is none, or that FStore cannot read. */
+/** The schema is invalid, or FStore cannot read data of it. */
 export class AvroSchemaError extends Error {}
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -37,7 +39,7 @@ const UNITS: Readonly<Record<string, number>> = {
 const MAX_DEPTH = 50;
 const MAX_FIXED = 65_536;
 
-/** Parses the schema of an event. Throws AvroSchemaError. */
+/** Parses the schema of an event, which must be a record. Throws AvroSchemaError. */
 export function parseAvroSchema(schema: unknown): AvroRecord {
   const type = new Parser().parse(schema, '', 0);
   if (type.kind !== 'record') throw new AvroSchemaError(`an event is a record, and this schema is a ${type.kind}`);
@@ -106,7 +108,7 @@ class Parser {
 
   #record(schema: Record<string, unknown>, space: string, depth: number): AvroType {
     const fields: { name: string; type: AvroType }[] = [];
-    // It is known before its fields are: they may refer to it.
+    // The name is registered before the fields are parsed, because fields may refer to it.
     const record = this.#name(schema, space, { kind: 'record', fields });
     if (!Array.isArray(schema.fields)) throw new AvroSchemaError('a record has fields');
     const inside = fullName(schema, space).split('.').slice(0, -1).join('.');
@@ -152,7 +154,7 @@ const CARRIED: Readonly<Record<string, readonly AvroType['kind'][]>> = {
   TIMESTAMP: ['timestamp', 'date', 'long', 'string'],
 };
 
-/** Whether values of an Avro type can be values of `type`; not whether each of them is. */
+/** Returns true if some values of an Avro type can be values of `type`. Each value is checked when it is read. */
 export function carries(avro: AvroType, type: ValueType): boolean {
   if (avro.kind === 'union') return avro.branches.some((one) => carries(one, type));
   const element = elementType(type);

@@ -1,8 +1,8 @@
-/** Where a source is read from in batches, by which engine and when: the form that data teams write. */
+/** The `batch` field of a source: where its rows are, which engine reads them, and when. */
 import { z } from 'zod';
 import { isCron } from './cron.js';
 
-/** What computes a view from its source's stream, or reads a source in batches. */
+/** The engine that computes a view from its source's stream, or that reads a source in batches. */
 export const engineSchema = z.enum(['builtin', 'spark']);
 
 const batchFile = z
@@ -43,6 +43,7 @@ const BATCH_FILES = ['csv', 'ndjson', 'parquet', 'arrow', 'orc'] as const;
 const BATCH_ORIGINS = [...BATCH_FILES, 'table', 'query', 'jdbc'] as const;
 const ADDRESS = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
 
+/** The schema of the `batch` field of a source. */
 export const batchSchema = z
   .strictObject({
     engine: engineSchema

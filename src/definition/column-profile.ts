@@ -1,33 +1,37 @@
 /**
- * What the values of a column seem to be: type, gaps, and what its name and values hint at.
+ * Infers the type of a column from a sample of its values, and what may be wrong with it.
  *
- * Boundary: pure; looks at a sample of records of JSON values, and at the types that their carrier declares, if it does.
+ * Boundary: pure. Input is a sample of records of JSON values, and the column types that their carrier may declare.
  */
 import { readValue, type ScalarType, type ValueType } from './value-type.js';
 
-/** A record of a sample: values as JSON has them, integers beyond 2^53 as bigint. */
+/** One record of a sample. Values are as in JSON, except that integers beyond 2^53 are bigints. */
 export type SampleRecord = Readonly<Record<string, unknown>>;
 
-/** What keeps a column from being used as it is. */
+/**
+ * Why a column cannot be used as it is: `epoch` (times as numbers that are not read as times), `zoneless` (times
+ * without a time zone), or `mixed` (values that no single type accepts).
+ */
 export type ColumnTrouble = 'epoch' | 'zoneless' | 'mixed';
 
+/** The inferred type of a column, with counts over the sample. */
 export interface ColumnProfile {
   readonly name: string;
   readonly type: ValueType;
-  /** Records in which it is null or missing. */
+  /** The number of records in which the column is null or missing. */
   readonly nulls: number;
   readonly distinct: number;
   readonly trouble: ColumnTrouble | null;
 }
 
-/** The first of these that fits every value of a column is its type. */
+/** The type of a column is the first of these that accepts all of its values. */
 const CANDIDATES: readonly ScalarType[] = ['BOOL', 'INT64', 'FLOAT64', 'TIMESTAMP', 'STRING'];
 const TIME_NAME = /(?:^|_)(?:time|timestamp|ts|at|date|datetime|when)$|^(?:time|date)/;
 const ZONELESS = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?$/;
-/** 2000-01-01 to 2100-01-01. */
+/** 2000-01-01 and 2100-01-01, in seconds since 1970. */
 const [FIRST_YEAR, LAST_YEAR] = [946_684_800, 4_102_444_800];
 
-/** True if a name says that its column holds instants. */
+/** Returns true if a name suggests that its column holds instants. */
 export function isTimeName(name: string): boolean {
   return TIME_NAME.test(name);
 }
@@ -37,7 +41,7 @@ function isBetween(value: unknown, first: number, last: number): boolean {
   return typeof number === 'number' && number >= first && number <= last;
 }
 
-/** Text is a number for nobody who reads JSON: `"00123"` is no 123. */
+/** Text is never taken for an integer: `"00123"` is an identifier, not 123. */
 function fits(type: ScalarType, value: unknown): boolean {
   if (typeof value === 'string' && type === 'INT64') return false;
   return readValue(type, value).ok;
@@ -78,8 +82,9 @@ function bigText(_: string, value: unknown): unknown {
 }
 
 /**
- * The columns of a sample, in the order in which they first occur. `declared` are those whose types are known; `carried`: their carrier (a
- * table, a file with a schema) has no other values than those of these types.
+ * Returns the profiles of all columns of a sample, `declared` columns first, then in order of first occurrence.
+ * `declared` are the columns with known types. `carried` is true if their carrier (a table, or a file with a schema)
+ * holds only values of these types.
  */
 export function profileColumns(
   records: readonly SampleRecord[],

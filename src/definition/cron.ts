@@ -1,4 +1,4 @@
-/** Times that come again, as cron writes them: minute, hour, day of month, month, day of week; in UTC. */
+/** Checks cron schedules, which are in UTC: minute, hour, day of month, month, day of week. */
 
 const RANGES: readonly (readonly [number, number])[] = [
   [0, 59],
@@ -8,7 +8,7 @@ const RANGES: readonly (readonly [number, number])[] = [
   [0, 7],
 ];
 
-/** True for five fields of numbers, ranges, steps and lists, each within its bounds. */
+/** Returns true for five fields of numbers, ranges, steps and lists, with each number within its range. */
 export function isCron(text: string): boolean {
   const fields = text.trim().split(/\s+/);
   return fields.length === RANGES.length && fields.every((field, index) => isField(field, RANGES[index]!));

@@ -1,4 +1,4 @@
-/** Definitions in TypeScript: each function returns its argument as a definition, with names checked by the compiler. */
+/** Builders of definitions in TypeScript. Each returns its argument as a definition; the compiler checks names. */
 import type {
   Consumer,
   Entity,
@@ -29,7 +29,7 @@ type AggregationOf<S extends Declared<Source>> = Omit<NonNullable<FeatureView['a
   readonly column?: ColumnOf<S> | undefined;
 };
 
-/** Declares a feature view on a declared entity and source; what it reads must be columns of that source. */
+/** Declares a feature view on a declared entity and source. It may read only columns of that source. */
 export function defineFeatureView<const E extends Declared<Entity>, const S extends Declared<Source>>(
   view: Omit<FeatureView, 'kind' | 'entity' | 'source' | 'features' | 'aggregations'> & {
     readonly entity: E;
@@ -49,17 +49,17 @@ export function defineFeatureView<const E extends Declared<Entity>, const S exte
   };
 }
 
-/** Declares features that are computed when they are asked for. */
+/** Declares features that are computed at request time. */
 export function defineOnDemandFeatureView(view: Omit<OnDemandFeatureView, 'kind'>): OnDemandFeatureView {
   return { kind: 'onDemandFeatureView', ...view };
 }
 
-/** Declares a transformer of one feature; its parameters are found by fitting it on a training set. */
+/** Declares a transformer of one feature. Fitting it on a training set sets its parameters. */
 export function defineTransformer(transformer: Omit<Transformer, 'kind' | 'parameters' | 'fittedOn'>): Transformer {
   return { kind: 'transformer', ...transformer };
 }
 
-/** Declares a feature service over declared views (all features of a view) or references such as `view:feature`. */
+/** Declares a feature service over declared views (all of their features) or references such as `view:feature`. */
 export function defineFeatureService(
   service: Omit<FeatureService, 'kind' | 'features'> & {
     readonly features: readonly (
@@ -77,7 +77,7 @@ export function defineFeatureService(
   };
 }
 
-/** Declares a program that reads features, with the operations that it sends. */
+/** Declares a client program and the operations that it sends. */
 export function defineConsumer(consumer: Omit<Consumer, 'kind'>): Consumer {
   return { kind: 'consumer', ...consumer };
 }

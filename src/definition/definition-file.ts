@@ -1,22 +1,22 @@
-/** Definition files: the YAML documents of a text, and where in the text each field of them stands. */
+/** Reads definition files: YAML documents, with the line and column of each field. */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 import { errorOfIssues, type Issue } from '../errors.js';
 
-/** Where something stands; a TypeScript file gives no line. */
+/** A position in a definition file. TypeScript files give no line. */
 export interface DefinitionPlace {
   readonly file: string;
   readonly line?: number;
   readonly column?: number;
 }
 
-/** A definition as it was written, not yet checked, with the way back to its text. */
+/** A definition as its author wrote it, before any check, with positions of its fields. */
 export interface WrittenDefinition {
   readonly definition: unknown;
-  /** The place of a field, or of the nearest thing around it that is written. */
+  /** Returns the position of a field. If the field is missing, that of the nearest enclosing field that exists. */
   locate(path: readonly (string | number)[]): DefinitionPlace;
 }
 
-/** Offset of the field at `path`: of its name if it has one. A path that leads nowhere ends at the last step found. */
+/** Returns the offset of the field at `path` (of its name, if it has one), or of the last step that exists. */
 function offsetOf(document: Document, path: readonly (string | number)[]): number {
   let node = document.contents as Node | null | undefined;
   let offset = node?.range?.[0] ?? 0;
@@ -38,8 +38,8 @@ function offsetOf(document: Document, path: readonly (string | number)[]): numbe
 }
 
 /**
- * Reads the definitions of a YAML file with any number of documents; empty documents are skipped. `file` is only named.
- * Throws DEFINITION_SYNTAX with file and line, all findings together.
+ * Reads all definitions of a YAML file. It skips empty documents. `file` is used in messages only.
+ * Throws DEFINITION_SYNTAX with file and line, all issues together.
  */
 export function parseDefinitionFile(text: string, file: string): WrittenDefinition[] {
   const lines = new LineCounter();
@@ -50,7 +50,7 @@ export function parseDefinitionFile(text: string, file: string): WrittenDefiniti
     issues.push({ code: 'DEFINITION_SYNTAX', message, file, line: lines.linePos(offset).line });
   };
   for (const document of Array.isArray(documents) ? documents : []) {
-    // A warning is a tag or a directive that means nothing here: it would be lost silently.
+    // A YAML warning is about a tag or directive without effect here. Ignoring it would silently drop what it says.
     const problems = [...document.errors, ...document.warnings];
     for (const { message, pos } of problems) refuse(message, pos[0]);
     if (problems.length > 0) continue;

@@ -1,125 +1,134 @@
 /**
- * What the registry keeps of a definition, and what its meaning is.
+ * Records of the registry: a definition, its version and its resolved definition (`meaning`).
  *
  * Invariants
- * 1. `meaning` and with it `fingerprint` of a (kind, name, version) never change; `definition` may change in what has no
- *    meaning: description, owner, tags, TTL and GraphQL names.
- * 2. Equal meaning gives an equal fingerprint, whatever the order of keys.
+ * 1. `meaning` and `fingerprint` of a (kind, name, version) never change. `definition` may change in fields that do
+ *    not affect values: description, owner, tags, TTL and GraphQL names.
+ * 2. Equal resolved definitions have equal fingerprints, whatever the order of their keys.
  */
 import type { AggregateFunction } from './aggregate-function.js';
 import type { Definition, DefinitionKind } from './definition.js';
 import type { FittedParameters, TransformerOptions } from './transformer-options.js';
 import type { KeyType, ValueType } from './value-type.js';
 
+/** A resolved entity. */
 export interface EntityMeaning {
   readonly joinKeys: readonly { readonly name: string; readonly type: KeyType }[];
 }
 
+/** A resolved source. */
 export interface SourceMeaning {
   readonly schema: Readonly<Record<string, ValueType>>;
   readonly timestamp: string;
   readonly topic: string | null;
-  /** Messages of the topic are Avro of this schema; null: of the one that they name. Absent: they are JSON. */
+  /** Absent if messages of the topic are JSON. `schema` null: each message names its schema in a schema registry. */
   readonly avro?: { readonly schema: Readonly<Record<string, unknown>> | null };
-  /** Absent if it is not read in batches. */
+  /** Absent if the source is not read in batches. */
   readonly batch?: BatchMeaning;
 }
 
-/** Where rows are read from: a file, a SELECT of the offline store, or one of another database. */
+/** Where batch rows come from: a file, a SELECT on the offline store, or a SELECT on another database. */
 export type BatchMeaning =
   | { readonly format: 'csv' | 'ndjson' | 'parquet' | 'arrow' | 'orc'; readonly path: string }
   | { readonly query: string; readonly connection?: string };
 
-/** A view with all that its values depend on (but for what a query reads): a later change of its entity or source does not reach it. */
+/**
+ * A resolved view. It holds everything that its values depend on, except the tables that a query reads. So a later
+ * change of its entity or source does not affect it.
+ */
 export interface ViewMeaning {
   readonly entity: string;
   readonly source: string;
   readonly timestamp: string;
-  /** `column` is one of the source, or of the result of a query. */
+  /** `column` is a column of the source, or of the result of a query. */
   readonly keys: readonly { readonly name: string; readonly type: KeyType; readonly column: string }[];
-  /** `column` is null for a feature that is no column of the source. */
+  /** `column` is null if the feature is computed and not a column of the source. */
   readonly features: readonly { readonly name: string; readonly type: ValueType; readonly column: string | null }[];
   readonly aggregation?: AggregationMeaning;
   readonly sql?: SqlMeaning;
 }
 
-/** A query over the events of the source. What it reads is read as it is declared at the time. */
+/** A query over the events of the source. Its tables are read as they are declared when the query runs. */
 export interface SqlMeaning {
   readonly query: string;
-  /** Sources that are read as tables. */
+  /** Names of the sources that the query reads as tables. */
   readonly with: readonly string[];
 }
 
-/** What a view aggregates: each aggregate is kept once, and shown over one or more windows. */
+/** The aggregates of a view. Each is stored once and read over one or more windows. */
 export interface AggregationMeaning {
   readonly aggregates: readonly {
     readonly function: AggregateFunction;
-    /** Null: events are counted, whatever their columns hold. */
+    /** Null if the aggregate counts events, whatever their columns hold. */
     readonly column: string | null;
     readonly type: ValueType | null;
-    /** How many values `lastN` keeps. */
+    /** The number of values that `lastN` keeps; null for other functions. */
     readonly n: number | null;
   }[];
-  /** One entry for each feature: index of its aggregate; length and hop of its window in milliseconds. */
+  /** One entry for each feature: the index of its aggregate, and length and hop of its window in milliseconds. */
   readonly features: readonly { readonly aggregate: number; readonly length: number; readonly hop: number }[];
 }
 
-/** A feature of a view's version. */
+/** A feature of one version of a view. */
 export interface FeaturePin {
   readonly view: string;
   readonly version: number;
   readonly feature: string;
 }
 
-/** A value that comes with a request. */
+/** A value that a client sends with a request. */
 export interface RequestColumn {
   readonly name: string;
   readonly type: ValueType;
 }
 
-/** A feature that an expression computes from others and from request data. */
+/** A feature that an expression computes from other features and from request data. */
 export interface ComputedFeature {
   readonly name: string;
   readonly type: ValueType;
   readonly expression: string;
-  /** What it reads; `pin` is null for request data. */
+  /** The inputs of the expression; `pin` is null for request data. */
   readonly inputs: readonly { readonly name: string; readonly type: ValueType; readonly pin: FeaturePin | null }[];
 }
 
+/** A resolved on-demand view. */
 export interface OnDemandMeaning {
   readonly request: readonly RequestColumn[];
   readonly features: readonly ComputedFeature[];
 }
 
+/** A resolved transformer. */
 export interface TransformerMeaning {
   readonly source: FeaturePin | ComputedFeature;
-  /** Type of what it is applied to. */
+  /** The type of the feature that it transforms. */
   readonly input: ValueType;
   readonly type: ValueType;
   readonly options: TransformerOptions;
-  /** Null until it was fitted. */
+  /** Null until it is fitted. */
   readonly parameters: FittedParameters | null;
 }
 
-/** A feature of a service: one of a view, one that is computed, or one that is transformed. Origins are `name@version`. */
+/** A feature of a service: from a view, computed, or transformed. Origins have the form `name@version`. */
 export type ServiceFeature = { readonly field: string } & (
   | FeaturePin
   | { readonly onDemand: string; readonly computed: ComputedFeature }
   | { readonly transformer: string; readonly transformed: TransformerMeaning }
 );
 
-/** A service pins the versions of all that it reads that were current when it was applied. */
+/** A resolved service. It pins the versions that were current when it was applied. */
 export interface ServiceMeaning {
   readonly features: readonly ServiceFeature[];
-  /** What a request has to bring along; absent if nothing. */
+  /** The values that a request must contain; absent if there are none. */
   readonly request?: readonly RequestColumn[];
 }
 
+/** A resolved consumer. */
 export interface ConsumerMeaning {
-  /** Documents, each with one operation. */
+  /** GraphQL documents, each with one operation. */
   readonly operations: readonly string[];
 }
 
+/** A resolved definition of any kind. */
 export type Meaning =
   | EntityMeaning
   | SourceMeaning
@@ -129,6 +138,7 @@ export type Meaning =
   | ServiceMeaning
   | ConsumerMeaning;
 
+/** One version of a definition in the registry. */
 export interface DefinitionRecord<D extends Definition = Definition, M extends Meaning = Meaning> {
   readonly kind: DefinitionKind;
   readonly name: string;
@@ -136,6 +146,6 @@ export interface DefinitionRecord<D extends Definition = Definition, M extends M
   readonly fingerprint: string;
   readonly definition: D;
   readonly meaning: M;
-  /** False once the version was retired: it is kept for the record, and neither served nor computed. */
+  /** False if the version is retired: the registry keeps it, and FStore neither serves nor computes it. */
   readonly active: boolean;
 }

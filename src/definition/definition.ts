@@ -1,7 +1,7 @@
 /**
- * The definitions that data teams write: one zod schema for each kind, from which types, errors and JSON Schema come.
+ * The definitions that data teams write. One zod schema for each kind gives types, error messages and JSON Schema.
  *
- * Boundary: the form of one definition. What definitions mean together is `definition-set.ts`.
+ * Boundary: the form of a single definition. `meaning.ts` and `plan.ts` check definitions against each other.
  */
 import { z } from 'zod';
 import { AGGREGATE_FUNCTIONS } from './aggregate-function.js';
@@ -51,6 +51,7 @@ export const entitySchema = z
   })
   .describe('A thing that features describe, such as a user.');
 
+/** The engine that computes a view or reads a source in batches. */
 export type Engine = z.infer<typeof engineSchema>;
 
 export const sourceSchema = z
@@ -116,7 +117,7 @@ const sql = z.strictObject({
     .describe('Columns of the result that are features, and their types.'),
 });
 
-/** A view has features of one of these kinds. */
+/** A view has exactly one of these fields. */
 const TRANSFORMATIONS = ['features', 'aggregations', 'sql'] as const;
 
 export const featureViewSchema = z
@@ -133,7 +134,7 @@ export const featureViewSchema = z
     engine: engineSchema
       .optional()
       .describe('What computes it from the stream: FStore itself (default), or Spark; the values are the same.'),
-    // A row of PostgreSQL holds about 990 numbers or 330 texts; the store refuses what is too wide for it.
+    // A row of PostgreSQL holds about 990 numbers or 330 texts. The offline store refuses rows that are too wide.
     features: z.array(feature).min(1).max(900).optional().describe('Columns of the source that become features.'),
     aggregations: z
       .array(aggregation)
@@ -231,7 +232,7 @@ export const featureServiceSchema = z
   })
   .describe('The list of features that one model reads together.');
 
-/** A document is written down for people and sent by machines: white space around it is no part of it. */
+/** White space around a document is removed: YAML files add it, and clients do not send it. */
 const operation = z
   .string()
   .trim()
@@ -273,7 +274,7 @@ export type Consumer = z.infer<typeof consumerSchema>;
 export type Definition = z.infer<typeof definitionSchema>;
 export type DefinitionKind = Definition['kind'];
 
-/** The JSON Schema of a definition file's documents, for editors. */
+/** Returns the JSON Schema of a document in a definition file, for editors. */
 export function definitionJsonSchema(): Record<string, unknown> {
   return {
     title: 'FStore definition',

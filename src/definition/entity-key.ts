@@ -1,23 +1,24 @@
 /**
- * The key of one entity: its join key values, in the order that the entity declares, in canonical text.
+ * The key of one entity: its join key values in canonical text, in the order that the entity declares.
  *
  * Invariants
- * 1. Two keys are the same entity exactly if their texts are equal: `007` and `7` are one INT64.
- * 2. Composite keys never run together: (1,23) and (12,3) have different texts.
+ * 1. Two keys identify the same entity if and only if their texts are equal: `007` and `7` are the same INT64.
+ * 2. Composite keys are unambiguous: (1,23) and (12,3) have different texts.
  */
 import type { KeyType } from './value-type.js';
 import { readValue } from './value-type.js';
 
 const MAX_KEY_BYTES = 512;
-/** All parts together: an index of PostgreSQL holds no more than 2,704 bytes a row, times included. */
+/** Limit of all parts together: a PostgreSQL index entry holds at most 2,704 bytes, including the times. */
 const MAX_COMPOSITE_BYTES = 2_048;
 
-/** One entity: `parts` are its join key values as text, `text` joins them without ambiguity. */
+/** The key of one entity. `parts` are its join key values as text; `text` joins them without ambiguity. */
 export interface EntityKey {
   readonly parts: readonly string[];
   readonly text: string;
 }
 
+/** The result of reading a key: the key, or the index of the wrong part and the reason. */
 export type ReadKey =
   | { readonly ok: true; readonly key: EntityKey }
   | { readonly ok: false; readonly part: number; readonly reason: string };
@@ -26,12 +27,12 @@ function escapePart(part: string): string {
   return part.includes('|') || part.includes('\\') ? part.replace(/[\\|]/g, '\\$&') : part;
 }
 
-/** Builds the key of canonical parts (as `readKey` or a store returned them). */
+/** Builds a key from canonical parts, as `readKey` or a store returns them. */
 export function entityKey(parts: readonly string[]): EntityKey {
   return { parts, text: parts.length === 1 ? escapePart(parts[0]!) : parts.map(escapePart).join('|') };
 }
 
-/** True for what is a key as it stands: short, ASCII without control characters and without those that are escaped. */
+/** Returns true for text that is its own canonical form: short printable ASCII without `|` and `\`. */
 function isPlain(text: string): boolean {
   if (text.length === 0 || text.length > MAX_KEY_BYTES) return false;
   for (let index = 0; index < text.length; index += 1) {
@@ -41,7 +42,7 @@ function isPlain(text: string): boolean {
   return true;
 }
 
-/** A key of one part, which is its text. Lists of keys are long and live as long as their requests, so each is no more than that. */
+/** A key of one part. It stores only its text, because a request may hold long lists of keys. */
 class PlainKey implements EntityKey {
   constructor(readonly text: string) {}
 
@@ -54,12 +55,12 @@ function isOwnText(types: readonly KeyType[], input: unknown): input is string {
   return types.length === 1 && types[0] === 'STRING' && typeof input === 'string' && isPlain(input);
 }
 
-/** The key that is the text as it stands; null if it may have to be read. */
+/** Returns the key if the input is a STRING key in canonical form; null if `readKey` has to read it. */
 export function readPlainKey(types: readonly KeyType[], input: unknown): EntityKey | null {
   return isOwnText(types, input) ? new PlainKey(input) : null;
 }
 
-/** Reads join key values (JSON, one for each type) as a key, or says which part is wrong and why. */
+/** Reads join key values (JSON, one for each type) as a key. On failure returns which part is wrong, and why. */
 export function readKey(types: readonly KeyType[], inputs: readonly unknown[]): ReadKey {
   const [only] = inputs;
   if (isOwnText(types, only)) return { ok: true, key: { parts: [only], text: only } };

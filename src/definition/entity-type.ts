@@ -3,11 +3,11 @@ import type { DefinitionRecord, EntityMeaning } from './definition-record.js';
 import { camelCase, pascalCase, plural } from './graphql-name.js';
 import type { KeyType } from './value-type.js';
 
-/** How an entity shows in the GraphQL schema. */
+/** The names of an entity in the GraphQL schema. */
 export interface EntityType {
   readonly name: string;
   readonly typeName: string;
-  /** One for each join key, in order: its field on the entity type and its name as an argument (`userId`). */
+  /** For each join key, in order: its field on the entity type, and its name as an argument (`userId`). */
   readonly keys: readonly {
     readonly name: string;
     readonly type: KeyType;

@@ -1,7 +1,7 @@
 /**
- * From definitions to meanings: every reference resolved, every finding reported.
+ * Resolves definitions: fills in every reference, and reports every issue.
  *
- * Boundary: pure. Names of the GraphQL schema are `schema-names.ts`, versions are `plan.ts`.
+ * Boundary: pure. `schema-names.ts` checks GraphQL names. `plan.ts` assigns versions.
  */
 import type { Issue } from '../errors.js';
 import { inputTypesOf, resultTypeOf } from './aggregate-function.js';
@@ -17,16 +17,16 @@ import type {
 } from './definition-record.js';
 import { readWindow } from './window.js';
 
-/** A finding about the definition that is being resolved; the caller adds which one that is. */
+/** An issue of the definition that is being resolved. The caller adds which definition that is. */
 export type Finding = Pick<Issue, 'code' | 'message'> & { readonly path: readonly (string | number)[] };
 
-/** What a definition means, or why it means nothing. */
+/** The result of resolving a definition: the resolved definition, or null with the issues. */
 export interface Resolved<M> {
   readonly meaning: M | null;
   readonly findings: readonly Finding[];
 }
 
-/** The meaning of an entity; join keys must have different names. */
+/** Resolves an entity. Its join keys must have different names. */
 export function resolveEntityMeaning(entity: Entity): Resolved<EntityMeaning> {
   const seen = new Set<string>();
   const findings: Finding[] = [];
@@ -45,7 +45,7 @@ export function resolveEntityMeaning(entity: Entity): Resolved<EntityMeaning> {
   return { meaning: findings.length ? null : { joinKeys: entity.joinKeys }, findings };
 }
 
-/** The meaning of a source; its timestamp must be one of its TIMESTAMP columns. */
+/** Resolves a source. Its timestamp must be one of its TIMESTAMP columns. */
 export function resolveSourceMeaning(source: Source): Resolved<SourceMeaning> {
   const type = source.schema[source.timestamp];
   if (type !== 'TIMESTAMP') {
@@ -104,7 +104,7 @@ function batchOf({ batch }: Source): BatchMeaning | null {
   if (!batch) return null;
   if (batch.jdbc) {
     const { connection, table, query } = batch.jdbc;
-    // Which names need quotes, and which quotes, is the other database's business.
+    // The table name stays unquoted: quoting rules depend on the other database.
     return { connection, query: query ?? `SELECT * FROM ${table}` };
   }
   if (batch.query) return { query: batch.query };
@@ -119,7 +119,7 @@ function batchOf({ batch }: Source): BatchMeaning | null {
   return format ? { format, path: batch[format]! } : null;
 }
 
-/** The meaning of a view on resolved entities and sources. */
+/** Resolves a view against resolved entities and sources. */
 export function resolveViewMeaning(
   view: FeatureView,
   entities: ReadonlyMap<string, EntityMeaning>,
@@ -143,7 +143,7 @@ export function resolveViewMeaning(
   }
   const keys = entity.joinKeys.map((key) => {
     const column = view.joinKeys?.[key.name] ?? key.name;
-    // What a query gives, Spark tells when it runs.
+    // Spark checks the columns of a query's result when the query runs.
     if (view.sql) return { name: key.name, type: key.type, column };
     const type = source.schema[column];
     const path = view.joinKeys?.[key.name] ? ['joinKeys', key.name] : ['source'];

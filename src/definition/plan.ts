@@ -1,10 +1,11 @@
 /**
- * From what is declared now to what should be: versions to create, texts to update, versions to retire.
+ * Plans the step from the current definitions to the wanted ones: versions to create, records to update, versions to
+ * retire.
  *
  * Invariants
- * 1. A change of meaning makes a new version, anything else does not; equal definitions plan nothing.
- * 2. A view whose entity or source changed under it gets a new version too, even if it is not among the definitions given.
- * 3. All findings are reported together; with a finding nothing is planned.
+ * 1. A changed resolved definition gets a new version. Any other change does not. Equal definitions plan nothing.
+ * 2. A view whose entity or source changes gets a new version too, even if it is not among the given definitions.
+ * 3. The planner reports all issues together. If there is an issue, it plans nothing.
  */
 import { errorOfIssues, FStoreError, type Issue } from '../errors.js';
 import { canonicalJson, fingerprint } from './canonical-json.js';
@@ -40,8 +41,10 @@ import {
 } from './service-meaning.js';
 import { declaredFeatures } from './view-version.js';
 
+/** What an apply does to one definition. */
 export type ChangeAction = 'CREATE' | 'NEW_VERSION' | 'UPDATE' | 'RETIRE';
 
+/** One change of a plan. */
 export interface PlannedChange {
   readonly action: ChangeAction;
   readonly kind: DefinitionKind;
@@ -49,31 +52,33 @@ export interface PlannedChange {
   readonly version: number;
 }
 
+/** The changes of an apply, and the records before and after it. */
 export interface DefinitionPlan {
   readonly changes: readonly PlannedChange[];
   readonly create: readonly DefinitionRecord[];
   readonly update: readonly DefinitionRecord[];
   readonly retire: readonly DefinitionRecord[];
-  /** All records as they will be. */
+  /** All records after the apply. */
   readonly records: readonly DefinitionRecord[];
 }
 
+/** The options of an apply. */
 export interface PlanOptions {
-  /** Retire everything that is not among the definitions. */
+  /** Retires everything that is not among the given definitions. */
   readonly prune: boolean;
-  /** Versions to retire, as `view@2`. */
+  /** View versions to retire, such as `view@2`. */
   readonly retire: readonly string[];
   readonly reserved: ReservedNames;
   readonly computation: ComputationRules;
 }
 
-/** What others are resolved from comes before them. */
-// Whether the operations of a consumer can be served is seen when the schema is built; here they stand for themselves.
+// Kinds are in the order in which they resolve: each refers only to kinds before it. Operations of a consumer are
+// checked when the schema is built.
 const DATA_KINDS: readonly DefinitionKind[] = ['entity', 'source', 'featureView', 'consumer'];
 const SERVING_KINDS: readonly DefinitionKind[] = ['onDemandFeatureView', 'transformer', 'featureService'];
 const idOf = (item: { kind: DefinitionKind; name: string }): string => `${item.kind}/${item.name}`;
 
-/** Checks the form of definitions; throws all findings together (DEFINITION_INVALID, NAME_COLLISION). */
+/** Checks the form of definitions. Throws all issues together (DEFINITION_INVALID, NAME_COLLISION). */
 export function parseDefinitions(inputs: readonly unknown[]): Definition[] {
   const issues: Issue[] = [];
   const seen = new Map<string, number>();
@@ -98,7 +103,7 @@ export function parseDefinitions(inputs: readonly unknown[]): Definition[] {
   return definitions;
 }
 
-/** Plans the step from `records` (all versions of a project) to `definitions`. Throws all findings together. */
+/** Plans the step from `records` (all versions of a project) to `definitions`. Throws all issues together. */
 export function planDefinitions(
   records: readonly DefinitionRecord[],
   definitions: readonly Definition[],
@@ -164,7 +169,7 @@ export function planDefinitions(
   const entities = new Map<string, EntityMeaning>();
   const sources = new Map<string, SourceMeaning>();
   const settled = new Map<string, DefinitionRecord>();
-  // What a head was resolved from is still what it would be resolved from: most of a large project, at most applies.
+  // Skip definitions whose inputs have not changed since they were resolved. In most applies that is nearly all.
   const isUntouched = ({ kind, name, meaning }: DefinitionRecord): boolean => {
     if (given.has(`${kind}/${name}`)) return false;
     if (kind !== 'featureView') return true;
@@ -198,7 +203,7 @@ export function planDefinitions(
     for (const definition of wanted.values()) {
       if (definition.kind !== kind) continue;
       const id = idOf(definition);
-      // What is not among the definitions keeps the versions that it pinned when it was applied.
+      // A definition that is not among the given ones keeps the versions that it pinned when it was applied.
       const head = heads.get(id);
       let record: DefinitionRecord | null = head && !given.has(id) ? head : null;
       if (record) {
@@ -224,7 +229,7 @@ export function planDefinitions(
   }
 
   const updated = new Map(update.map((record) => [`${idOf(record)}@${record.version}`, record]));
-  // What does not change stays the same object: others keep what they worked out for it.
+  // Unchanged records stay the same objects, because caches (such as the one in view-version.ts) use them as keys.
   const next = records.map((record) => {
     if (retired.has(record)) return { ...record, active: false };
     return updated.get(`${idOf(record)}@${record.version}`) ?? record;
@@ -263,7 +268,7 @@ function resolveOne(
   }
 }
 
-/** Who writes a transformer down does not know its parameters: what was fitted for the same transformer stays. */
+/** Keeps fitted parameters if the same transformer is applied again: its definition file does not contain them. */
 function keepParameters(definition: Transformer, head: DefinitionRecord | undefined): Transformer {
   const known = head?.definition as Transformer | undefined;
   if (definition.parameters || !known?.parameters) return definition;
@@ -273,7 +278,7 @@ function keepParameters(definition: Transformer, head: DefinitionRecord | undefi
   return same ? { ...definition, parameters, ...(fittedOn === undefined ? {} : { fittedOn }) } : definition;
 }
 
-/** Older versions of a view cannot be asked for once the entity has other join keys. */
+/** Retires the older versions of views whose entity has different join keys: no request could address them. */
 function retireViewsOfOtherKeys(
   records: readonly DefinitionRecord[],
   heads: ReadonlyMap<string, DefinitionRecord>,
@@ -304,7 +309,7 @@ function pinnableViews(
       version: record.version,
       current: isSettled(record),
       meaning: record.meaning as ViewMeaning,
-      // Asked for only when a service is resolved that reads the view.
+      // A getter, because only services that read the view need it.
       get fields() {
         return fieldsOf(definition);
       },

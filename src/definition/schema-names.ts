@@ -1,8 +1,8 @@
 /**
- * Names that definitions take in the GraphQL schema, and the collisions among them.
+ * The names that definitions use in the GraphQL schema, and the collisions among them.
  *
- * Invariant: if `findCollisions` finds nothing, the generated schema has no two types of one name, no two fields of one
- * name on one type, and nothing that the control part or GraphQL itself uses.
+ * Invariant: if `findCollisions` returns no issue, then in the generated schema type names are unique, and so are the
+ * field names of each type. No name equals one of the control schema or of GraphQL itself.
  */
 import type { Issue } from '../errors.js';
 import type { DefinitionKind, Entity, FeatureService } from './definition.js';
@@ -13,39 +13,39 @@ import { pinsOf } from './service-meaning.js';
 import { resolveService } from './service-type.js';
 import { resolveView } from './view-version.js';
 
-/** Names that the rest of the schema uses: types, and fields of the three root types. */
+/** Names that the rest of the schema uses: of types, and of fields of the root types. */
 export interface ReservedNames {
   readonly types: ReadonlySet<string>;
   readonly queries: ReadonlySet<string>;
   readonly subscriptions: ReadonlySet<string>;
 }
 
-/** Fields that every generated view type has besides its features. */
+/** Fields of every generated view type besides its features. */
 const VIEW_FIELDS: readonly string[] = ['eventTime', 'status', 'version'];
-/** Fields that every generated service type has besides keys and features. */
+/** Fields of every generated service type besides keys and features. */
 const SERVICE_FIELDS: readonly string[] = ['statuses', 'serviceVersion'];
 
-/** `userTransactionStats` → `userTransactionStatsUpdated`: the subscription field of a view type or service. */
+/** Returns the subscription field of a view type or service: `UserStats` → `userStatsUpdated`. */
 export function updatedField(typeName: string): string {
   return `${typeName.charAt(0).toLowerCase()}${typeName.slice(1)}Updated`;
 }
 
-/** The type that carries the keys of one vector of a service. */
+/** Returns the name of the type with the keys of one vector of a service. */
 export function serviceKeysType(typeName: string): string {
   return `${typeName}Keys`;
 }
 
-/** The input type that carries the request data of a service. */
+/** Returns the name of the input type with the request data of a service. */
 export function serviceRequestType(typeName: string): string {
   return `${typeName}Request`;
 }
 
-/** The type of many vectors of a service, by columns. */
+/** Returns the name of the type with many vectors of a service in columns. */
 export function serviceColumnsType(typeName: string): string {
   return `${typeName}Columns`;
 }
 
-/** The input type that carries a composite key of an entity. */
+/** Returns the name of the input type with a composite key of an entity. */
 export function entityKeyType(typeName: string): string {
   return `${typeName}Key`;
 }
@@ -55,7 +55,7 @@ interface Owner {
   readonly name: string;
 }
 
-/** Checks the active records of a project together; each issue names the definition that came later. */
+/** Checks the active records of a project for name collisions. Each issue names the definition that comes later. */
 export function findCollisions(
   records: readonly DefinitionRecord[],
   reserved: ReservedNames,

@@ -1,8 +1,9 @@
 /**
- * On-demand views, transformers and services: what they mean, with everything that they read pinned to a version.
+ * Resolves on-demand views, transformers and services, and pins everything that they read to a version.
  *
- * Boundary: pure. A service's meaning holds all that is needed to compute its vector from rows and request data: expressions with their
- * inputs, transformers with their parameters. So a vector online and a row of a training set are computed from the same record.
+ * Boundary: pure. A resolved service holds everything needed to compute its vector from rows and request data:
+ * expressions with their inputs, and transformers with their parameters. So an online vector and a training row come
+ * from the same record.
  */
 import { FStoreError } from '../errors.js';
 import type { ComputationRules } from './computation.js';
@@ -21,13 +22,13 @@ import { camelCase } from './graphql-name.js';
 import type { Finding, Resolved } from './meaning.js';
 import type { ValueType } from './value-type.js';
 
-/** Versions of views that a service may pin. */
+/** A version of a view that a service may pin. */
 export interface PinnableView {
   readonly name: string;
   readonly version: number;
   readonly current: boolean;
   readonly meaning: ViewMeaning;
-  /** GraphQL name of each feature, by feature name. */
+  /** The GraphQL name of each feature, by feature name. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
@@ -38,7 +39,7 @@ export interface Pinnable<M> {
   readonly meaning: M;
 }
 
-/** Everything that a service may name. */
+/** Everything that a service may refer to. */
 export interface Pinnables {
   readonly views: readonly PinnableView[];
   readonly onDemand: readonly Pinnable<OnDemandMeaning>[];
@@ -47,7 +48,7 @@ export interface Pinnables {
 
 const REQUEST = 'request';
 
-/** Runs a check of expressions or transformers; what it throws becomes a finding at `path`. */
+/** Runs a check of expressions or transformers. An FStoreError becomes an issue at `path`. */
 function checked<T>(findings: Finding[], path: Finding['path'], check: () => T): T | null {
   try {
     return check();
@@ -58,7 +59,7 @@ function checked<T>(findings: Finding[], path: Finding['path'], check: () => T):
   }
 }
 
-/** The meaning of an on-demand view: each expression with what it reads. */
+/** Resolves an on-demand view: each expression with its inputs. */
 export function resolveOnDemandMeaning(
   definition: OnDemandFeatureView,
   views: readonly PinnableView[],
@@ -105,7 +106,7 @@ export function resolveOnDemandMeaning(
   return { meaning: findings.length ? null : { request, features }, findings };
 }
 
-/** The meaning of a transformer: what it is applied to, and its parameters once it was fitted. */
+/** Resolves a transformer: the feature that it transforms, and its parameters if it is fitted. */
 export function resolveTransformerMeaning(
   definition: Transformer,
   pinnables: Omit<Pinnables, 'transformers'>,
@@ -142,7 +143,7 @@ function findFeature(
 }
 
 interface Chosen {
-  /** Name of what it belongs to, and its own: they make a field where a plain one would be taken twice. */
+  /** The names of the view and the feature. Together they make a field name if the plain one is not unique. */
   readonly owner: string;
   readonly field: string;
   readonly renamed: boolean;
@@ -150,7 +151,7 @@ interface Chosen {
   readonly feature: ServiceFeature extends infer F ? (F extends ServiceFeature ? Omit<F, 'field'> : never) : never;
 }
 
-/** The meaning of a service: every reference pinned to a version, every feature with its field in the answer. */
+/** Resolves a service: pins every reference to a version, and gives every feature its field in the answer. */
 export function resolveServiceMeaning(service: FeatureService, pinnables: Pinnables): Resolved<ServiceMeaning> {
   const findings: Finding[] = [];
   const request = new Map<string, RequestColumn>();
@@ -243,14 +244,14 @@ function pinOf({ name, version }: PinnableView, feature: string): FeaturePin {
   return { view: name, version, feature };
 }
 
-/** The features of views that one feature of a service is made of. */
+/** Returns the features of views that a feature of a service is computed from. */
 export function pinsOf(feature: ServiceFeature): readonly FeaturePin[] {
   if ('view' in feature) return [feature];
   const source = 'computed' in feature ? feature.computed : feature.transformed.source;
   return 'view' in source ? [source] : source.inputs.flatMap(({ pin }) => (pin ? [pin] : []));
 }
 
-/** The type of a service's feature; `typeOf` gives that of a view's. */
+/** Returns the type of a service's feature; `typeOf` returns the type of a view's feature. */
 export function serviceFeatureType(feature: ServiceFeature, typeOf: (pin: FeaturePin) => ValueType): ValueType {
   if ('view' in feature) return typeOf(feature);
   return 'computed' in feature ? feature.computed.type : feature.transformed.type;

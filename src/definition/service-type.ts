@@ -2,14 +2,14 @@ import type { FeatureService } from './definition.js';
 import type { DefinitionRecord, RequestColumn, ServiceMeaning } from './definition-record.js';
 import { camelCase, pascalCase } from './graphql-name.js';
 
-/** How a feature service shows in the GraphQL schema. */
+/** The names of a feature service in the GraphQL schema, and what it serves. */
 export interface ServiceType {
   readonly name: string;
   readonly version: number;
   readonly typeName: string;
   readonly queryField: string;
   readonly features: ServiceMeaning['features'];
-  /** What a request has to bring along. */
+  /** The values that a request must contain. */
   readonly request: readonly RequestColumn[];
   readonly description: string | undefined;
   readonly owner: string | undefined;

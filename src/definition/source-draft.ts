@@ -1,31 +1,31 @@
 /**
- * A first draft of definitions for data that nobody has declared: a source, the entity that it seems to be about, and a view of its columns.
+ * Drafts definitions for undeclared data: a source, the entity that it is probably about, and a view of its columns.
  *
- * Boundary: pure. A guess is written down with what speaks against it; whoever applies it has read it.
+ * Boundary: pure. The draft reports every doubt about its guesses as an issue, for the person who applies it.
  */
 import { ERRORS, type ErrorCode } from '../errors.js';
 import { type ColumnProfile, isTimeName } from './column-profile.js';
 import { camelCase } from './graphql-name.js';
 import type { KeyType } from './value-type.js';
 
-/** Something that is, or may be, wrong with data or with what is declared about it. */
+/** One issue of data, or of its declaration. */
 export interface SourceFinding {
-  /** Of an error nothing good comes; a warning is for somebody to judge. */
+  /** An error makes the data unusable. A warning needs somebody's judgement. */
   readonly severity: 'error' | 'warning';
   readonly code: ErrorCode;
   readonly column: string | null;
-  /** How many records of the sample; null: it is not about single records. */
+  /** The number of affected records in the sample; null if the issue is not about single records. */
   readonly count: number | null;
   readonly message: string;
   readonly cure: string;
 }
 
-/** Where a source's data comes from, as its definition says it. */
+/** The part of a source definition that says where its data comes from. */
 export type SourceInput =
   | { readonly stream: { readonly topic: string } }
   | { readonly batch: Readonly<Record<string, string>> };
 
-/** What is declared already, so that a draft fits in. */
+/** The names that are declared already, so that the draft reuses or avoids them. */
 export interface KnownNames {
   readonly entities: readonly {
     readonly name: string;
@@ -35,8 +35,9 @@ export interface KnownNames {
   readonly views: readonly string[];
 }
 
+/** The profile of a sample, and where it comes from. */
 export interface DraftRequest {
-  /** What the data is called where it lies. */
+  /** The name of the topic, file or table that holds the data. */
   readonly title: string;
   readonly input: SourceInput;
   readonly columns: readonly ColumnProfile[];
@@ -44,12 +45,13 @@ export interface DraftRequest {
   readonly known: KnownNames;
 }
 
+/** Drafted definitions, with the columns chosen for time and key. */
 export interface SourceDraft {
   readonly name: string;
   readonly timestamp: string | null;
   readonly key: string | null;
   readonly findings: readonly SourceFinding[];
-  /** Definitions for `fstore apply`; empty without a column for the event time, which no source can do without. */
+  /** Definitions for `fstore apply`. Empty if no column can be the event time, which every source needs. */
   readonly definitions: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -60,7 +62,7 @@ const KEY_TYPES = new Set<string>(['STRING', 'INT32', 'INT64']);
 const KEY_NAME = /^(.+?)_(?:id|key|uuid|code|number|no)$/;
 const THINGS =
   /^(?:user|customer|account|client|member|patient|device|sensor|merchant|seller|card|session|item|product|store|driver|vehicle|company)$/;
-/** What identifies the event itself identifies nothing that has features. */
+/** Identifiers of the event itself, which cannot be join keys of an entity. */
 const OWN_KEY = /^(?:event|message|request|row|record|log|trace)_(?:id|key|uuid)$|^(?:id|uuid|offset|sequence)$/;
 const TIME_NAMES = [
   'event_time',
@@ -73,10 +75,10 @@ const TIME_NAMES = [
   'at',
   'created_at',
 ];
-/** Fields that every view has of itself. */
+/** Fields that every view has besides its features. */
 const VIEW_FIELDS = new Set(['eventTime', 'status', 'version']);
 
-/** A finding with the cure of its code, or one of its own. */
+/** Returns an issue with the hint of its code, or with the one in `details`. */
 export function finding(
   severity: SourceFinding['severity'],
   code: ErrorCode,
@@ -87,7 +89,7 @@ export function finding(
   return { severity, code, column, count, message, cure };
 }
 
-/** A name of a definition that comes as close as possible to a text. */
+/** Returns the valid definition name that is closest to a text. */
 export function nameOf(text: string): string {
   const name = text
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
@@ -116,7 +118,7 @@ function pickTime(columns: readonly ColumnProfile[]): ColumnProfile | null {
   return columns.filter(({ type }) => type === 'TIMESTAMP').sort((a, b) => rank(a) - rank(b))[0] ?? null;
 }
 
-/** How much a column looks like the join key of something that has features; 0 or less: not at all. */
+/** Returns how likely a column is the join key of an entity with features; 0 or less: not at all. */
 function keyScore(column: ColumnProfile, { title, records, known }: DraftRequest): number {
   const { name, type, nulls, distinct } = column;
   if (!KEY_TYPES.has(type) || nulls === records) return 0;
@@ -152,7 +154,7 @@ function troubles({ columns, input }: DraftRequest): SourceFinding[] {
   });
 }
 
-/** True if a column of a source can have this name. */
+/** Returns true if a column of a source can have this name. */
 export function isUsableName(name: string): boolean {
   return name.length <= MAX_NAME && NAME.test(name);
 }
@@ -225,7 +227,7 @@ export function draftSource(request: DraftRequest): SourceDraft {
   return { name, timestamp: time.name, key: key.name, definitions, findings };
 }
 
-/** The entity of a join key: one that is declared, or a new one. */
+/** Returns the entity of a join key: a declared one, or a new one. */
 function entityOf(key: ColumnProfile, { title, known }: DraftRequest): { entity: string; isNew: boolean } {
   const declared = known.entities.find(({ joinKeys }) => {
     return joinKeys.length === 1 && joinKeys[0]!.name === key.name && joinKeys[0]!.type === key.type;
@@ -235,7 +237,7 @@ function entityOf(key: ColumnProfile, { title, known }: DraftRequest): { entity:
   return { entity: free(wanted, new Set(known.entities.map(({ name }) => name))), isNew: true };
 }
 
-/** A word of YAML; what would be read as something else than text is quoted. */
+/** Returns a YAML scalar. It quotes text that YAML would read as another type. */
 function word(value: unknown): string {
   const text = String(value);
   return typeof value !== 'string' ||
@@ -254,7 +256,7 @@ function inline(value: unknown): string {
 
 const LINE = 100;
 
-/** Definitions as a definition file. */
+/** Returns definitions as the text of a YAML definition file. */
 export function definitionsYaml(definitions: readonly Readonly<Record<string, unknown>>[]): string {
   const field = (name: string, value: unknown): string => {
     const line = `${word(name)}: ${inline(value)}`;

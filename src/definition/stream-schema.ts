@@ -1,6 +1,7 @@
-/** Where events of a source arrive, as data teams write it. */
+/** The `stream` field of a source: where its events arrive, and in which format. */
 import { z } from 'zod';
 
+/** The schema of the `stream` field of a source. */
 export const streamSchema = z
   .strictObject({
     topic: z

@@ -1,7 +1,7 @@
 /**
- * The form of transformers: the options that people write, and the parameters that fitting finds.
+ * The schemas of transformers: the options that people write, and the parameters that fitting finds.
  *
- * Invariant: parameters are plain JSON with a version, so a model keeps them and every later release can read them.
+ * Invariant: parameters are plain JSON with a version, so that a model can store them and later releases can read them.
  */
 import { z } from 'zod';
 
@@ -16,6 +16,7 @@ const edges = z
 
 const level = z.number().min(0).max(1);
 
+/** The schema of a transformer's options. */
 export const transformerOptionsSchema = z
   .discriminatedUnion('type', [
     z.strictObject({ type: z.literal('standard') }).describe('(x − mean) / standard deviation of the population.'),
@@ -76,6 +77,7 @@ const known = z.number().nullable();
 const constant = z.union([z.string(), z.number(), z.boolean()]);
 const categories = z.array(constant).max(10_000);
 
+/** The schema of a fitted transformer's parameters. */
 export const fittedParametersSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('standard'), version, mean: known, deviation: known }),
   z.strictObject({ type: z.literal('minMax'), version, min: known, max: known }),

@@ -1,7 +1,7 @@
-/** The order of values of one type, the same in TypeScript, PostgreSQL (COLLATE "C") and Spark (UTF8_BINARY). */
+/** The order of values of one type. It is the same in TypeScript, PostgreSQL (COLLATE "C") and Spark (UTF8_BINARY). */
 import type { ScalarValue } from './value-type.js';
 
-/** −1, 0 or 1. Both values are of one type: numbers by size, strings by their UTF-8 bytes, false before true. */
+/** Compares two values of one type; returns −1, 0 or 1. Strings compare by UTF-8 bytes, and false is less than true. */
 export function compareValues(a: ScalarValue, b: ScalarValue): number {
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
   if (a === b) return 0;
@@ -9,8 +9,10 @@ export function compareValues(a: ScalarValue, b: ScalarValue): number {
 }
 
 /**
- * UTF-8 bytes sort like code points; UTF-16 units, which JavaScript compares, do not: a surrogate (U+D800–DFFF, part of
- * a code point above U+FFFF) is less than U+E000–FFFF. So surrogates are moved above them before units are compared.
+ * Compares two strings by their UTF-8 bytes; returns −1, 0 or 1.
+ *
+ * UTF-8 bytes sort like code points, but UTF-16 units do not. A surrogate (U+D800–DFFF) is part of a code point above
+ * U+FFFF, but compares as less than U+E000–FFFF. `rank` corrects that.
  */
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;

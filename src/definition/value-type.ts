@@ -1,10 +1,10 @@
 /**
- * Value types: what a column, a feature or a join key may hold, and how a value of JSON becomes one.
+ * Value types of columns, features and join keys, and the conversion of JSON values to them.
  *
  * Invariants
- * 1. A value in memory has exactly one form for its type: STRING string, BOOL boolean, INT32 and FLOAT64 number,
- *    INT64 bigint, TIMESTAMP milliseconds since 1970 UTC as number, a list an array of its element's form.
- * 2. Nothing is rounded silently: an integer that a double cannot hold exactly is refused, so are NaN and infinities.
+ * 1. A value in memory has exactly one form for its type. STRING is a string, BOOL a boolean, INT32 and FLOAT64 a
+ *    number, and INT64 a bigint. TIMESTAMP is a number of milliseconds since 1970 UTC. A list is an array.
+ * 2. Nothing is rounded silently. An INT64 sent as a number beyond 2^53 is refused, and so are NaN and infinities.
  */
 import { z } from 'zod';
 
@@ -17,11 +17,13 @@ export type FeatureValue = ScalarValue | readonly ScalarValue[] | null;
 
 const VALUE_TYPES: readonly ValueType[] = [...SCALAR_TYPES, ...SCALAR_TYPES.map((type) => `${type}[]` as const)];
 
+/** The schema of a value type. */
 export const valueTypeSchema = z.enum(VALUE_TYPES as [ValueType, ...ValueType[]]);
+/** The schema of the type of a join key. */
 export const keyTypeSchema = z.enum(['STRING', 'INT32', 'INT64']);
 export type KeyType = z.infer<typeof keyTypeSchema>;
 
-/** The element type of a list type, or null for a scalar type. */
+/** Returns the element type of a list type, or null for a scalar type. */
 export function elementType(type: ValueType): ScalarType | null {
   return type.endsWith('[]') ? (type.slice(0, -2) as ScalarType) : null;
 }
@@ -29,13 +31,13 @@ export function elementType(type: ValueType): ScalarType | null {
 const INT32_LIMIT = 2 ** 31;
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
-/** 0001-01-01 to 9999-12-31: what ISO 8601 without signs, PostgreSQL and JavaScript all hold. */
+/** 0001-01-01 to 9999-12-31: the years that ISO 8601 without signs, PostgreSQL and JavaScript all support. */
 const TIMESTAMP_MIN = -62_135_596_800_000;
 const TIMESTAMP_MAX = 253_402_300_799_999;
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2}))?$/;
 const MAX_LIST = 65_536;
 
-/** The result of reading a value: the value, or in words why it is none. */
+/** The result of reading a value: the value, or the reason why the input is not one. */
 export type ReadValue<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 const bad = (reason: string): ReadValue<never> => ({ ok: false, reason });
 const good = <T>(value: T): ReadValue<T> => ({ ok: true, value });
@@ -46,7 +48,7 @@ function shown(input: unknown): string {
   try {
     text = typeof input === 'bigint' ? `${input}` : (JSON.stringify(input, plain) ?? String(input));
   } catch {
-    // Thousands of lists in each other can be parsed, but not be written again.
+    // JSON.stringify cannot write lists that are nested thousands deep, although JSON.parse can read them.
     text = 'something nested too deeply to be shown';
   }
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
@@ -94,7 +96,7 @@ function readTimestamp(input: unknown): ReadValue<number> {
   if (typeof input === 'number') time = input;
   else if (typeof input === 'string' && ISO_8601.test(input)) {
     time = Date.parse(input.replace(' ', 'T').replace(/\.(\d{3})\d+/, '.$1'));
-    // Date.parse rolls 31 February over; a date must come back as it was written.
+    // Date.parse accepts 31 February and returns a day in March, so the day is checked here.
     const day = Number(input.slice(8, 10));
     const lastDay = new Date(
       Date.UTC(2000 + (Number(input.slice(0, 4)) % 400), Number(input.slice(5, 7)), 0),
@@ -117,8 +119,8 @@ const READERS: Record<ScalarType, (input: unknown) => ReadValue<ScalarValue>> = 
 };
 
 /**
- * Reads a value of JSON as a value of `type`. Undefined and null become null.
- * Returns the value in the one form of its type, or the reason why the input is none.
+ * Reads a JSON value as a value of `type`. Undefined and null become null.
+ * Returns the value in the form that invariant 1 describes, or the reason why the input is not a value of `type`.
  */
 export function readValue(type: ValueType, input: unknown): ReadValue<FeatureValue> {
   if (input === null || input === undefined) return good(null);
@@ -135,7 +137,7 @@ export function readValue(type: ValueType, input: unknown): ReadValue<FeatureVal
   return good(values);
 }
 
-/** The JSON form of a value: INT64 as decimal string, TIMESTAMP as ISO 8601 in UTC, everything else as it is. */
+/** Returns a value as JSON: INT64 as a decimal string, TIMESTAMP as ISO 8601 in UTC, everything else unchanged. */
 export function valueToJson(type: ValueType, value: FeatureValue): unknown {
   if (value === null) return null;
   if (Array.isArray(value)) {

@@ -1,4 +1,4 @@
-/** A version of a feature view, resolved: all that reading, writing and showing its values needs to know. */
+/** Resolves a version of a feature view: everything needed to read, write and publish its values. */
 import { isSumming } from './aggregate-function.js';
 import { fingerprint } from './canonical-json.js';
 import type { Engine, FeatureView } from './definition.js';
@@ -7,6 +7,7 @@ import { parseDuration } from './duration.js';
 import { camelCase, pascalCase, viewFieldName } from './graphql-name.js';
 import type { KeyType, ValueType } from './value-type.js';
 
+/** A join key of a view. */
 export interface JoinKey {
   readonly name: string;
   readonly type: KeyType;
@@ -14,34 +15,36 @@ export interface JoinKey {
   readonly column: string;
 }
 
+/** A feature of a view. */
 export interface Feature {
   readonly name: string;
   readonly type: ValueType;
-  /** Column of the source that it is; null if it is computed. */
+  /** The column of the source that the feature is; null if the feature is computed. */
   readonly column: string | null;
-  /** How it is computed, in words such as `sum(amount) over 7d`; null for a column. */
+  /** How the feature is computed, such as `sum(amount) over 7d`; null for a column. */
   readonly computation: string | null;
   readonly graphqlName: string;
   readonly description: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** A column of the source, or of the result of a query, that the view's history keeps. */
+/** A column of the source, or of the result of a query, that the view's history stores. */
 export interface StoredColumn {
   readonly name: string;
   readonly type: ValueType;
-  /** Column of the source or of the result. */
+  /** The name of the column in the source or in the result. */
   readonly column: string;
-  /** True for doubles that are added up: they have a limit. */
+  /** True for doubles that are summed, which must not exceed SUMMABLE_LIMIT. */
   readonly summed?: boolean;
 }
 
+/** One version of a feature view, with its GraphQL names. */
 export interface ViewVersion {
-  /** `name@version`: how keys, tables of offsets, logs and updates name this version. */
+  /** `name@version`: the identifier of this version in keys, offset tables, logs and updates. */
   readonly id: string;
   readonly name: string;
   readonly version: number;
-  /** True for the newest active version: the one that the field without a suffix serves. */
+  /** True for the newest active version, which the GraphQL field without a version suffix serves. */
   readonly current: boolean;
   readonly fingerprint: string;
   readonly entity: string;
@@ -49,17 +52,20 @@ export interface ViewVersion {
   readonly timestamp: string;
   readonly keys: readonly JoinKey[];
   readonly features: readonly Feature[];
-  /** What history keeps of each event: of rows the features themselves, of aggregations the columns that go into them. */
+  /** The columns that history stores of each event: the features themselves, or the columns that aggregates read. */
   readonly columns: readonly StoredColumn[];
-  /** How features come from columns; null: they are the columns. */
+  /** How features are computed from columns; null if the columns are the features. */
   readonly aggregation: AggregationMeaning | null;
-  /** The query whose result has the columns; null: they are the source's. */
+  /** The query whose result has the columns; null if they come from the source. */
   readonly sql: SqlMeaning | null;
-  /** What computes it from its source's stream; no part of its meaning. */
+  /** The engine that computes the view from its source's stream. It is not part of the resolved definition. */
   readonly engine: Engine;
-  /** Milliseconds; null: values never grow too old. */
+  /** Milliseconds; null if values never expire. */
   readonly ttl: number | null;
-  /** Name of the history table; differs for every version and meaning, so that a half-finished apply can never be mistaken. */
+  /**
+   * The name of the history table. It differs for every version and resolved definition, so that an apply never reuses
+   * a table that an interrupted apply has left.
+   */
   readonly table: string;
   readonly typeName: string;
   readonly fieldName: string;
@@ -68,10 +74,10 @@ export interface ViewVersion {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** Records do not change, so each is resolved once, as the current version and as an older one. */
+/** Records never change, so each is resolved at most twice: as the current version and as an older one. */
 const resolved = new WeakMap<DefinitionRecord, { current?: ViewVersion; older?: ViewVersion }>();
 
-/** Resolves a record of a view; `current` says whether it is the newest active version. */
+/** Resolves the record of a view; `current` says whether it is the newest active version. */
 export function resolveView(record: DefinitionRecord, current: boolean): ViewVersion {
   const known = resolved.get(record) ?? {};
   resolved.set(record, known);
@@ -131,7 +137,7 @@ interface DeclaredFeature {
   readonly computation?: string;
 }
 
-/** What a view's definition says about each of its features, by name. */
+/** Returns what a view's definition declares for each of its features, by feature name. */
 export function declaredFeatures(definition: FeatureView): Map<string, DeclaredFeature> {
   const rows = (definition.features ?? []).map((item): [string, DeclaredFeature] =>
     typeof item === 'string' ? [item, {}] : [item.name, item],

@@ -1,14 +1,14 @@
 /**
- * Windows of time, as every engine computes them: the head of a window is exact, its tail is rounded down to a hop.
+ * Windows of time, the same in every engine: the end is exact, and the start (tail) is rounded down to a hop.
  *
  * A window (length W, hop h) at an instant t covers the events with `tailStart(t) ≤ event_time ≤ t`, both inclusive,
- * where `tailStart(t) = floor((t − W) / h) · h`. This is the sawtooth window of Chronon (Airbnb), with t itself included.
+ * where `tailStart(t) = floor((t − W) / h) · h`. This is the sawtooth window of Chronon (Airbnb), with t included.
  *
- * Laws (times are integer milliseconds since 1970 UTC, also negative; a day always has 24 hours)
- * 1. W ≤ t − tailStart(t) < W + h: a window is never shorter than it says, and less than one hop longer.
- * 2. tailStart never decreases: what has left a window does not come back.
+ * Laws (times are integer milliseconds since 1970 UTC, and may be negative; a day always has 24 hours)
+ * 1. W ≤ t − tailStart(t) < W + h: a window is never shorter than W, and less than one hop longer.
+ * 2. `tailStart` never decreases: an event that has left a window never comes back.
  * 3. An event at time e is covered at t exactly when `e ≤ t < leavesAt(e)`.
- * 4. Tiles do not straddle a tail: events of one tile of width h (or of a divisor of h) enter and leave a tail together.
+ * 4. Tiles never straddle a tail: all events of a tile of width h (or a divisor of h) leave a window together.
  */
 import { parseDuration } from './duration.js';
 import type { ReadValue } from './value-type.js';
@@ -16,23 +16,24 @@ import type { ReadValue } from './value-type.js';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** A read folds one tile for every hop of a window; beyond this, a longer hop is the cure. */
+/** A read merges one tile for each hop of a window. This bounds the cost; a longer window needs a longer hop. */
 const MAX_HOPS = 10_000;
 
+/** A window of time. */
 export interface Window {
   /** Milliseconds that the window covers. */
   readonly length: number;
-  /** Milliseconds to which its tail is rounded; divides the length. */
+  /** Milliseconds to which its tail is rounded. It divides `length`. */
   readonly hop: number;
 }
 
-/** The hop of a window for which none is declared: 5 minutes below 12 hours, 1 hour below 12 days, then 1 day. */
+/** Returns the default hop of a window: 5 minutes below 12 hours, 1 hour below 12 days, 1 day from there on. */
 function defaultHop(length: number): number {
   if (length < 12 * HOUR) return 5 * MINUTE;
   return length < 12 * DAY ? HOUR : DAY;
 }
 
-/** A window from durations such as `24h` and `1h`, or the reason why they make none. */
+/** Returns a window from durations such as `24h` and `1h`, or the reason why they are invalid. */
 export function readWindow(length: string, hop?: string): ReadValue<Window> {
   const window = parseDuration(length);
   if (!window) return { ok: false, reason: `'${length}' is no duration such as 30d, 24h or 15m` };
@@ -60,17 +61,17 @@ function neighbours(length: number, hop: number): string {
   return below ? `${formatted(below)} or ${formatted(below + hop)}` : formatted(hop);
 }
 
-/** The start of the tile of width `hop` that holds an instant. */
+/** Returns the start of the tile of width `hop` that contains an instant. */
 export function tileStart(time: number, hop: number): number {
   return Math.floor(time / hop) * hop;
 }
 
-/** The first instant that a window at `t` covers. */
+/** Returns the first instant that a window at `t` covers. */
 export function tailStart(t: number, window: Window): number {
   return tileStart(t - window.length, window.hop);
 }
 
-/** The first instant at which a window no longer covers what happened at `eventTime`. */
+/** Returns the first instant at which a window no longer covers an event of `eventTime`. */
 export function leavesAt(eventTime: number, window: Window): number {
   return tileStart(eventTime, window.hop) + window.hop + window.length;
 }
