@@ -1,11 +1,11 @@
 /**
- * Hands the messages of a group's partitions to the handler of a consumer.
+ * Passes the messages of a group's partitions to the handler of a consumer.
  *
  * Invariants
- * 1. An offset is committed after the handler of its batch resolved, and only in the generation in which the batch was
- *    fetched: a member that lost a partition meanwhile neither moves its position forth nor back.
- * 2. A partition whose handler threw pauses, longer each time, and goes on with the same messages; the others go on.
- * 3. While a handler runs the group hears heartbeats, so that it may take longer than a session lasts.
+ * 1. A batch's offset is committed after its handler resolved, and only in the generation in which it was fetched. So a
+ *    member that has lost a partition never moves its position.
+ * 2. After a handler throws, its partition pauses, longer each time, and then repeats the messages. Others continue.
+ * 3. The group receives heartbeats while a handler runs, so a handler may take longer than the session timeout.
  */
 import type { EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { ReceivedBatch, ReceivedMessage, Subscription } from './event-bus.js';
@@ -15,6 +15,7 @@ import { pauseAfter } from './event-bus-timing.js';
 
 const MAX_MESSAGES = 2_000;
 
+/** What a consumption reads, and how. `sessionTimeout` is in milliseconds. */
 export interface KafkaConsumptionOptions {
   readonly kafka: Kafka;
   readonly group: string;
@@ -33,7 +34,7 @@ function headerText(value: KafkaMessage['headers']): Record<string, string> {
   return Object.fromEntries(entries);
 }
 
-/** A message as the port has it; one without a value (a tombstone) has an empty one. */
+/** Returns a message in the port's form. A message without a value (a tombstone) gets an empty one. */
 export function receivedMessage({ offset, key, value, headers }: KafkaMessage): ReceivedMessage {
   return {
     offset: BigInt(offset),
@@ -43,6 +44,7 @@ export function receivedMessage({ offset, key, value, headers }: KafkaMessage): 
   };
 }
 
+/** One subscription of a group to a topic on Kafka. */
 export class KafkaConsumption implements Subscription {
   readonly #options: KafkaConsumptionOptions;
   readonly #member: KafkaGroupMember;
@@ -58,7 +60,7 @@ export class KafkaConsumption implements Subscription {
     });
   }
 
-  /** Resolves when the group was joined. */
+  /** Resolves when the member has joined the group. */
   join(): Promise<void> {
     return this.#member.join();
   }
@@ -88,7 +90,7 @@ export class KafkaConsumption implements Subscription {
     }
   }
 
-  /** Handles and commits some messages of a batch; false if the rest of the batch is not to be handled now. */
+  /** Handles and commits some messages of a batch. Returns false if the rest of the batch must not be handled now. */
   async #handle(payload: EachBatchPayload, messages: readonly KafkaMessage[], generation: number): Promise<boolean> {
     const { topic, partition } = payload.batch;
     const last = messages.at(-1)!.offset;
@@ -107,7 +109,7 @@ export class KafkaConsumption implements Subscription {
     return true;
   }
 
-  /** What is not resolved is fetched again when the partition resumes. */
+  /** Pauses a partition after a failure. When it resumes, kafkajs fetches all messages that are not resolved again. */
   #postpone({ batch, pause }: EachBatchPayload, offset: string, error: unknown): void {
     const { topic, partition } = batch;
     const failures = (this.#failures.get(partition) ?? 0) + 1;

@@ -1,10 +1,11 @@
 /**
- * Hands the messages of one leased partition to the handler of a consumer.
+ * Passes the messages of one leased partition to the handler of a consumer.
  *
  * Invariants
- * 1. The position moves over a batch after its handler resolved, and only then.
- * 2. A handler that throws gets the same batch again, after a pause, until it resolves, the lease is lost, or it is stopped.
- * 3. `done` resolves when no handler runs any more.
+ * 1. The position moves past a batch only after the handler of the batch resolved.
+ * 2. After a handler throws, it gets the same batch again after a pause, until it resolves, the lease is lost, or the
+ *    consumption stops.
+ * 3. `done` resolves after the last handler has ended.
  */
 import type { ReceivedBatch } from './event-bus.js';
 import type { Lease, LeasedReader } from './event-bus-groups-postgres.js';
@@ -12,6 +13,7 @@ import type { BusLog } from './event-bus-log.js';
 import type { PostgresTopicReader } from './event-bus-reader-postgres.js';
 import { pause, pauseAfter } from './event-bus-timing.js';
 
+/** What to read under which lease, and the handler. */
 export interface PartitionConsumptionOptions {
   readonly topic: string;
   readonly lease: Lease;
@@ -20,6 +22,7 @@ export interface PartitionConsumptionOptions {
   readonly log: BusLog;
 }
 
+/** Reads one partition for as long as its lease holds. */
 export class PostgresPartitionConsumption implements LeasedReader {
   readonly done: Promise<void>;
   readonly #options: PartitionConsumptionOptions;
@@ -59,7 +62,7 @@ export class PostgresPartitionConsumption implements LeasedReader {
         await this.#growth();
         if (!this.#runs) return;
         this.#grown = false;
-        // As long as there is something to read there may be more.
+        // After a batch, read again without waiting: there may be more.
         if (await this.#next()) this.#grown = true;
       }
     } finally {
@@ -74,7 +77,7 @@ export class PostgresPartitionConsumption implements LeasedReader {
     });
   }
 
-  /** Handles the next batch; false if there is none. */
+  /** Handles the next batch. Returns false if there is none, or if it was not handled. */
   async #next(): Promise<boolean> {
     const { handler, lease, reader, topic } = this.#options;
     const { partition } = lease;
@@ -88,12 +91,12 @@ export class PostgresPartitionConsumption implements LeasedReader {
     if (!handled) return false;
     const after = last.offset + 1n;
     if (await lease.commit(this.#position, after)) this.#position = after;
-    // Somebody else may have moved it: only a new lease knows where to go on.
+    // Another consumer may have moved the position. Only a new lease gives the right one.
     else this.#stop.abort();
     return true;
   }
 
-  /** Does a step until it succeeds; null if it was stopped, or the lease was lost, before. */
+  /** Repeats a step until it succeeds. Returns null if the consumption stops or the lease is lost before that. */
   async #persist<T>(step: string, work: () => Promise<T>): Promise<T | null> {
     const { lease, log, topic } = this.#options;
     for (let failures = 1; this.#runs; failures += 1) {

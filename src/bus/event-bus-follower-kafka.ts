@@ -1,10 +1,10 @@
 /**
- * Hands every message that a topic gets from now on to one handler, by a group that nobody else is in.
+ * Passes every new message of a topic to one handler, as the only member of its own consumer group.
  *
  * Invariants
- * 1. It starts at the ends that the partitions had before it joined, and whenever the group is assigned anew it goes on from
- *    its own positions, which it keeps in memory and never commits: it misses nothing and repeats nothing.
- * 2. A handler that throws does not stop the following; its batch is not repeated.
+ * 1. It starts at the ends that the partitions had before it joined. It keeps its positions in memory and never commits
+ *    them. After each assignment it continues from them, so it skips and repeats nothing.
+ * 2. A handler that throws does not stop the follower, and its batch is not repeated.
  */
 import { randomUUID } from 'node:crypto';
 import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
@@ -16,17 +16,19 @@ import { within } from './event-bus-timing.js';
 
 const FORGET_TIMEOUT = 2_000;
 
+/** What to follow, and the handler. `sessionTimeout` is in milliseconds. */
 export interface KafkaFollowerOptions {
   readonly kafka: Kafka;
   readonly admin: Admin;
   readonly topic: string;
-  /** The first offset of each partition that is wanted. */
+  /** The first offset to read, by partition. */
   readonly from: ReadonlyMap<number, bigint>;
   readonly handler: (batch: ReceivedBatch) => void;
   readonly sessionTimeout: number;
   readonly log: BusLog;
 }
 
+/** A follower of one topic on Kafka. */
 export class KafkaFollower implements Subscription {
   readonly #options: KafkaFollowerOptions;
   readonly #groupId = `fstore.follower.${randomUUID()}`;
@@ -44,14 +46,14 @@ export class KafkaFollower implements Subscription {
     });
   }
 
-  /** Resolves when the group was joined. */
+  /** Resolves when the member has joined its group. */
   join(): Promise<void> {
     return this.#member.join();
   }
 
   async stop(): Promise<void> {
     await this.#member.stop();
-    // The broker forgets an empty group by itself, only later.
+    // Deleting the group is a courtesy: the broker would delete an empty group later by itself.
     await within(FORGET_TIMEOUT, this.#options.admin.deleteGroups([this.#groupId])).catch(() => {});
   }
 

@@ -1,25 +1,27 @@
 /**
- * Hands every message that a topic gets from now on to one handler, independent of every group.
+ * Passes every new message of a topic to one handler, independent of every group.
  *
  * Invariants
- * 1. It starts at the ends that the partitions had when it was created, and reads on from where it was: a lost connection
- *    delays messages, and drops none.
- * 2. A handler that throws does not stop the following; its batch is not repeated.
+ * 1. It starts at the ends that the partitions had at its creation, and keeps its positions in memory. So a lost
+ *    connection delays messages, but drops none.
+ * 2. A handler that throws does not stop the follower, and its batch is not repeated.
  */
 import type { ReceivedBatch, Subscription } from './event-bus.js';
 import type { BusLog } from './event-bus-log.js';
 import type { PostgresTopicReader } from './event-bus-reader-postgres.js';
 import { pause, pauseAfter } from './event-bus-timing.js';
 
+/** What to follow, and the handler. */
 export interface FollowerOptions {
   readonly topic: string;
   readonly reader: PostgresTopicReader;
   readonly handler: (batch: ReceivedBatch) => void;
   readonly log: BusLog;
-  /** The first offset of each partition that is wanted. */
+  /** The first offset to read, by partition. */
   readonly from: ReadonlyMap<number, bigint>;
 }
 
+/** A follower of one topic in PostgreSQL. */
 export class PostgresFollower implements Subscription {
   readonly #options: FollowerOptions;
   readonly #positions: Map<number, bigint>;
@@ -80,7 +82,7 @@ export class PostgresFollower implements Subscription {
     }
   }
 
-  /** Hands over the next messages of a partition; false if there are none. */
+  /** Passes on the next messages of a partition. Returns false if there are none. */
   async #next(partition: number): Promise<boolean> {
     const { handler, log, reader, topic } = this.#options;
     const messages = await reader.read(topic, partition, this.#positions.get(partition)!);

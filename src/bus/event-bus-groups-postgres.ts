@@ -1,16 +1,16 @@
 /**
- * Shares the partitions of a topic among the consumers of a group, wherever they run.
+ * Assigns the partitions of a topic to the consumers of a group, across processes.
  *
- * A consumer holds a *slot* of its group and topic, and a *lease* on each partition that it reads; both are advisory locks
- * of its process's session. Who holds slots is seen by all, so all reckon the same: partition p belongs to the consumer
- * whose slot is the (p mod n)-th of the n that are held.
+ * A consumer holds a *slot* of its group and topic, and a *lease* on each partition that it reads. Both are advisory
+ * locks of its process's session. All consumers see which slots are held, so all compute the same assignment:
+ * partition p belongs to the consumer with the (p mod n)-th of the n held slots.
  *
  * Invariants
- * 1. A partition has at most one leaseholder: the lock sees to it, whatever the consumers reckon meanwhile. Within a process,
- *    whose session may take its own lock twice, `#locked` sees to it.
- * 2. A lease ends with the connection that holds it; the server frees the locks of a process that died.
- * 3. A position only moves through a lease that holds, from the value that its holder last knew.
- * 4. A lease is given back after its reader has come to rest, and taken after the reader before it, in this process, has.
+ * 1. A partition has at most one leaseholder. The lock ensures that, even while consumers see different slots. But a
+ *    session may take its own lock twice, so within a process `#locked` ensures it.
+ * 2. A lease ends with the connection that holds it. The server frees the locks of a process that died.
+ * 3. A position moves only under a valid lease, and only from the value that its holder last knew.
+ * 4. A lease is released after its reader has ended, and taken after the previous reader in this process has ended.
  */
 import { createHash } from 'node:crypto';
 import type { BusLog } from './event-bus-log.js';
@@ -19,21 +19,22 @@ import { GROUPS_CHANNEL } from './event-bus-session-postgres.js';
 
 const BALANCE_INTERVAL = 1_000;
 
-/** The right to read one partition for a group, from `position` on. */
+/** The right to read one partition for a group, from offset `position` on. */
 export interface Lease {
   readonly partition: number;
   readonly position: bigint;
   readonly holds: () => boolean;
-  /** Moves the position; false if the lease was lost, and then the position may stand anywhere. */
+  /** Moves the position. Returns false if the lease was lost; the position is then unknown. */
   readonly commit: (from: bigint, to: bigint) => Promise<boolean>;
 }
 
-/** Reads a leased partition until it is told to stop; `done` resolves when it has come to rest, and never rejects. */
+/** Reads a leased partition until it is stopped. `done` resolves after it has ended, and never rejects. */
 export interface LeasedReader {
   readonly done: Promise<void>;
   stop(): void;
 }
 
+/** A consumer of a group, and the function that reads a partition for it. */
 export interface GroupMember {
   readonly group: string;
   readonly topic: string;
@@ -52,11 +53,12 @@ function lockKey(...parts: readonly (string | number)[]): bigint {
   return createHash('sha256').update(JSON.stringify(parts)).digest().readBigInt64BE();
 }
 
+/** The consumers of this process in all groups. */
 export class PostgresConsumerGroups {
   readonly #session: PostgresBusSession;
   readonly #log: BusLog;
   readonly #members = new Set<Membership>();
-  /** Locks that this process has taken, each with the connection that holds it. */
+  /** Locks that this process holds, each with the connection that took it. */
   readonly #locked = new Map<bigint, SessionConnection>();
   #balancing: Promise<void> = Promise.resolve();
   #again = false;
@@ -67,12 +69,12 @@ export class PostgresConsumerGroups {
     this.#log = log;
   }
 
-  /** Joins a group: from here on the member is given partitions. Rejects if the session is lost. */
+  /** Joins a group, which assigns partitions to the member. Returns a function to leave. Rejects without a session. */
   async join(member: GroupMember): Promise<() => Promise<void>> {
     const { group, topic, partitions } = member;
     const connection = this.#session.connection;
     if (!connection) throw new Error('the session of the event bus is lost');
-    // From now on retention keeps what the group has not read.
+    // With these rows, retention keeps messages that the group has not read.
     await connection.query(
       `INSERT INTO fstore_bus.positions (group_id, topic, partition, next_offset)
        SELECT $1, $2, p, 0 FROM generate_series(0, $3::int - 1) p ON CONFLICT DO NOTHING`,
@@ -86,7 +88,7 @@ export class PostgresConsumerGroups {
     return () => this.#leave(membership);
   }
 
-  /** Looks who is there, and takes and gives back partitions accordingly. Resolves after a look that began after the call. */
+  /** Takes and releases partitions according to the held slots. Resolves after a pass that began after the call. */
   balance(): Promise<void> {
     if (this.#again) return this.#balancing;
     this.#again = true;
@@ -106,7 +108,7 @@ export class PostgresConsumerGroups {
     return this.#balancing;
   }
 
-  /** Every lease of the connection before is lost. */
+  /** Drops every lease, because the connection that held them is lost. */
   lost(): void {
     this.#locked.clear();
     for (const member of this.#members) for (const { reader } of member.readers.values()) reader.stop();
@@ -168,7 +170,7 @@ export class PostgresConsumerGroups {
     const keys = new Map(wanted.map((partition) => [lockKey('partition', group, topic, partition), partition]));
     const locked = await this.#lock(connection, [...keys.keys()]);
     if (locked.length === 0) return;
-    // After the lock: so it is what the holder before left.
+    // Read after locking, so that the positions include everything that the previous holder committed.
     const { rows } = await connection.query<{ partition: number; next_offset: string }>(
       'SELECT partition, next_offset FROM fstore_bus.positions WHERE group_id = $1 AND topic = $2',
       [group, topic],
@@ -209,7 +211,7 @@ export class PostgresConsumerGroups {
     member.readers.set(partition, { reader, released });
   }
 
-  /** Takes those of the locks that nobody holds; returns which. */
+  /** Takes those locks that nobody holds, and returns them. */
   async #lock(connection: SessionConnection, keys: readonly bigint[]): Promise<bigint[]> {
     const free = keys.filter((key) => !this.#locked.has(key));
     if (free.length === 0) return [];
@@ -229,7 +231,7 @@ export class PostgresConsumerGroups {
       const sql = 'SELECT pg_advisory_unlock($1), pg_notify($2, $3)';
       await connection.query(sql, [`${key}`, GROUPS_CHANNEL, '']);
     } catch {
-      // The connection is lost, and the lock with it.
+      // The connection is lost, and its locks with it.
     }
     if (this.#locked.get(key) === connection) this.#locked.delete(key);
   }

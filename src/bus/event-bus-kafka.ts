@@ -1,7 +1,7 @@
 /**
  * The event bus on Kafka.
  *
- * Boundary: the port. What keeps messages from being lost or handled out of turn is in the files beside this one.
+ * Boundary: the port. The files `event-bus-*-kafka.ts` contain what keeps messages durable and in order.
  */
 import { type Admin, Kafka, logLevel, Partitioners, type PartitionMetadata } from 'kafkajs';
 import { FStoreError, withCode } from '../errors.js';
@@ -14,14 +14,15 @@ import { KafkaPublisher, type PlacedMessage } from './event-bus-publisher-kafka.
 import { pause, pauseAfter, within } from './event-bus-timing.js';
 import { newestStretches } from './sample-stretch.js';
 
+/** How to connect to Kafka. */
 export interface KafkaBusOptions {
   readonly brokers: readonly string[];
   readonly clientId?: string;
-  /** Partitions of topics that are created; default 4. */
+  /** Partitions of topics that FStore creates; default 4. */
   readonly partitions?: number;
-  /** Copies of each message; default 3, or as many as there are brokers. */
+  /** Copies of each message; default 3, or the number of brokers if there are fewer. */
   readonly replicationFactor?: number;
-  /** Milliseconds after which a consumer that is silent is taken for dead and replaced; default 10 s. */
+  /** Milliseconds without a heartbeat after which a consumer is replaced; default 10 s. */
   readonly sessionTimeout?: number;
   readonly log?: BusLog;
 }
@@ -31,12 +32,12 @@ const SESSION_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 10_000;
 const PING_TIMEOUT = 5_000;
 const SETTLE_TIMEOUT = 15_000;
-/** Somebody waits for a look at positions. */
+/** Shorter than SETTLE_TIMEOUT, because a client waits for the answer. */
 const LOOK_PATIENCE = 3_000;
-/** Groups that are asked about at a time. */
+/** Groups whose positions are requested at the same time. */
 const POSITIONS_AT_ONCE = 16;
 
-/** Connects. Throws BUS_UNAVAILABLE. */
+/** Connects to Kafka. Throws BUS_UNAVAILABLE. */
 export async function connectKafkaBus(options: KafkaBusOptions): Promise<EventBus> {
   const bus = new KafkaBus(options);
   try {
@@ -60,7 +61,7 @@ function createClient({ brokers, clientId = 'fstore' }: KafkaBusOptions, log: Bu
     requestTimeout: REQUEST_TIMEOUT,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
     logLevel: logLevel.WARN,
-    // What kafkajs calls an error it tries again; what it cannot recover from reaches the caller, or is reported here.
+    // kafkajs retries what it logs as errors. Failures that remain reach the caller, or are logged here as warnings.
     logCreator: () => (entry) => {
       const { message, timestamp: _, logger: _logger, stack: _stack, ...fields } = entry.log;
       log('debug', `kafkajs: ${message}`, { ...fields, namespace: entry.namespace });
@@ -116,7 +117,7 @@ class KafkaBus implements EventBus {
     try {
       await this.#reachable(() => this.#publisher.publish(topic, placed));
     } catch (error) {
-      // The topic may have been created anew, with other partitions.
+      // The topic may have been recreated with a different number of partitions.
       this.#topics.delete(topic);
       throw error;
     }
@@ -208,7 +209,7 @@ class KafkaBus implements EventBus {
     return tracked;
   }
 
-  /** kafkajs connects again when a closed client is used, so that is refused here. */
+  /** Refuses calls after `close`, because kafkajs reconnects a closed client when it is used. */
   #reachable<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closing.signal.aborted) return Promise.reject(new FStoreError('BUS_UNAVAILABLE', 'Kafka: closed'));
     return reachable(work);
@@ -218,16 +219,16 @@ class KafkaBus implements EventBus {
     const { partitions = 4 } = this.#options;
     const { brokers } = await this.#admin.describeCluster();
     const replicationFactor = this.#options.replicationFactor ?? Math.min(3, brokers.length);
-    // With fewer in sync, a write that was confirmed could be lost with one broker.
+    // With fewer replicas in sync, the loss of one broker could lose a confirmed write.
     const configEntries = replicationFactor >= 3 ? [{ name: 'min.insync.replicas', value: '2' }] : [];
-    // False, and no error, for those that somebody else creates at the same time.
+    // `createTopics` returns false, and does not throw, if another process creates the topics at the same time.
     await this.#admin.createTopics({
       waitForLeaders: false,
       topics: topics.map((topic) => ({ topic, numPartitions: partitions, replicationFactor, configEntries })),
     });
   }
 
-  /** Tries again while a topic that was just created is not known to every broker yet. */
+  /** Retries while some brokers do not know a newly created topic yet. */
   async #patiently<T>(work: () => Promise<T>, patience = SETTLE_TIMEOUT): Promise<T> {
     const deadline = Date.now() + patience;
     for (let failures = 1; ; failures += 1) {
@@ -240,7 +241,7 @@ class KafkaBus implements EventBus {
     }
   }
 
-  /** The partitions of a topic, once all of them have a leader. */
+  /** Returns the partitions of a topic. Throws BUS_UNAVAILABLE unless all of them have a leader. */
   async #partitionsOf(topic: string): Promise<readonly PartitionMetadata[]> {
     const known = this.#topics.get(topic);
     if (known) return known;

@@ -1,4 +1,4 @@
-/** Where an adapter of the event bus reports what it recovers from by itself. */
+/** The log of the event bus adapters. They report failures there from which they recover by themselves. */
 export type BusLog = (
   level: 'debug' | 'info' | 'warn' | 'error',
   message: string,

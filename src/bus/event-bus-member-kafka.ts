@@ -1,40 +1,43 @@
 /**
- * One member of a Kafka consumer group, which stays a member until it is stopped.
+ * One member of a Kafka consumer group, which rejoins after every failure until it is stopped.
  *
- * kafkajs gives up on some errors, and its own restart cannot be stopped half-way; so here a consumer that crashed is
- * replaced by a new one.
+ * kafkajs gives up after some errors, and its own restart cannot be interrupted. So this class replaces a crashed
+ * consumer by a new one.
  *
  * Invariants
- * 1. After `stop` resolved no handler runs, and none will.
- * 2. A crash, of whatever kind, is followed by a new attempt to join, for as long as it takes.
- * 3. `generation` grows with each assignment; what belongs to an older one may by now belong to another member.
- * 4. `joined` is called for each assignment before anything of it is fetched.
+ * 1. After `stop` resolved, no handler runs or starts.
+ * 2. After any crash it retries to join, without a limit.
+ * 3. `generation` grows with each assignment. Partitions of an older generation may belong to another member.
+ * 4. `joined` is called for each assignment before any of its messages are fetched.
  */
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { BusLog } from './event-bus-log.js';
 import { pause, pauseAfter } from './event-bus-timing.js';
 
+/** Milliseconds between heartbeats, at most. */
 export const HEARTBEAT_INTERVAL = 1_500;
-/** How long a rebalance waits for the batches under way. */
+/** How long a rebalance waits for batches in flight. */
 const REBALANCE_TIMEOUT = 60_000;
 const JOIN_TIMEOUT = 30_000;
-/** Each attempt takes seconds by itself when no broker is there. */
+/** Short, because without a broker each attempt itself takes seconds. */
 const LONGEST_JOIN_PAUSE = 1_000;
-/** Keeps messages fresh and a stop quick: a fetch that finds nothing holds both up for so long. */
+/** How long a fetch waits if there are no messages. A short wait keeps messages fresh and lets `stop` end soon. */
 const FETCH_WAIT = 100;
 
+/** The group and topic of a member, and its handlers. */
 export interface KafkaMemberOptions {
   readonly kafka: Kafka;
   readonly groupId: string;
   readonly topic: string;
   readonly partitions: number;
-  /** Milliseconds after which a member that is silent is taken for dead; brokers allow no less than 6 s unless told. */
+  /** Milliseconds without a heartbeat after which the member is replaced. By default brokers require 6 s or more. */
   readonly sessionTimeout: number;
   readonly log: BusLog;
   readonly joined?: (consumer: Consumer) => void;
   readonly eachBatch: (payload: EachBatchPayload) => Promise<void>;
 }
 
+/** A member of a consumer group. */
 export class KafkaGroupMember {
   readonly #options: KafkaMemberOptions;
   readonly #stopping = new AbortController();
@@ -50,7 +53,7 @@ export class KafkaGroupMember {
     return this.#generation;
   }
 
-  /** Resolves when the group was joined; rejects with the last failure if that takes too long. */
+  /** Resolves when the member has joined. Rejects with the last error if that takes longer than JOIN_TIMEOUT. */
   async join(): Promise<void> {
     const deadline = Date.now() + JOIN_TIMEOUT;
     for (let failures = 1; ; failures += 1) {

@@ -1,5 +1,5 @@
 /**
- * Reads the newest messages of a topic, by a group that exists only for that and commits nothing.
+ * Reads the newest messages of a topic, through a temporary group that commits nothing.
  */
 import { randomUUID } from 'node:crypto';
 import type { Admin, EachBatchPayload, Kafka } from 'kafkajs';
@@ -9,21 +9,22 @@ import type { BusLog } from './event-bus-log.js';
 import { KafkaGroupMember } from './event-bus-member-kafka.js';
 import { within } from './event-bus-timing.js';
 
-/** Offsets may be of messages that are gone, or of none at all (marks of transactions): what has come by then is the answer. */
+/** Messages at some offsets may be deleted, or be transaction markers. So after this time, peek returns what it has. */
 const PEEK_TIMEOUT = 10_000;
 const FORGET_TIMEOUT = 2_000;
 
+/** The offsets to read. `sessionTimeout` is in milliseconds. */
 export interface PeekOptions {
   readonly kafka: Kafka;
   readonly admin: Admin;
   readonly topic: string;
-  /** Of each partition, the first offset that is wanted, and the one after the last. */
+  /** For each partition, the first offset to read and the one after the last. */
   readonly stretches: readonly { readonly partition: number; readonly from: bigint; readonly to: bigint }[];
   readonly sessionTimeout: number;
   readonly log: BusLog;
 }
 
-/** The messages of these stretches, by partition and offset. */
+/** Returns the messages of these ranges of offsets, ordered by partition and offset. */
 export async function peekKafka(options: PeekOptions): Promise<ReceivedMessage[]> {
   const { kafka, admin, topic, stretches, sessionTimeout, log } = options;
   const open = new Map(stretches.filter(({ from, to }) => from < to).map((one) => [one.partition, one]));
@@ -57,7 +58,7 @@ export async function peekKafka(options: PeekOptions): Promise<ReceivedMessage[]
     await within(PEEK_TIMEOUT, all).catch(() => {});
   } finally {
     await member.stop();
-    // The broker forgets an empty group by itself, only later.
+    // Deleting the group is a courtesy: the broker would delete an empty group later by itself.
     await within(FORGET_TIMEOUT, admin.deleteGroups([groupId])).catch(() => {});
   }
   return [...found.values()]

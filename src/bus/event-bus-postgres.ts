@@ -1,8 +1,8 @@
 /**
- * The event bus in PostgreSQL: what the embedded default uses, and whoever needs no more than one PostgreSQL carries.
+ * The event bus in PostgreSQL: for the embedded default, and for loads that one PostgreSQL server can carry.
  *
- * Boundary: the port. How offsets are given out is `event-bus-schema-postgres.ts`, who reads what is
- * `event-bus-groups-postgres.ts`. A process uses one session for locks and notifications, and a small pool for the rest.
+ * Boundary: the port. `event-bus-schema-postgres.ts` assigns offsets, and `event-bus-groups-postgres.ts` partitions.
+ * A process uses one session for locks and notifications, and a small pool for everything else.
  */
 import pg from 'pg';
 import { FStoreError, withCode } from '../errors.js';
@@ -17,11 +17,12 @@ import { prepareBusSchema } from './event-bus-schema-postgres.js';
 import { GROUPS_CHANNEL, PostgresBusSession } from './event-bus-session-postgres.js';
 import { newestStretches } from './sample-stretch.js';
 
+/** How to connect to PostgreSQL. */
 export interface PostgresBusOptions {
   readonly url: string;
-  /** Partitions of topics that are created; default 4. */
+  /** Partitions of topics that FStore creates; default 4. */
   readonly partitions?: number;
-  /** Milliseconds for which a message is kept; default 7 days. One that a group has not read is kept longer. */
+  /** Milliseconds to keep a message; default 7 days. A message that a group has not read is kept longer. */
   readonly retentionMs?: number;
   readonly log?: BusLog;
 }
@@ -33,7 +34,7 @@ const WEEK = 7 * 24 * 3_600_000;
 const CHUNK_MESSAGES = 2_000;
 const CHUNK_BYTES = 4_000_000;
 
-/** Connects, and creates the tables where they are missing. Throws BUS_UNAVAILABLE. */
+/** Connects to PostgreSQL and creates missing tables. Throws BUS_UNAVAILABLE. */
 export async function connectPostgresBus(options: PostgresBusOptions): Promise<EventBus> {
   const bus = new PostgresBus(options);
   try {
@@ -79,7 +80,7 @@ class PostgresBus implements EventBus {
   readonly #reader: PostgresTopicReader;
   readonly #retention: PostgresRetention;
   readonly #subscriptions = new Set<Subscription>();
-  /** How many partitions a topic has never changes. */
+  /** The number of partitions of each topic, which never changes. */
   readonly #topics = new Map<string, number>();
   #turn = 0;
 
@@ -94,7 +95,7 @@ class PostgresBus implements EventBus {
       keepAlive: true,
       application_name: 'fstore bus',
     });
-    // A connection that drops while idle is replaced at its next use; without a listener it would end the process.
+    // The pool replaces an idle connection that drops. Without a listener, the error event would end the process.
     const lost = (error: Error): void =>
       log('debug', 'a connection of the event bus dropped', { error: error.message });
     this.#pool.on('error', lost);
@@ -131,7 +132,7 @@ class PostgresBus implements EventBus {
     const missing = topics.filter((topic) => !this.#topics.has(topic));
     if (missing.length === 0) return;
     await reachable(() =>
-      // Sorted, so that two who create the same topics do not wait for each other in a circle.
+      // Sorted, so that two processes that create the same topics cannot deadlock.
       this.#pool.query(
         `WITH created AS (
            INSERT INTO fstore_bus.topics (topic, partitions)

@@ -1,32 +1,32 @@
 /**
  * Writes messages to Kafka, durably and in order.
  *
- * Three traps of kafkajs's idempotent producer, each of which loses messages and reports success, shape this file:
- * - A send that failed on our side may have been written. The producer then uses its sequence numbers again, and the broker
- *   takes the next messages for a repetition. So a producer that failed once is never used again.
- * - Of sends side by side one may fail and another go on, with the same effect. So one send is under way at a time;
- *   what is published meanwhile goes with the next.
- * - When a partition moves, within a send, to a broker that has answered already, its messages are left out. So the answer
+ * The idempotent producer of kafkajs has three traps. Each loses messages and reports success:
+ * - The broker may have written a send that failed in the client. The producer then reuses its sequence numbers, and
+ *   the broker drops the next messages as duplicates. So a producer is never used again after a failure.
+ * - Of concurrent sends one may fail and another succeed, with the same effect. So only one send is in flight at a
+ *   time. Messages that are published meanwhile go with the next send.
+ * - If during a send a partition moves to a broker that has already answered, kafkajs skips its messages. So the answer
  *   must name every partition that was written to.
  *
  * Invariants
- * 1. `publish` resolves after the brokers in sync have every message; it rejects otherwise, in bounded time.
- * 2. Messages of one `publish` keep their order within a partition, and those of the next come after them.
- * 3. After a failure nothing more of the same `publish` is written.
+ * 1. `publish` resolves after all in-sync replicas have every message. Otherwise it rejects, in bounded time.
+ * 2. Messages of one `publish` keep their order within a partition, and the messages of the next one follow them.
+ * 3. After a failure, nothing more of the same `publish` is written.
  */
 import type { Kafka, Message, Producer, RecordMetadata } from 'kafkajs';
 import type { BusLog } from './event-bus-log.js';
 import { within } from './event-bus-timing.js';
 
-/** Brokers take a batch of about 1 MB unless told otherwise. */
+/** Below the default limit of brokers, which is about 1 MB for a batch. */
 const MAX_BYTES = 900_000;
 const MAX_MESSAGES = 2_000;
 const ACKNOWLEDGE_TIMEOUT = 8_000;
 const SEND_TIMEOUT = 20_000;
-/** About what a record costs beside its key, value and headers. */
+/** The approximate size of a record without key, value and headers. */
 const RECORD_BYTES = 32;
 
-/** A message whose partition is chosen. */
+/** A message with its partition. */
 export type PlacedMessage = Message & { readonly partition: number; readonly value: Buffer };
 
 interface Batch {
@@ -43,6 +43,7 @@ function sizeOf({ key, value, headers }: PlacedMessage): number {
   return size;
 }
 
+/** Writes messages with one producer at a time, which it replaces after a failure. */
 export class KafkaPublisher {
   readonly #kafka: Kafka;
   readonly #log: BusLog;
@@ -55,7 +56,7 @@ export class KafkaPublisher {
     this.#log = log;
   }
 
-  /** Writes messages; rejects with the driver's error when they may not have been written. */
+  /** Writes messages. Rejects with the driver's error if they may not have been written. */
   async publish(topic: string, messages: readonly PlacedMessage[]): Promise<void> {
     let start = 0;
     while (start < messages.length) {
@@ -86,7 +87,7 @@ export class KafkaPublisher {
   }
 
   async #sendAll(): Promise<void> {
-    // The publishers of this tick go together.
+    // Wait for all `publish` calls of this tick, so that they share one send.
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const batches = this.#nextBatches();
@@ -98,11 +99,11 @@ export class KafkaPublisher {
         for (const batch of batches) batch.reject(error);
       }
     }
-    // At once with the look at the queue: what is queued later starts anew.
+    // No await separates this from the check of the queue, so the next message starts a new loop.
     this.#sending = null;
   }
 
-  /** As much of the queue as goes into one send, at least one batch. */
+  /** Removes from the queue what fits into one send: at least one batch. */
   #nextBatches(): Batch[] {
     let bytes = 0;
     let messages = 0;

@@ -1,10 +1,10 @@
 /**
- * Reads messages of the bus in PostgreSQL, and tells readers when there is more.
+ * Reads messages of the bus in PostgreSQL, and wakes readers when there are new ones.
  *
  * Invariants
- * 1. A reader whose partition has grown past its position is woken: at once by the notification of the publisher, else by
- *    the poll, which asks for all partitions in one statement. An idle process costs one statement a second.
- * 2. One read is bounded in messages and in bytes, and holds at least one message if there is one.
+ * 1. A reader wakes when its partition has grown past its position: at once by the publisher's notification, or by the
+ *    poll. The poll is one statement for all partitions, so an idle process costs one statement a second.
+ * 2. One read is bounded in messages and bytes, and returns at least one message if there is one.
  */
 import type pg from 'pg';
 import type { GroupPosition, ReceivedMessage } from './event-bus.js';
@@ -17,7 +17,7 @@ const MAX_BYTES = 16_000_000;
 interface Reader {
   readonly topic: string;
   readonly partition: number;
-  /** The next offset that the reader wants. */
+  /** The next offset that the reader needs. */
   readonly position: () => bigint;
   readonly wake: () => void;
 }
@@ -29,6 +29,7 @@ interface MessageRow {
   readonly headers: Record<string, string>;
 }
 
+/** Reads topics, and notifies readers of growth. */
 export class PostgresTopicReader {
   readonly #pool: pg.Pool;
   readonly #log: BusLog;
@@ -42,7 +43,7 @@ export class PostgresTopicReader {
     this.#log = log;
   }
 
-  /** Messages of a partition, from an offset on, in order. */
+  /** Returns messages of a partition in order, from an offset on. */
   async read(topic: string, partition: number, from: bigint): Promise<ReceivedMessage[]> {
     const { rows } = await this.#pool.query<MessageRow>(
       `SELECT "offset", key, value, headers FROM (
@@ -61,14 +62,14 @@ export class PostgresTopicReader {
     }));
   }
 
-  /** The offset that each partition of a topic gives out next. */
+  /** Returns the next offset of each partition of a topic. */
   async ends(topic: string): Promise<Map<number, bigint>> {
     const sql = 'SELECT partition, next_offset FROM fstore_bus.partitions WHERE topic = $1';
     const { rows } = await this.#pool.query<{ partition: number; next_offset: string }>(sql, [topic]);
     return new Map(rows.map((row) => [row.partition, BigInt(row.next_offset)]));
   }
 
-  /** The positions of groups in their topics, by the place of each in the list. */
+  /** Returns the positions of groups in their topics, by index in `streams`. */
   async positions(
     streams: readonly { readonly group: string; readonly topic: string }[],
   ): Promise<Map<number, GroupPosition[]>> {
@@ -98,7 +99,7 @@ export class PostgresTopicReader {
     return found;
   }
 
-  /** Calls `wake` when the partition may have grown past the reader's position. Returns a function that ends that. */
+  /** Calls `wake` when the partition may have grown past the reader's position. Returns a function to unsubscribe. */
   onGrowth(reader: Reader): () => void {
     const readers = this.#readers.get(reader.topic) ?? new Set();
     this.#readers.set(reader.topic, readers.add(reader));
@@ -109,7 +110,7 @@ export class PostgresTopicReader {
     };
   }
 
-  /** Takes a notification of a publisher. */
+  /** Handles a notification of a publisher. */
   grown(payload: string): void {
     const space = payload.indexOf(' ');
     const partitions = new Set(payload.slice(0, space).split(',').map(Number));
@@ -118,7 +119,7 @@ export class PostgresTopicReader {
     }
   }
 
-  /** Wakes everybody: notifications may have been missed. */
+  /** Wakes all readers, because notifications may have been missed. */
   wakeAll(): void {
     for (const readers of this.#readers.values()) for (const reader of readers) reader.wake();
   }

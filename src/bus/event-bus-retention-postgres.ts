@@ -1,16 +1,18 @@
 /**
  * Deletes old messages of the bus in PostgreSQL.
  *
- * Invariant: a message goes only when it is older than the retention *and* every group that ever joined its topic has read it.
+ * Invariant: a message is deleted only when it is older than the retention *and* every group that ever joined its topic
+ * has read it.
  */
 import type pg from 'pg';
 import type { BusLog } from './event-bus-log.js';
 
 const LONGEST_INTERVAL = 600_000;
 const SHORTEST_INTERVAL = 500;
-/** Small enough that neither locks nor log records pile up. */
+/** Messages that one statement deletes. Small, so that locks and write-ahead log do not pile up. */
 const CHUNK = 5_000;
 
+/** The periodic deletion of old messages. `retention` is in milliseconds. */
 export class PostgresRetention {
   readonly #pool: pg.Pool;
   readonly #retention: number;

@@ -1,22 +1,22 @@
 /**
- * The tables of the event bus in PostgreSQL, and the one statement that writes messages.
+ * The tables of the event bus in PostgreSQL, and the function that writes messages.
  *
  * Invariants
- * 1. Offsets of a partition are gapless, and the order of commits is the order of offsets: a publisher holds the rows of its
- *    partitions from the moment it takes offsets until its commit. So whoever has read up to an offset has missed nothing below.
- * 2. Publishers never wait for each other in a circle: each locks its partitions in ascending order.
+ * 1. Offsets of a partition have no gaps, and commits happen in the order of offsets. For that, a publisher locks the
+ *    rows of its partitions from taking offsets until its commit. So a reader at an offset has missed nothing below it.
+ * 2. Publishers never deadlock, because each locks its partitions in ascending order.
  *
- * Keys are bytes and headers `json` (not `jsonb`), so that every string of JavaScript travels, as it does through Kafka.
+ * Keys are bytes and headers are `json` (not `jsonb`), so that every JavaScript string passes, as through Kafka.
  */
 import type pg from 'pg';
 
-/** Grows with every change of the statements below; kept as the comment of the schema. */
+/** Increase it with every change of the statements below. The comment of the schema stores it. */
 const VERSION = 1;
 
-/** Carries the partitions that grew and their topic: `0,3 transactions`. */
+/** Channel of notifications that name the partitions that grew, and their topic: `0,3 transactions`. */
 export const GROWTH_CHANNEL = 'fstore_bus_growth';
 
-// Rows of `partitions` and `positions` are updated all the time: room in the page keeps those updates out of the indexes.
+// `partitions` and `positions` are updated often. Free space in their pages (fillfactor) keeps updates out of indexes.
 const STATEMENTS = `
   CREATE SCHEMA IF NOT EXISTS fstore_bus;
   CREATE TABLE IF NOT EXISTS fstore_bus.topics (
@@ -81,13 +81,13 @@ async function installedVersion(client: pg.ClientBase): Promise<number> {
 }
 
 /**
- * Creates what is missing. Any number of processes may do so at once; one that finds the tables needs no right to create.
+ * Creates missing tables. Several processes may call it at once. If the tables exist, it needs no right to create.
  */
 export async function prepareBusSchema(client: pg.ClientBase): Promise<void> {
   if ((await installedVersion(client)) >= VERSION) return;
   await client.query('BEGIN');
   try {
-    // CREATE … IF NOT EXISTS is not safe against itself in another session.
+    // Concurrent CREATE … IF NOT EXISTS statements can fail, so a lock serializes them.
     await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('fstore_bus schema', 0))`);
     if ((await installedVersion(client)) < VERSION) await client.query(STATEMENTS);
     await client.query('COMMIT');

@@ -1,23 +1,23 @@
 /**
- * The one connection of a process whose session matters: it holds the advisory locks and hears the notifications.
+ * The one connection of a process with session state: it holds the advisory locks and receives notifications.
  *
  * Invariants
- * 1. A connection that was lost never comes back: after a reconnect there is another SessionConnection, and `alive` of the
- *    old one is false for good. What was held by it is held no more.
- * 2. A session is reopened for as long as it takes, with growing pauses.
- * 3. A server that does not answer is noticed: a statement that takes too long ends the connection; and the server notices a
- *    process whose machine has gone, and frees its locks, by TCP keepalive within half a minute.
+ * 1. A lost connection stays lost: a reconnect creates another SessionConnection, and `alive` of the old one stays
+ *    false. The locks that it held are lost with it.
+ * 2. The session is reopened after each loss, with growing pauses and without a limit.
+ * 3. Silence is detected on both sides. A statement that takes too long ends the connection. If the machine of a
+ *    process is gone, TCP keepalive tells the server within half a minute, and the server frees its locks.
  */
 import pg from 'pg';
 import type { BusLog } from './event-bus-log.js';
 import { GROWTH_CHANNEL } from './event-bus-schema-postgres.js';
 import { pause, pauseAfter } from './event-bus-timing.js';
 
-/** Tells every process that a group may have to be shared out anew. */
+/** Channel that tells every process to assign the partitions of a group again. */
 export const GROUPS_CHANNEL = 'fstore_bus_groups';
 
 const CONNECT_TIMEOUT = 3_000;
-/** Statements here are tiny; one that is not answered by then never will be. */
+/** Statements of the session are tiny. If one has no answer by then, the server is unreachable. */
 const STATEMENT_TIMEOUT = 10_000;
 const SETUP = `
   SET tcp_keepalives_idle = 10;
@@ -27,15 +27,16 @@ const SETUP = `
   LISTEN ${GROUPS_CHANNEL};
 `;
 
+/** Callbacks for the states of the session. */
 export interface SessionListeners {
   /** The session is open, for the first time or again. */
   opened(): void;
-  /** The connection was lost, with all that it held. */
+  /** The connection is lost, with all locks that it held. */
   lost(): void;
   notified(channel: string, payload: string): void;
 }
 
-/** One life of the session: runs statements one after the other until it dies. */
+/** One connection of the session. It runs statements one after the other until it is lost. */
 export class SessionConnection {
   readonly #client: pg.Client;
   #last: Promise<unknown> = Promise.resolve();
@@ -49,7 +50,7 @@ export class SessionConnection {
     return this.#alive;
   }
 
-  /** Runs a statement. Rejects if the connection dies before its answer; nobody knows then whether it took effect. */
+  /** Runs a statement. Rejects if the connection is lost before the answer; the statement may have run nevertheless. */
   query<R extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<pg.QueryResult<R>> {
     const result = this.#last.then(async () => {
       if (!this.#alive) throw new Error('the session of the event bus was lost');
@@ -70,6 +71,7 @@ export class SessionConnection {
   }
 }
 
+/** The session of a process, over all of its connections. */
 export class PostgresBusSession {
   readonly #url: string;
   readonly #log: BusLog;
@@ -84,7 +86,7 @@ export class PostgresBusSession {
     this.#listeners = listeners;
   }
 
-  /** Opens the session for the first time. Rejects with the driver's error. */
+  /** Opens a connection. Rejects with the driver's error. */
   async open(): Promise<void> {
     const client = new pg.Client({
       connectionString: this.#url,
@@ -110,13 +112,13 @@ export class PostgresBusSession {
       void connection.end();
       this.#onEnd(connection);
     });
-    // It may have died before anybody listened.
+    // The connection may have ended before the listener was added.
     if (!connection.alive) this.#onEnd(connection);
     else this.#listeners.opened();
     return;
   }
 
-  /** The connection of now; null while there is none. */
+  /** The current connection; null if there is none. */
   get connection(): SessionConnection | null {
     return this.#connection?.alive ? this.#connection : null;
   }

@@ -1,10 +1,10 @@
-/** How the adapters of the event bus wait, and how long at most. */
+/** Pauses and time limits of the event bus adapters. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
 
-/** Milliseconds to wait after so many failures in a row (at least one): doubling, with up to a quarter taken off at random. */
+/** Returns the milliseconds to wait after `failures` (≥ 1) in a row: doubling, less up to a quarter at random. */
 export function pauseAfter(failures: number): number {
   const full = Math.min(FIRST_PAUSE * 2 ** Math.min(failures - 1, 30), LONGEST_PAUSE);
   return full * (1 - Math.random() / 4);
@@ -15,7 +15,7 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
   await delay(milliseconds, undefined, { signal }).catch(() => {});
 }
 
-/** What `work` resolves to, or a rejection when that takes longer; `work` itself goes on. */
+/** Returns the result of `work`. Rejects if that takes longer than `milliseconds`; `work` itself continues. */
 export async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   const timer = new AbortController();
   const late = delay(milliseconds, undefined, { signal: timer.signal }).then(() => {

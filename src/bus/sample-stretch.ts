@@ -1,13 +1,13 @@
-/** Which offsets a sample of a topic is made of. */
+/** Chooses the offsets for a sample of a topic. */
 
-/** What a partition holds: from its first offset to before its end. */
+/** The offsets that a partition holds: from `first` to before `end`. */
 export interface HeldStretch {
   readonly partition: number;
   readonly first: bigint;
   readonly end: bigint;
 }
 
-/** The newest `count` offsets, as evenly over the partitions as what they hold allows. */
+/** Returns the newest `count` offsets as ranges, spread over the partitions as evenly as their contents allow. */
 export function newestStretches(
   held: readonly HeldStretch[],
   count: number,

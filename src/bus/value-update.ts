@@ -1,27 +1,31 @@
-/** How a changed value travels on the update topic: from the writer to every replica's subscriptions. */
+/** The encoding of changed values on the update topic, from the writer to the update feed of every replica. */
 import { type EntityKey, entityKey } from '../definition/entity-key.js';
 import type { BusMessage, ReceivedMessage } from './event-bus.js';
 
+/** A changed value of an entity. */
 export interface ValueUpdate {
   /** `name@version` of the view. */
   readonly view: string;
   readonly key: EntityKey;
-  /** The packed value, as the online store has it. */
+  /** The packed value, in the encoding of the online store. */
   readonly value: Buffer;
 }
 
-/** Topic on which a project's changed values are announced. */
+/** Returns the topic with the changed values of a project. */
 export function updateTopic(project: string): string {
   return `fstore.${project}.updates`;
 }
 
-/** Entities are dealt out to as many lanes; a lane's messages have one key, so they stay in order. */
+/** Entities are spread over this many lanes. Messages of a lane share one key, so they stay in order. */
 const LANES = 16;
 const MAX_MESSAGE_BYTES = 256_000;
 
 /**
- * Encodes updates in as few messages as there are lanes, because a message costs a writer more than an update; updates of one
- * entity stay in order. Of each update: length of a JSON header, header (view, parts of the key), length of the value, value.
+ * Encodes updates in as few messages as possible: one for each lane, unless it grows beyond MAX_MESSAGE_BYTES.
+ * A message costs a writer more than an update (bench/ingest). Updates of one entity stay in order.
+ *
+ * Layout of an update: length of the header and length of the value (4 bytes each, big-endian), header, value. The
+ * header is a JSON array of the view and the parts of the key.
  */
 export function encodeUpdates(updates: readonly ValueUpdate[]): BusMessage[] {
   const lanes = new Map<number, { parts: Buffer[]; bytes: number }[]>();
@@ -47,14 +51,14 @@ export function encodeUpdates(updates: readonly ValueUpdate[]): BusMessage[] {
   );
 }
 
-/** FNV-1a. */
+/** FNV-1a over the UTF-16 units of a key. */
 function laneOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   return (hash >>> 0) % LANES;
 }
 
-/** Decodes the updates of a message; none for a message that holds something else. */
+/** Decodes the updates of a message. Returns none if the message is damaged or holds something else. */
 export function decodeUpdates({ headers, value: bytes }: ReceivedMessage): ValueUpdate[] {
   if (headers.updates !== '1') return [];
   const updates: ValueUpdate[] = [];
