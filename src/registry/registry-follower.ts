@@ -1,30 +1,32 @@
 /**
- * Keeps one process at the newest revision of the registry.
+ * Keeps a process at the newest revision of the registry.
  *
  * Invariants
- * 1. `current` only moves to a higher revision.
+ * 1. `current` moves only to higher revisions.
  * 2. After `refresh` resolved, `current` is at least the revision that the registry had when `refresh` was called.
- * 3. A registry that is down leaves `current` as it is; following goes on when it is back.
+ * 3. While the registry is down, `current` stays the same. When it is back, following continues.
  */
 import type { Registry } from './registry.js';
 import { createSnapshot, type Snapshot } from './snapshot.js';
 
+/** How to follow a registry. */
 export interface FollowerOptions {
   readonly registry: Registry;
-  /** Milliseconds between two looks at the revision. */
+  /** Milliseconds between two polls of the revision; default 1,000. */
   readonly pollInterval?: number;
   readonly log?: (message: string, error: unknown) => void;
 }
 
 type SnapshotListener = (snapshot: Snapshot) => void | Promise<void>;
 
+/** Follows one registry. */
 export class RegistryFollower {
   readonly #registry: Registry;
   readonly #pollInterval: number;
   readonly #log: (message: string, error: unknown) => void;
   readonly #listeners = new Set<SnapshotListener>();
   #current: Snapshot;
-  /** The load under way, or the last one; never rejects. */
+  /** The load in flight, or the last one. It never rejects. */
   #running: Promise<void> = Promise.resolve();
   /** The load that has not begun yet. */
   #next: Promise<Snapshot> | null = null;
@@ -39,7 +41,7 @@ export class RegistryFollower {
     this.#current = first;
   }
 
-  /** Loads the newest revision and follows from there. Throws REGISTRY_UNAVAILABLE if there is no first picture. */
+  /** Loads the newest revision and follows from there. Throws REGISTRY_UNAVAILABLE if the first load fails. */
   static async start(options: FollowerOptions): Promise<RegistryFollower> {
     const follower = new RegistryFollower(options, createSnapshot(await options.registry.load()));
     follower.#unwatch = await options.registry.watch(() => void follower.#refreshQuietly());
@@ -52,18 +54,18 @@ export class RegistryFollower {
   }
 
   /**
-   * Calls `listener` with every new snapshot, in order of revisions; `refresh` waits for what it returns. A listener does
-   * not reject. Returns a function that ends that.
+   * Calls `listener` with every new snapshot, in order of revisions. `refresh` waits for the promise that it returns,
+   * which must not reject. Returns a function to unsubscribe.
    */
   onChange(listener: SnapshotListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Catches up with the registry. Throws REGISTRY_UNAVAILABLE. */
+  /** Loads the newest revision. Throws REGISTRY_UNAVAILABLE. */
   refresh(): Promise<Snapshot> {
-    // A load under way may have begun before the change that the caller knows of, so one more follows it; all who wait
-    // for that one share it.
+    // A load in flight may have begun before the change that the caller expects. So another load follows it, which all
+    // waiting callers share.
     if (!this.#next) {
       const after = this.#running.then(() => {
         this.#next = null;

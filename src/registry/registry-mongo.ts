@@ -1,9 +1,9 @@
 /**
  * The registry in MongoDB: collections `projects`, `definitions` and `audit`, for any number of projects.
  *
- * An apply is one transaction that begins by moving the project's revision on from the expected one; of two that race, the
- * server lets one write that document and has the other start over, which then finds another revision. All reads and
- * writes are of the majority, so that a revision which was seen once does not vanish when the primary changes.
+ * An apply is one transaction, and begins by incrementing the project's revision from the expected one. If two applies
+ * race, the server aborts one of them. Its retry finds another revision. All reads and writes use the majority concern,
+ * so a revision that was seen survives a change of the primary.
  */
 import {
   type AnyBulkWriteOperation,
@@ -18,9 +18,10 @@ import { FStoreError } from '../errors.js';
 import type { AuditRecord, Registry, RegistryChange, RegistryState, VersionReference } from './registry.js';
 import { MongoRegistryWatch, type ProjectDocument } from './registry-watch-mongo.js';
 
+/** How to connect to MongoDB, and which project to read. */
 export interface MongoRegistryOptions {
   readonly url: string;
-  /** Default: the database that the URL names, or `fstore`. */
+  /** Default: the database in the URL, or `fstore`. */
   readonly database?: string;
   readonly project: string;
 }
@@ -37,11 +38,11 @@ const SERVER_TIMEOUT = 3_000;
 const SOCKET_TIMEOUT = 15_000;
 const TRANSACTION_TIMEOUT = 5_000;
 const DUPLICATE_KEY = 11_000;
-/** Definitions that are decoded in one go. */
+/** Definitions in one batch of the cursor. */
 const LOAD_BATCH = 500;
 const DATABASE_IN_URL = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^?]+)/;
 
-/** Connects, and creates the indexes where they are missing. Throws REGISTRY_UNAVAILABLE, or CONFIG_INVALID. */
+/** Connects and creates missing indexes. Throws REGISTRY_UNAVAILABLE, or CONFIG_INVALID without a replica set. */
 export async function connectMongoRegistry(options: MongoRegistryOptions): Promise<Registry> {
   const database = options.database ?? decodeURIComponent(DATABASE_IN_URL.exec(options.url)?.[1] ?? 'fstore');
   const client = new MongoClient(options.url, {
@@ -64,7 +65,7 @@ export async function connectMongoRegistry(options: MongoRegistryOptions): Promi
   return registry;
 }
 
-/** What was asked cannot be, whoever asks again: the caller did not derive the change from the registry's records. */
+/** The change does not fit the stored records, so a retry would fail too: the caller made it from other records. */
 function impossible(message: string, cause?: unknown): FStoreError {
   return new FStoreError('INTERNAL', message, {}, [], { cause });
 }
@@ -114,13 +115,13 @@ class MongoRegistry implements Registry {
   }
 
   load(): Promise<RegistryState> {
-    // Not a snapshot session: the read concern of the client would overrule it, and each read have a time of its own.
+    // A transaction and not a snapshot session, in which the client's read concern would win and reads differ in time.
     return this.#transact(async (session) => {
       const revision = await this.#revisionIn(session);
       const records = await this.#definitions
         .find({ project: this.#project }, { session, projection: { _id: 0, project: 0 } })
         .sort({ kind: 1, name: 1, version: 1 })
-        // Requests are let in between two batches; one of 16 MB is decoded in one go.
+        // The driver decodes a batch without a pause. Small batches (and not 16 MB) let other requests run in between.
         .batchSize(LOAD_BATCH)
         .toArray();
       return { project: this.#project, revision, records: records as DefinitionRecord[] };
@@ -165,12 +166,12 @@ class MongoRegistry implements Registry {
     await this.#client.close();
   }
 
-  /** Runs `work` in a transaction, and again when it met another one. */
+  /** Runs `work` in a transaction, and repeats it after a conflict with another one. */
   #transact<T>(work: (session: ClientSession) => Promise<T>): Promise<T> {
     const deadline = Date.now() + TRANSACTION_TIMEOUT;
     let failed: unknown;
     const attempt = async (session: ClientSession): Promise<T> => {
-      // The driver would go on for two minutes; what is no error of its own it passes on at once.
+      // The driver would retry for two minutes. It rethrows errors that are not its own without a retry.
       if (failed && Date.now() > deadline) throw unavailable(failed);
       try {
         return await work(session);
@@ -200,7 +201,7 @@ class MongoRegistry implements Registry {
     return revision;
   }
 
-  /** Moves the revision on, if it is the expected one. */
+  /** Increments the revision if it is the expected one. */
   async #advance(session: ClientSession, expected: number): Promise<void> {
     const filter = { _id: this.#project, revision: expected };
     const conflict = (): FStoreError =>
@@ -214,7 +215,7 @@ class MongoRegistry implements Registry {
       );
       if (matchedCount + upsertedCount !== 1) throw conflict();
     } catch (error) {
-      // The upsert of a first apply met the document of one that was faster.
+      // Another process inserted the project's document first.
       throw isDuplicate(error) ? conflict() : error;
     }
   }

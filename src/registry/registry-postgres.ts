@@ -1,8 +1,8 @@
 /**
  * The registry in PostgreSQL: schema `fstore_registry`, for any number of projects.
  *
- * An apply locks its project's row, so that applies of one project come one after the other, and writes all records of a
- * kind of change in one statement. `load` reads in one snapshot.
+ * An apply locks the row of its project, so the applies of a project run one after the other. It writes each kind of
+ * change in one statement. `load` reads from one snapshot.
  */
 import pg from 'pg';
 import type { DefinitionRecord } from '../definition/definition-record.js';
@@ -11,17 +11,18 @@ import type { AuditRecord, Registry, RegistryChange, RegistryState, VersionRefer
 import { prepareRegistrySchema } from './registry-schema-postgres.js';
 import { PostgresRegistryWatch, REGISTRY_CHANNEL } from './registry-watch-postgres.js';
 
+/** How to connect to PostgreSQL, and which project to read. */
 export interface PostgresRegistryOptions {
   readonly url: string;
   readonly project: string;
 }
 
 const CONNECT_TIMEOUT = 3_000;
-/** No statement here takes nearly as long; a server that hangs shall not hang the caller. */
+/** Far longer than any statement here takes. It keeps a server that hangs from blocking the caller. */
 const STATEMENT_TIMEOUT = 15_000;
 const UNIQUE_VIOLATION = '23505';
 
-/** Connects, and creates the tables where they are missing. Throws REGISTRY_UNAVAILABLE. */
+/** Connects and creates missing tables. Throws REGISTRY_UNAVAILABLE. */
 export async function connectPostgresRegistry({ url, project }: PostgresRegistryOptions): Promise<Registry> {
   const pool = new pg.Pool({
     connectionString: url,
@@ -31,7 +32,7 @@ export async function connectPostgresRegistry({ url, project }: PostgresRegistry
     keepAlive: true,
     application_name: 'fstore registry',
   });
-  // A connection that drops while idle is replaced at its next use; without a listener it would end the process.
+  // The pool replaces an idle connection that drops. Without a listener, the error event would end the process.
   pool.on('error', () => {});
   pool.on('connect', (client) => void client.on('error', () => {}));
   const registry = new PostgresRegistry(pool, url, project);
@@ -44,7 +45,7 @@ export async function connectPostgresRegistry({ url, project }: PostgresRegistry
   return registry;
 }
 
-/** What was asked cannot be, whoever asks again: the caller did not derive the change from the registry's records. */
+/** The change does not fit the stored records, so a retry would fail too: the caller made it from other records. */
 function impossible(message: string, cause?: unknown): FStoreError {
   return new FStoreError('INTERNAL', message, {}, [], { cause });
 }
@@ -53,7 +54,7 @@ function reachable<T>(work: () => Promise<T>): Promise<T> {
   return withCode('REGISTRY_UNAVAILABLE', 'PostgreSQL', work);
 }
 
-/** True if the server itself, or the code here, refused: the connection is then as good as before. */
+/** Returns true if the server or this code refused a statement. The connection is then still usable. */
 const isRefusal = (error: unknown): boolean => error instanceof FStoreError || error instanceof pg.DatabaseError;
 
 const referenceArrays = (list: readonly VersionReference[]): [string[], string[], number[]] => [

@@ -1,12 +1,12 @@
 /**
- * The tables of the registry in PostgreSQL, and how they come to be.
+ * The tables of the registry in PostgreSQL, and how they are created.
  *
- * Definitions are `json`, not `jsonb`: the order in which a team wrote its columns survives, as it does in MongoDB, and so
- * does every character that JSON can hold.
+ * Definitions are `json`, not `jsonb`. So columns keep the order in which a team wrote them, as in MongoDB, and every
+ * character that JSON can hold is kept.
  */
 import type pg from 'pg';
 
-/** Grows with every change of the statements below; kept as the comment of the schema. */
+/** Increase it with every change of the statements below. The comment of the schema stores it. */
 const VERSION = 1;
 
 const STATEMENTS = `
@@ -44,13 +44,13 @@ async function installedVersion(client: pg.ClientBase): Promise<number> {
 }
 
 /**
- * Creates what is missing. Any number of processes may do so at once; one that finds the tables needs no right to create.
+ * Creates missing tables. Several processes may call it at once. If the tables exist, it needs no right to create.
  */
 export async function prepareRegistrySchema(client: pg.ClientBase): Promise<void> {
   if ((await installedVersion(client)) >= VERSION) return;
   await client.query('BEGIN');
   try {
-    // CREATE … IF NOT EXISTS is not safe against itself in another session.
+    // Concurrent CREATE … IF NOT EXISTS statements can fail, so a lock serializes them.
     await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('fstore_registry schema', 0))`);
     if ((await installedVersion(client)) < VERSION) await client.query(STATEMENTS);
     await client.query('COMMIT');

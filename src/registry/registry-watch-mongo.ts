@@ -1,24 +1,27 @@
 /**
- * Hears of applies by a change stream on one project's document.
+ * Notices applies through a change stream on the document of one project.
  *
- * Boundary: a hint for RegistryFollower, which also polls.
+ * Boundary: a hint for RegistryFollower, which polls as well.
  * Invariants
- * 1. Once `open` resolved, the listener hears of every later apply while the stream lives.
- * 2. A stream that failed is opened again, for as long as it takes, and then the listener is called: it may have missed some.
+ * 1. After `open` resolved, the listener is called for every later apply while the stream is open.
+ * 2. A failed stream is reopened, without a limit of attempts. Then the listener is called, because it may have missed
+ *    applies.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChangeStream, Collection, MongoClient, Timestamp } from 'mongodb';
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
-/** How long the server holds a read that finds nothing; closing waits for it. */
+/** Milliseconds for which the server holds a read without changes. `close` waits for it. */
 const LONGEST_WAIT = 300;
 
+/** The document of a project. */
 export interface ProjectDocument {
   readonly _id: string;
   readonly revision: number;
 }
 
+/** A watch of one project. */
 export class MongoRegistryWatch {
   readonly #client: MongoClient;
   readonly #projects: Collection<ProjectDocument>;
@@ -40,7 +43,7 @@ export class MongoRegistryWatch {
     this.#listener = listener;
   }
 
-  /** Starts watching. Rejects, with the driver's error, when the server does not answer. */
+  /** Starts watching. Rejects with the driver's error if the server does not answer. */
   static async open(
     client: MongoClient,
     projects: Collection<ProjectDocument>,
@@ -52,14 +55,14 @@ export class MongoRegistryWatch {
     return watch;
   }
 
-  /** Ends the watch; afterwards the listener is not called any more. */
+  /** Ends the watch. Afterwards the listener is not called. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#stream?.close().catch(() => {});
     await this.#running;
   }
 
-  /** The driver opens a stream at its first read; starting it at a time that is known now leaves no gap until then. */
+  /** Returns the current cluster time. The driver opens a stream lazily; a start time avoids a gap until then. */
   async #clusterTime(): Promise<Timestamp | undefined> {
     return this.#client.withSession(async (session) => {
       await this.#projects.findOne({ _id: this.#project }, { session, readConcern: { level: 'majority' } });
@@ -87,7 +90,7 @@ export class MongoRegistryWatch {
           this.#notify();
         }
       } catch {
-        // Stopped, or the server is away; meanwhile whoever watches polls.
+        // The watch is closed, or the server is unreachable. The follower polls meanwhile.
       }
       await this.#stream?.close().catch(() => {});
       startAt = undefined;

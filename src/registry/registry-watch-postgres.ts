@@ -1,19 +1,22 @@
 /**
- * Hears of applies by LISTEN, on a connection of its own.
+ * Notices applies through LISTEN, on a connection of its own.
  *
- * Boundary: a hint for RegistryFollower, which also polls.
+ * Boundary: a hint for RegistryFollower, which polls as well.
  * Invariants
- * 1. Once `open` resolved, the listener hears of every later apply while the connection lives.
- * 2. After a lost connection it listens again, for as long as it takes, and calls the listener: it may have missed some.
+ * 1. After `open` resolved, the listener is called for every later apply while the connection is open.
+ * 2. After a lost connection it reconnects, without a limit of attempts. Then it calls the listener, because it may
+ *    have missed applies.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 
+/** Channel of notifications that name the project of an apply. */
 export const REGISTRY_CHANNEL = 'fstore_registry';
 const CONNECT_TIMEOUT = 3_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
 
+/** A watch of one project. */
 export class PostgresRegistryWatch {
   readonly #url: string;
   readonly #project: string;
@@ -28,7 +31,7 @@ export class PostgresRegistryWatch {
     this.#listener = listener;
   }
 
-  /** Starts listening. Rejects, with the driver's error, when the first connection fails. */
+  /** Starts listening. Rejects with the driver's error if the first connection fails. */
   static async open(url: string, project: string, listener: () => void): Promise<PostgresRegistryWatch> {
     const watch = new PostgresRegistryWatch(url, project, listener);
     const lost = await watch.#connect();
@@ -36,7 +39,7 @@ export class PostgresRegistryWatch {
     return watch;
   }
 
-  /** Ends the watch; afterwards the listener is not called any more. */
+  /** Ends the watch. Afterwards the listener is not called. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#client?.end().catch(() => {});
@@ -51,7 +54,7 @@ export class PostgresRegistryWatch {
       keepAlive: true,
       application_name: 'fstore registry watch',
     });
-    // Both come: `error` for what went wrong, without which the process would crash, and `end` in every case.
+    // The driver emits `end` in every case. A listener for `error` is needed too, or the error would end the process.
     const lost = new Promise<void>((resolve) => client.once('end', resolve));
     client.on('error', () => void client.end().catch(() => {}));
     client.on('notification', ({ payload }) => {
@@ -79,7 +82,7 @@ export class PostgresRegistryWatch {
           connection = await this.#connect();
           break;
         } catch {
-          // Not back yet; meanwhile whoever watches polls.
+          // The server is still unreachable. The follower polls meanwhile.
         }
       }
       if (this.#stop.signal.aborted) await this.#client?.end().catch(() => {});

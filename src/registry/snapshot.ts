@@ -1,4 +1,4 @@
-/** What one revision of the registry means, indexed for those who serve and compute. */
+/** One revision of the registry, indexed for serving and computing. */
 import type { Consumer, Entity, FeatureService, Source } from '../definition/definition.js';
 import type {
   ConsumerMeaning,
@@ -10,11 +10,16 @@ import type {
 import { resolveView, type ViewVersion } from '../definition/view-version.js';
 import type { RegistryState } from './registry.js';
 
+/** A record of an entity. */
 export type EntityRecord = DefinitionRecord<Entity, EntityMeaning>;
+/** A record of a source. */
 export type SourceRecord = DefinitionRecord<Source, SourceMeaning>;
+/** A record of a feature service. */
 export type ServiceRecord = DefinitionRecord<FeatureService, ServiceMeaning>;
+/** A record of a consumer. */
 export type ConsumerRecord = DefinitionRecord<Consumer, ConsumerMeaning>;
 
+/** The definitions of a project at one revision, with indexes. */
 export interface Snapshot {
   readonly project: string;
   readonly revision: number;
@@ -50,8 +55,8 @@ function textOf(record: DefinitionRecord): string {
 }
 
 /**
- * Indexes a state of the registry. Costs one pass over the records. Records and views that are the same as in `previous`
- * are the same objects, so that whoever keeps something for one of them keeps it across revisions.
+ * Indexes a state of the registry in one pass over its records. Unchanged records and views are the same objects as in
+ * `previous`, so caches that use them as keys stay valid across revisions.
  */
 export function createSnapshot(state: RegistryState, previous?: Snapshot): Snapshot {
   const idOf = ({ kind, name, version }: DefinitionRecord): string => `${kind}/${name}@${version}`;
