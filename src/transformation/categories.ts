@@ -1,9 +1,10 @@
 /**
- * The distinct values of a stream and how often each occurs.
+ * Counts how often each distinct value of a stream occurs.
  *
  * Invariants
- * 1. At most MAX_CATEGORIES distinct values; a column with more is no category and is refused.
- * 2. The order is one for all: text by its UTF-8 bytes, numbers by size, false before true. Never the order of arrival.
+ * 1. It holds at most MAX_CATEGORIES distinct values, and refuses a column with more.
+ * 2. The order of values never depends on their order of arrival: strings by UTF-8 bytes, numbers by size, false before
+ *    true.
  */
 import { compareValues } from '../definition/value-order.js';
 import type { ScalarValue } from '../definition/value-type.js';
@@ -11,18 +12,19 @@ import { FStoreError } from '../errors.js';
 
 const MAX_CATEGORIES = 10_000;
 
+/** The distinct values of a column, with counts. */
 export class Categories {
   readonly #field: string;
   readonly #cure: string;
   readonly #counts = new Map<ScalarValue, number>();
 
-  /** `field` is named in the error of too many values, which ends with `cure`. */
+  /** `field` and `cure` are the beginning and the end of the error message about too many values. */
   constructor(field: string, cure: string) {
     this.#field = field;
     this.#cure = cure;
   }
 
-  /** Takes one more value. Throws DEFINITION_INVALID for the first distinct value beyond MAX_CATEGORIES. */
+  /** Adds a value. Throws DEFINITION_INVALID if it would be distinct value number MAX_CATEGORIES + 1. */
   add(value: ScalarValue): void {
     const count = this.#counts.get(value);
     if (count === undefined && this.#counts.size === MAX_CATEGORIES) {
@@ -32,12 +34,12 @@ export class Categories {
     this.#counts.set(value, (count ?? 0) + 1);
   }
 
-  /** The distinct values in their order. */
+  /** Returns the distinct values in order. */
   sorted(): readonly ScalarValue[] {
     return [...this.#counts.keys()].sort(compareValues);
   }
 
-  /** The value that occurs most often, the first in the order where several do; null for no values. */
+  /** Returns the most frequent value; of several, the first in order. Null if there are no values. */
   mostFrequent(): ScalarValue | null {
     let best: ScalarValue | null = null;
     let most = 0;
@@ -49,7 +51,7 @@ export class Categories {
   }
 }
 
-/** A value as it is kept in JSON: INT64 as decimal string, everything else as it is. */
+/** Returns a value as JSON: INT64 as decimal string, everything else unchanged. */
 export function categoryToJson(value: ScalarValue): string | number | boolean {
   return typeof value === 'bigint' ? value.toString() : value;
 }

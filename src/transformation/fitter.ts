@@ -1,10 +1,10 @@
 /**
- * Fits transformers on the training rows, one value at a time.
+ * Fits transformers on training rows, one value at a time.
  *
  * Invariants
- * 1. Only what is added counts, and null never does.
+ * 1. Only values passed to `add` count, and nulls never do.
  * 2. Memory is bounded: constant for means and extremes, MAX_QUANTILE_VALUES numbers, MAX_CATEGORIES distinct values.
- * 3. The parameters do not depend on the order of the values, but for the last bits of mean and standard deviation.
+ * 3. The parameters do not depend on the order of values, except for the last bits of mean and standard deviation.
  */
 
 import type { FittedParameters, TransformerOptions } from '../definition/transformer-options.js';
@@ -14,10 +14,11 @@ import { Moments } from './moments.js';
 import { Quantiles } from './quantiles.js';
 import { checkInput, constantOf } from './transformer-output.js';
 
-/** Takes the values of the train split with `add`, then gives the parameters with `fit`. */
+/** Takes the values of the train split through `add`, and then returns the parameters from `fit`. */
 export interface Fitter {
-  /** Throws DEFINITION_INVALID where the column is more than the transformer can hold. */
+  /** Adds a value. Throws DEFINITION_INVALID if the column exceeds the bounds of the transformer. */
   add(value: FeatureValue): void;
+  /** Returns the parameters for all added values. */
   fit(): FittedParameters;
 }
 
@@ -26,8 +27,8 @@ type OptionsOf<Type extends TransformerOptions['type']> = Extract<TransformerOpt
 const FEWER_CATEGORIES = 'group the rare ones in an expression, or use bucketizer for numbers';
 
 /**
- * A fitter of `options` for a column of `inputType`.
- * Throws DEFINITION_INVALID, which names `field`, where the transformer does not take that type.
+ * Returns a fitter of `options` for a column of `inputType`.
+ * Throws DEFINITION_INVALID, which names `field`, if the transformer does not accept that type.
  */
 export function createFitter(options: TransformerOptions, inputType: ValueType, field = 'transformer'): Fitter {
   const type = checkInput(options, inputType, field);
@@ -52,7 +53,7 @@ export function createFitter(options: TransformerOptions, inputType: ValueType, 
   }
 }
 
-/** A fitter that hands every value but null to `take`. */
+/** Returns a fitter that passes every value except null to `take`. */
 function fitter(take: (value: ScalarValue) => void, fit: () => FittedParameters): Fitter {
   return {
     add(value) {
@@ -62,7 +63,7 @@ function fitter(take: (value: ScalarValue) => void, fit: () => FittedParameters)
   };
 }
 
-/** As `fitter`, for numbers; INT64 becomes the nearest double. */
+/** Returns a fitter for numbers. INT64 becomes the nearest double. */
 function numericFitter(take: (value: number) => void, fit: () => FittedParameters): Fitter {
   return fitter((value) => take(Number(value)), fit);
 }
@@ -110,7 +111,7 @@ function fitCategories(type: 'label' | 'oneHot', field: string): Fitter {
   );
 }
 
-/** Declared edges, or those of the quantiles that cut the rows into equal parts; equal edges count once. */
+/** Uses the declared edges, or the quantiles that cut the rows into equal parts. Equal edges count once. */
 function fitBucketizer(options: OptionsOf<'bucketizer'>, field: string): Fitter {
   const { buckets = 2 } = options;
   if (options.edges) return fitNothing({ type: 'bucketizer', version: 1, edges: options.edges });

@@ -1,13 +1,14 @@
 /**
  * The mean and variance of a stream of numbers in constant memory, by Welford's method ("Note on a Method for
- * Calculating Corrected Sums of Squares and Products", Technometrics 4(3), 1962): no sum of squares, so no cancellation.
+ * Calculating Corrected Sums of Squares and Products", Technometrics 4(3), 1962). It avoids cancellation, because it
+ * needs no sum of squares.
  */
 export class Moments {
   #count = 0;
   #mean = 0;
   #squares = 0;
 
-  /** Takes one more finite number. */
+  /** Adds a finite number. */
   add(value: number): void {
     this.#count++;
     const delta = value - this.#mean;
@@ -15,12 +16,12 @@ export class Moments {
     this.#squares += delta * (value - this.#mean);
   }
 
-  /** The mean; null for no numbers and where it leaves the range of a double. */
+  /** Returns the mean; null without numbers, or if it overflows a double. */
   mean(): number | null {
     return this.#count > 0 && Number.isFinite(this.#mean) ? this.#mean : null;
   }
 
-  /** The standard deviation of the population (ddof 0, as scikit-learn's StandardScaler); null as `mean` is. */
+  /** Returns the population standard deviation (ddof 0, like scikit-learn's StandardScaler); null like `mean`. */
   deviation(): number | null {
     const deviation = Math.sqrt(this.#squares / this.#count);
     return Number.isFinite(deviation) ? deviation : null;

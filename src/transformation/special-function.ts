@@ -1,5 +1,6 @@
 /**
- * The functions of expressions that take any number of arguments or look at null: coalesce, isNull, has, min, max, clip.
+ * Functions of expressions that take a variable number of arguments or handle null: coalesce, isNull, has, min, max,
+ * clip.
  */
 import type { FeatureValue } from '../definition/value-type.js';
 import { fail, type Scope, strict, unifyAll } from './expression-scope.js';
@@ -8,7 +9,7 @@ import { convertPart, type ExpressionType, isNumeric, itemType, type Typed } fro
 
 type SpecialFunction = (parts: readonly Typed[], node: Node, scope: Scope) => Typed;
 
-/** The first argument that is not null; all arguments become one type. */
+/** Returns the first argument that is not null. All arguments convert to one type. */
 const coalesce: SpecialFunction = (parts, node, scope) => {
   if (parts.length < 2) throw fail(node, scope, 'coalesce takes two or more values');
   const type = unifyAll(parts, node, scope, 'the values of coalesce') as ExpressionType;
@@ -33,7 +34,7 @@ const nullTest =
     return { type: 'bool', evaluate: (values) => (part.evaluate(values) === null) === whenNull };
   };
 
-/** `parts` as numbers of one type: int where all are int, else double. */
+/** Converts `parts` to numbers of one type: int if all are int, else double. */
 function unifyNumbers(name: string, parts: readonly Typed[], node: Node, scope: Scope): readonly Typed[] {
   const type = unifyAll(parts, node, scope, `the values of ${name}`);
   if (type === null || !isNumeric(type)) throw fail(node, scope, `${name} takes numbers, not ${type ?? 'nothing'}`);
@@ -45,7 +46,7 @@ const isLess = (left: FeatureValue, right: FeatureValue): boolean => (left as nu
 const less: Choice = (left, right) => (isLess(right, left) ? right : left);
 const greater: Choice = (left, right) => (isLess(left, right) ? right : left);
 
-/** `min(a, b, …)` null where one is null; `min(list)` null for an empty list. */
+/** `min(a, b, …)` is null if an argument is null. `min(list)` is null for an empty list. */
 const extreme =
   (name: string, choose: Choice): SpecialFunction =>
   (parts, node, scope) => {
@@ -65,7 +66,7 @@ const extreme =
     }));
   };
 
-/** `clip(x, lo, hi)`: x, but not below lo and not above hi; hi wins where lo is above it. */
+/** `clip(x, lo, hi)` is x, but at least lo and at most hi. If lo > hi, the result is hi. */
 const clip: SpecialFunction = (parts, node, scope) => {
   if (parts.length !== 3) throw fail(node, scope, 'clip takes a number, its lower bound and its upper bound');
   const numbers = unifyNumbers('clip', parts, node, scope);
@@ -75,6 +76,7 @@ const clip: SpecialFunction = (parts, node, scope) => {
   return { type: (numbers[0] as Typed).type, evaluate };
 };
 
+/** The special functions, by name. */
 export const SPECIAL_FUNCTIONS: ReadonlyMap<string, SpecialFunction> = new Map([
   ['coalesce', coalesce],
   ['isNull', nullTest('isNull', true)],

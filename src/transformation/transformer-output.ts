@@ -1,12 +1,12 @@
 /**
- * What transformers take and give, known before they are fitted: the types of columns and of outputs.
+ * The input and output types of transformers, which are known before they are fitted.
  */
 
 import type { TransformerOptions, TransformerType } from '../definition/transformer-options.js';
 import { elementType, readValue, type ScalarType, type ValueType, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 
-/** One output of a transformer: `suffix` is appended to the name of the feature, null where it keeps its name. */
+/** One output of a transformer. `suffix` is appended to the name of the feature; null keeps the name. */
 export interface TransformerOutput {
   readonly suffix: string | null;
   readonly type: ValueType;
@@ -31,9 +31,9 @@ function refuse(field: string, reason: string): FStoreError {
 }
 
 /**
- * The scalar type of a column that `options` are applied to.
- * Throws DEFINITION_INVALID, which names `field`, where the transformer does not take `inputType` or its constant is no
- * value of that type.
+ * Returns the scalar type of the column that `options` are applied to.
+ * Throws DEFINITION_INVALID, which names `field`, if the transformer does not accept `inputType` or if its constant is
+ * not a value of that type.
  */
 export function checkInput(options: TransformerOptions, inputType: ValueType, field: string): ScalarType {
   if (elementType(inputType)) throw refuse(field, `${options.type} takes one value, not a list (${inputType})`);
@@ -55,7 +55,7 @@ export function checkInput(options: TransformerOptions, inputType: ValueType, fi
   throw refuse(field, `${options.type} takes ${takes.join(', ')}, not ${type}${cure}`);
 }
 
-/** The JSON form of an imputer's constant. Throws DEFINITION_INVALID where it is no value of `type`. */
+/** Returns the JSON form of an imputer's constant. Throws DEFINITION_INVALID if it is not a value of `type`. */
 export function constantOf(
   value: string | number | boolean | undefined,
   type: ScalarType,
@@ -67,9 +67,9 @@ export function constantOf(
 }
 
 /**
- * The outputs of a transformer, before it is fitted; each has exactly one. One-hot is one list of 0 and 1, as long as
- * there are categories, so that fitting again never changes the GraphQL schema.
- * Throws DEFINITION_INVALID, which names `field`, where the transformer does not take `inputType`.
+ * Returns the outputs of a transformer, which is exactly one. One-hot gives one list of 0 and 1 for all categories, so
+ * that fitting again never changes the GraphQL schema.
+ * Throws DEFINITION_INVALID, which names `field`, if the transformer does not accept `inputType`.
  */
 export function describeOutputs(
   options: TransformerOptions,
@@ -94,7 +94,7 @@ function outputType(options: TransformerOptions, type: ScalarType): ValueType {
   }
 }
 
-/** True where `fit` looks at values; false where the options alone say everything. */
+/** Returns true if fitting reads values, and false if the options alone determine the parameters. */
 export function needsFitting(options: TransformerOptions): boolean {
   switch (options.type) {
     case 'log':

@@ -2,9 +2,9 @@
  * Applies fitted transformers to values.
  *
  * Invariants
- * 1. Pure: the same value with the same parameters gives the same output, in training and in serving.
- * 2. Null stays null but for imputer (its value) and oneHot (all 0). A result that is no finite double is null.
- * 3. Parameters that fitting could not find, such as the mean of no values, leave that step of the formula out.
+ * 1. Pure: the same value and parameters give the same output, in training and in serving.
+ * 2. Null stays null, except for imputer (its value) and oneHot (all 0). A number that is not finite becomes null.
+ * 3. If fitting could not find a parameter, such as the mean of no values, its step of the formula is skipped.
  */
 
 import {
@@ -23,7 +23,7 @@ import {
 import { FStoreError } from '../errors.js';
 import { checkInput, describeOutputs, type TransformerOutput } from './transformer-output.js';
 
-/** A fitted transformer. `apply` gives one value for each of `outputs`. */
+/** A fitted transformer. `apply` returns one value for each of `outputs`. */
 export interface Transformer {
   readonly outputs: readonly TransformerOutput[];
   apply(value: FeatureValue): readonly FeatureValue[];
@@ -32,9 +32,9 @@ export interface Transformer {
 type Apply = (value: FeatureValue) => FeatureValue;
 
 /**
- * The transformer of `options` with the parameters that its fitter found on a column of `inputType`.
- * Throws DEFINITION_INVALID, which names `field`, where the transformer does not take that type or the parameters are
- * those of another transformer or of no known version.
+ * Returns the transformer of `options` with the parameters that its fitter found on a column of `inputType`.
+ * Throws DEFINITION_INVALID, which names `field`, if the transformer does not accept that type, or if the parameters
+ * belong to another transformer or have an unknown version.
  */
 export function createTransformer(
   options: TransformerOptions,
@@ -55,7 +55,7 @@ export function createTransformer(
   return { outputs, apply: (value) => [apply(value)] };
 }
 
-/** What `parameters` do to a value; null where they hold a value that is none of the column's type. */
+/** Returns the function that `parameters` define; null if they hold a value that is not of the column's type. */
 function applyOf(parameters: FittedParameters, type: ScalarType, outputs: readonly TransformerOutput[]): Apply | null {
   switch (parameters.type) {
     case 'standard':
@@ -79,7 +79,7 @@ function applyOf(parameters: FittedParameters, type: ScalarType, outputs: readon
   }
 }
 
-/** Null stays null, INT64 becomes the nearest double, what is not finite becomes null, and −0 becomes 0. */
+/** Null stays null, INT64 becomes the nearest double, a result that is not finite becomes null, and −0 becomes 0. */
 function numeric(apply: (value: number) => number | null): Apply {
   return (value) => {
     if (value === null) return null;
@@ -88,7 +88,7 @@ function numeric(apply: (value: number) => number | null): Apply {
   };
 }
 
-/** (x − centre) / scale; without a scale or with scale 0 only centred, without a centre x itself. */
+/** (x − centre) / scale. Without a scale, or with scale 0, it only subtracts; without a centre, it returns x. */
 function scaling(centre: number | null, scale: number | null): (value: number) => number {
   if (centre === null) return (value) => value;
   if (scale === null || scale === 0) return (value) => value - centre;
@@ -97,7 +97,7 @@ function scaling(centre: number | null, scale: number | null): (value: number) =
 
 function minMax({ min, max }: ParametersOf<'minMax'>): (value: number) => number {
   if (min === null || max === null) return (value) => value;
-  // Two ends of the range of doubles have no finite difference, but their halves do.
+  // The difference of very large bounds overflows, but the difference of their halves does not.
   if (!Number.isFinite(max - min)) return (value) => (value / 2 - min / 2) / (max / 2 - min / 2);
   return scaling(min, max - min);
 }
@@ -112,7 +112,7 @@ function clip({ min, max }: ParametersOf<'clip'>): (value: number) => number {
   return (value) => Math.min(Math.max(value, low), high);
 }
 
-/** How many of the ascending `edges` are at most `value`: the bucket [edge, next edge) that it lies in, from 0. */
+/** Returns how many of the ascending `edges` are at most `value`: the index of its bucket [edge, next edge). */
 function countUpTo(edges: readonly number[], value: number): number {
   let low = 0;
   let high = edges.length;
@@ -126,7 +126,7 @@ function countUpTo(edges: readonly number[], value: number): number {
 
 type Places = ReadonlyMap<ScalarValue, number>;
 
-/** The place of each category from 0; null where one is no value of `type`. */
+/** Returns the index of each category; null if a category is not a value of `type`. */
 function placesOf(categories: ParametersOf<'label'>['categories'], type: ScalarType): Places | null {
   const places = new Map<ScalarValue, number>();
   for (const category of categories) {
@@ -155,7 +155,7 @@ function oneHot({ categories }: ParametersOf<'oneHot'>, type: ScalarType): Apply
   );
 }
 
-/** A mean or median makes numbers of a whole column, since its type is FLOAT64. */
+/** For a mean or median all values become doubles, because the output type is FLOAT64. */
 function imputer({ value: constant }: ParametersOf<'imputer'>, output: ValueType): Apply | null {
   const read = readValue(output, constant);
   if (!read.ok) return null;
