@@ -1,4 +1,4 @@
-/** Lists of the catalog, as tables for people. */
+/** Text tables of the catalog lists. */
 import type { AuditQuery, CatalogQuery, ConsumersQuery, DeadLettersQuery } from './generated/operations.js';
 import { layOutTable, showValue } from './table.js';
 
@@ -20,6 +20,7 @@ function duration(seconds: number | null): string {
   return `${seconds}s`;
 }
 
+/** Returns the table of entities. */
 export function entityTable({ entities }: CatalogQuery): string[] {
   const rows = entities.map(({ name, version, joinKeys, graphqlType, owner }) => {
     const keys = joinKeys.map((key) => `${key.name} ${key.type}`).join(', ');
@@ -28,6 +29,7 @@ export function entityTable({ entities }: CatalogQuery): string[] {
   return table(['entity', 'version', 'join keys', 'GraphQL type', 'owner'], rows, 'No entities.');
 }
 
+/** Returns the table of sources. */
 export function sourceTable({ sources }: CatalogQuery): string[] {
   const rows = sources.map(({ name, version, columns, timestamp, topic, owner }) => {
     return [name, `${version}`, `${columns.length}`, timestamp, showValue(topic), showValue(owner)];
@@ -35,6 +37,7 @@ export function sourceTable({ sources }: CatalogQuery): string[] {
   return table(['source', 'version', 'columns', 'timestamp', 'topic', 'owner'], rows, 'No sources.');
 }
 
+/** Returns the table of feature views, with their older versions. */
 export function viewTable({ featureViews }: CatalogQuery): string[] {
   const rows = featureViews.map((view) => {
     const version = view.current ? `${view.version}` : `${view.version} (older)`;
@@ -44,6 +47,7 @@ export function viewTable({ featureViews }: CatalogQuery): string[] {
   return table(['view', 'version', 'entity', 'source', 'features', 'ttl', 'GraphQL type'], rows, 'No feature views.');
 }
 
+/** Returns the table of feature services. */
 export function serviceTable({ featureServices }: CatalogQuery): string[] {
   const rows = featureServices.map(({ name, version, features, graphqlField, owner }) => {
     const views = [...new Set(features.map((reference) => reference.split(':')[0] ?? ''))].join(', ');
@@ -52,7 +56,7 @@ export function serviceTable({ featureServices }: CatalogQuery): string[] {
   return table(['service', 'version', 'features', 'views', 'GraphQL field', 'owner'], rows, 'No feature services.');
 }
 
-/** One line for each operation: its id is what clients send. */
+/** Returns the table of consumers: one line for each operation, with the id that clients send. */
 export function consumerTable({ featureConsumers }: ConsumersQuery): string[] {
   const rows = featureConsumers.flatMap(({ name, version, owner, operations }) =>
     operations.map((one) => [name, `${version}`, showValue(one.name), one.id, one.fault ?? 'fits', showValue(owner)]),
@@ -60,6 +64,7 @@ export function consumerTable({ featureConsumers }: ConsumersQuery): string[] {
   return table(['consumer', 'version', 'operation', 'id (sha256)', 'schema', 'owner'], rows, 'No consumers.');
 }
 
+/** Returns the table of dead letters. Payloads are cut off after 120 characters. */
 export function deadLetterTable({ deadLetters }: DeadLettersQuery): string[] {
   const rows = deadLetters.map(({ id, source, code, message, payload, arrivedAt, replayedAt }) => {
     const event = payload.length > MAX_PAYLOAD ? `${payload.slice(0, MAX_PAYLOAD)}…` : payload;
@@ -68,6 +73,7 @@ export function deadLetterTable({ deadLetters }: DeadLettersQuery): string[] {
   return table(['id', 'source', 'arrived', 'code', 'message', 'event', 'replayed'], rows, 'No dead letters.');
 }
 
+/** Returns the table of applies. */
 export function auditTable({ audit }: AuditQuery): string[] {
   const rows = audit.map(({ revision, appliedAt, actor, summary }) => {
     return [`${revision}`, appliedAt, actor, summary.join('; ')];

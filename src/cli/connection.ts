@@ -1,8 +1,9 @@
-/** The options that every verb with a server shares. */
+/** The options that all commands with a server share. */
 import { type Command, Option } from 'commander';
 import { UsageError } from './failure.js';
 import { GraphqlClient } from './graphql-client.js';
 
+/** How to reach the server, and whether to print JSON. */
 export interface ConnectionOptions {
   readonly url: string;
   readonly apiKey?: string;
@@ -17,7 +18,7 @@ export function addConnectionOptions(command: Command): Command {
     .option('--json', 'print JSON, for programs');
 }
 
-/** A client for the server that the options name. */
+/** Returns a client for the server in the options. Throws UsageError for an invalid address. */
 export function connect({ url, apiKey }: ConnectionOptions): GraphqlClient {
   if (!/^https?:\/\/[^/\s]+/.test(url)) {
     throw new UsageError(`--url is ${url}`, 'Give an address such as http://127.0.0.1:4000.');

@@ -1,4 +1,4 @@
-/** From the paths of a command line to definitions that know where they were written. */
+/** Loads definitions from files and folders, and adds file and line to issues about them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ function isDefinitionFile(name: string): boolean {
   return YAML.has(extension) || (TYPESCRIPT.has(extension) && !/\.(?:d|test)\.m?ts$/.test(name));
 }
 
-/** All definition files of a folder, below hidden folders and node_modules excepted, in the order of their names. */
+/** Returns the definition files in a folder, ordered by name, without hidden folders and node_modules. */
 async function filesOf(path: string): Promise<string[]> {
   let isFolder: boolean;
   try {
@@ -53,9 +53,9 @@ function looksLikeDefinition(value: unknown): boolean {
   return typeof value === 'object' && value !== null && KINDS.has((value as { kind?: string }).kind ?? '');
 }
 
-/** Loads a TypeScript file: each export that is a definition, or a list of them, counts once. */
+/** Loads a TypeScript file: every definition among its exports, or in exported lists. Each definition counts once. */
 async function loadTypeScript(file: string): Promise<WrittenDefinition[]> {
-  // `import … from 'fstore'` means this very program, wherever the file lies.
+  // In the file, `import … from 'fstore'` imports this package, wherever the file is.
   const own = fileURLToPath(new URL(`../sdk${extname(import.meta.url)}`, import.meta.url));
   const jiti = createJiti(import.meta.url, { alias: { fstore: own }, moduleCache: false, interopDefault: false });
   let module: Record<string, unknown>;
@@ -84,7 +84,7 @@ function placeIssue<T extends RemoteIssue>(issue: T, written: readonly WrittenDe
   return { ...issue, file, ...(line === undefined ? {} : { line }) };
 }
 
-/** The same error, with its findings placed in the files that they are about. */
+/** Returns the same error, but with the file and line of each issue. */
 export function placeError(error: unknown, written: readonly WrittenDefinition[]): unknown {
   if (error instanceof FStoreError && error.issues.length > 0) {
     return errorOfIssues(error.issues.map((issue: Issue) => placeIssue(issue, written)));
@@ -101,7 +101,7 @@ interface WithAvro {
   readonly stream?: { readonly avroSchema?: unknown };
 }
 
-/** Puts the schema in the place of the path of an Avro schema file, which is relative to the definition's. Throws UsageError. */
+/** Replaces the path of an Avro schema, relative to the definition file, by the schema. Throws UsageError. */
 async function withAvroSchema(written: WrittenDefinition, file: string): Promise<WrittenDefinition> {
   const definition = written.definition as WithAvro | null;
   const path = definition?.kind === 'source' ? definition.stream?.avroSchema : undefined;
@@ -116,7 +116,7 @@ async function withAvroSchema(written: WrittenDefinition, file: string): Promise
   return { ...written, definition: { ...definition, stream: { ...definition!.stream, avroSchema } } };
 }
 
-/** Reads and checks the definitions of files and folders. Throws findings with file and line, or UsageError. */
+/** Loads and checks the definitions of files and folders. Throws issues with file and line, or UsageError. */
 export async function loadDefinitions(paths: readonly string[]): Promise<WrittenDefinition[]> {
   const files = [...new Set((await Promise.all(paths.map(filesOf))).flat())];
   const written: WrittenDefinition[] = [];

@@ -36,7 +36,7 @@ Examples:
   fstore demo --check
 `;
 
-/** The environment of the demo, and the temporary folder in it if there is one. */
+/** Returns the environment of the demo, and its temporary folder if it needs one. */
 async function prepareEnvironment(): Promise<{ environment: NodeJS.ProcessEnv; folder: string | null }> {
   const environment: NodeJS.ProcessEnv = { FSTORE_LOG_LEVEL: 'error', ...process.env };
   environment.FSTORE_PORT ??= `${await findFreePort(PORT)}`;
@@ -45,7 +45,7 @@ async function prepareEnvironment(): Promise<{ environment: NodeJS.ProcessEnv; f
   return { environment: { ...environment, FSTORE_DATA_DIR: join(folder, 'data') }, folder };
 }
 
-/** How the reader calls this program: as `fstore` if that is how it was started. */
+/** Returns the command with which the user started this program, for printed examples. */
 function programName(): string {
   const [, script = ''] = process.argv;
   return basename(script) === 'fstore' ? 'fstore' : `node ${relative(process.cwd(), script)}`;
@@ -101,7 +101,7 @@ async function runDemo({ events: count, keepRunning }: DemoOptions): Promise<voi
   try {
     printStep('Start FStore: API and worker in this process');
     const since = performance.now();
-    // Loaded only now: a server is much code for a command line to carry.
+    // Imported here, because the other commands would load the server's code for nothing.
     const { startFStore } = await import('../compose.js');
     server = await startFStore(readConfig(environment), ['serve', 'worker']);
     const url = server.url ?? '';

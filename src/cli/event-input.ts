@@ -1,7 +1,7 @@
 /**
- * From the text of a file or of stdin to events: one JSON object a line, or one JSON array.
+ * Reads events from a file or stdin: one JSON object a line, or one JSON array.
  *
- * Invariant: integers keep every digit; beyond 2^53 they are bigint here.
+ * Invariant: integers keep every digit; beyond 2^53 they are bigints.
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -9,18 +9,18 @@ import type { Readable } from 'node:stream';
 import { FStoreError } from '../errors.js';
 import { parseEventJson } from '../materialization/event-decoder.js';
 
-/** An event with the place where it was read. */
+/** An event, and its position in the input. */
 export interface ReadEvent {
   readonly event: unknown;
-  /** Number of its line, from 1; of the whole array's first line for an array. */
+  /** The number of its line, from 1. For an array, the number of the array's first line. */
   readonly line: number;
-  /** Its index in an array; null for one event a line. */
+  /** Its index in the array; null if each line is an event. */
   readonly index: number | null;
-  /** Bytes of input up to its end; what a progress bar shows. */
+  /** Bytes of input up to the end of the event, for the progress bar. */
   readonly bytes: number;
 }
 
-/** Where an event was read, in words. */
+/** Returns the position of an event as text. */
 export function placeOfEvent(name: string, { line, index }: Pick<ReadEvent, 'line' | 'index'>): string {
   return index === null ? `${name}:${line}` : `${name}: element ${index} of the array`;
 }
@@ -37,12 +37,12 @@ function parse(text: string, file: string, line: number): unknown {
   }
 }
 
-/** Opens a file, or stdin for `-`. */
+/** Opens a file, or stdin if the path is `-`. */
 export function openInput(path: string): Readable {
   return path === '-' ? process.stdin : createReadStream(path);
 }
 
-/** Reads events one by one. Throws EVENT_MALFORMED with the line. An array is read whole, as JSON demands. */
+/** Reads events one by one. An array is read as a whole first. Throws EVENT_MALFORMED with the line. */
 export async function* readEvents(input: Readable, name: string): AsyncGenerator<ReadEvent, void, void> {
   let line = 0;
   let bytes = 0;
@@ -62,7 +62,7 @@ export async function* readEvents(input: Readable, name: string): AsyncGenerator
       arrayLine = line;
       continue;
     }
-    // Only the first event may open an array; from here on it is one event a line.
+    // Only the first event may open an array. After another first event, each line is one event.
     arrayLine = -1;
     yield { event: parse(content, name, line), line, index: null, bytes };
   }

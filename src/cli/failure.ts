@@ -1,10 +1,11 @@
-/** What the command line shows of anything that went wrong, and the exit code that goes with it. */
+/** How the command line prints errors, and the exit codes that belong to them. */
 import { ERRORS, type ErrorCode, FStoreError, type Issue } from '../errors.js';
 import { colorsFor } from './terminal-color.js';
 
+/** The exit codes of the command line. */
 export const EXIT = { ok: 0, refused: 1, usage: 2, unavailable: 3 } as const;
 
-/** The command was given something that it cannot take: the reader corrects the command, not the project. */
+/** The command line itself is wrong, such as an invalid option. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 
@@ -16,10 +17,10 @@ export class UsageError extends Error {
   }
 }
 
-/** A finding as any door reports it: the code may be one that this version does not know. */
+/** An issue that a server reports. Its code may be unknown to this version. */
 export type RemoteIssue = Omit<Issue, 'code'> & { readonly code: string };
 
-/** What the server said instead of an answer. */
+/** An error that the server returned. */
 export class ServerError extends Error {
   override readonly name = 'ServerError';
 
@@ -39,7 +40,7 @@ export class ServerError extends Error {
   }
 }
 
-/** An error in the form in which it is printed. */
+/** An error as it is printed. */
 export interface Failure {
   readonly code: string;
   readonly message: string;
@@ -60,7 +61,7 @@ function placeOf({ file, line, field }: Pick<RemoteIssue, 'file' | 'line' | 'fie
   return [...place, ...inside].join(', ') || undefined;
 }
 
-/** Anything thrown, as a failure. What nobody foresaw is INTERNAL, with its stack as the cause. */
+/** Converts any thrown value to a failure. An unexpected error is INTERNAL, with its stack as cause. */
 function failureOf(error: unknown): Failure {
   if (error instanceof FStoreError) {
     const { status, cause, cure } = error.entry;
@@ -81,7 +82,7 @@ function failureOf(error: unknown): Failure {
   return { code: 'INTERNAL', message, exitCode: EXIT.unavailable, cause: stack, cure: ERRORS.INTERNAL.cure };
 }
 
-/** `file:line: field: message` for each finding, and the cure of each code after its last one. */
+/** Returns `file:line: field: message` for each issue, and the hint of each code after its last issue. */
 function describeIssues(issues: readonly RemoteIssue[]): string[] {
   const codes = [...new Set(issues.map((issue) => issue.code))];
   return codes.flatMap((code) => {
@@ -96,7 +97,7 @@ function describeIssues(issues: readonly RemoteIssue[]): string[] {
   });
 }
 
-/** Prints a failure: as JSON to stdout for programs, else as text to stderr. Returns the exit code. */
+/** Prints a failure: as JSON to stdout if `json`, else as text to stderr. Returns the exit code. */
 export function printFailure(error: unknown, json: boolean): number {
   const { exitCode, ...failure } = failureOf(error);
   if (json) {

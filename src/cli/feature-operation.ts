@@ -1,8 +1,8 @@
-/** GraphQL documents for feature reads and subscriptions, composed for a target, and the form of their answers. */
+/** GraphQL documents that read and watch features of a target, with the types of their answers. */
 import type { ServiceTarget, ViewTarget } from './feature-target.js';
 import type { Operation } from './graphql-client.js';
 
-/** A row of a view: features by the name of their field, with when and why. */
+/** A row of a view: its features by GraphQL field, with status and event time. */
 export interface ViewRow {
   readonly status: string;
   readonly eventTime: string | null;
@@ -10,13 +10,14 @@ export interface ViewRow {
   readonly [feature: string]: unknown;
 }
 
+/** The status of one feature of a vector. */
 export interface FeatureStatusEntry {
   readonly feature: string;
   readonly status: string;
   readonly eventTime: string | null;
 }
 
-/** A vector of a service: join keys and features by the name of their field. */
+/** A vector of a service: its join keys and features by GraphQL field. */
 export interface Vector {
   readonly statuses: readonly FeatureStatusEntry[];
   readonly serviceVersion: number;
@@ -35,7 +36,7 @@ function listArgument({ listField }: ViewTarget): { name: string; type: string }
   return listField.args[0] ?? { name: 'ids', type: '[ID!]!' };
 }
 
-/** Rows of a view for many keys, in their order. */
+/** Returns the query for rows of a view; the answer is in the order of the keys. */
 export function readViewOperation(
   target: ViewTarget,
 ): Operation<{ entities: { row: ViewRow }[] }, { keys: unknown[]; asOf: string | null }> {
@@ -46,14 +47,14 @@ export function readViewOperation(
   }`;
 }
 
-/** The vector of a service for one set of join keys. */
+/** Returns the query for the vector of a service at one set of join keys. */
 export function readServiceOperation(target: ServiceTarget): Operation<{ vector: Vector }, Record<string, string>> {
   const variables = target.keys.map((name) => `$${name}: ID!`).join(', ');
   const args = target.keys.map((name) => `${name}: $${name}`).join(', ');
   return `query ReadService(${variables}) { vector: ${target.field.name}(${args}) ${vectorSelection(target)} }`;
 }
 
-/** Rows of a view as they change; `keys` null: of every entity. */
+/** Returns the subscription to rows of a view; with `keys` null, to those of all entities. */
 export function watchViewOperation(
   target: ViewTarget,
 ): Operation<{ entity: { row: ViewRow; [keyField: string]: unknown } }, { keys: unknown[] | null }> {
@@ -64,7 +65,7 @@ export function watchViewOperation(
   }`;
 }
 
-/** Vectors of a service as they change. */
+/** Returns the subscription to vectors of a service. */
 export function watchServiceOperation(
   target: ServiceTarget,
 ): Operation<{ vector: Vector }, { keys: Record<string, string>[] }> {

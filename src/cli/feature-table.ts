@@ -1,4 +1,4 @@
-/** Feature values, as people read them. */
+/** Text output of feature values. */
 import type { Vector, ViewRow } from './feature-operation.js';
 import type { ServiceTarget, ViewTarget } from './feature-target.js';
 import { layOutTable, showValue } from './table.js';
@@ -9,7 +9,7 @@ function paintStatus(status: string, { green, yellow, red }: Colors): string {
   return status === 'UNAVAILABLE' || status === 'FORBIDDEN' ? red(status) : yellow(status);
 }
 
-/** One entity's row of a view: a heading, then a line for each feature. */
+/** Returns the row of one entity: a heading, then a line for each feature. */
 export function describeRow(target: ViewTarget, key: string, row: ViewRow, colors: Colors): string[] {
   const { view } = target;
   const when = row.eventTime === null ? '' : `  ${row.eventTime}`;
@@ -18,7 +18,7 @@ export function describeRow(target: ViewTarget, key: string, row: ViewRow, color
   return [heading, ...layOutTable(null, rows)];
 }
 
-/** A vector: a line for each feature, with its status and event time. */
+/** Returns a vector: a line for each feature, with its status and event time. */
 export function describeVector(target: ServiceTarget, vector: Vector, colors: Colors): string[] {
   const statuses = new Map(vector.statuses.map((entry) => [entry.feature, entry]));
   const rows = target.features.map((feature) => {
@@ -28,7 +28,7 @@ export function describeVector(target: ServiceTarget, vector: Vector, colors: Co
   return layOutTable(['feature', 'value', 'status', 'event time'], rows);
 }
 
-/** Features of a row or vector on one line. */
+/** Returns the features of a row or vector on one line. */
 export function describeOnOneLine(features: readonly string[], values: Readonly<Record<string, unknown>>): string {
   return features.map((feature) => `${feature}=${showValue(values[feature])}`).join(' ');
 }

@@ -1,4 +1,4 @@
-/** What a name on the command line means: a feature view with its entity, or a feature service. */
+/** Finds the feature view or feature service that a name on the command line refers to. */
 import { camelCase } from '../definition/graphql-name.js';
 import { updatedField } from '../definition/schema-names.js';
 import { FStoreError } from '../errors.js';
@@ -10,23 +10,25 @@ import { loadServedFields, namedType, type ServedField } from './served-fields.j
 type View = CatalogQuery['featureViews'][number];
 type Service = CatalogQuery['featureServices'][number];
 
+/** A feature view, with the GraphQL fields that read and watch it. */
 export interface ViewTarget {
   readonly kind: 'view';
   readonly view: View;
-  /** Names of the entity's key on its type, in the order of its join keys. */
+  /** The key fields of the entity type, in the order of the join keys. */
   readonly keyFields: readonly string[];
   readonly listField: ServedField;
   readonly updatedField: string;
 }
 
+/** A feature service, with the GraphQL fields that read and watch it. */
 export interface ServiceTarget {
   readonly kind: 'service';
   readonly service: Service;
   readonly typeName: string;
-  /** Join keys as arguments, such as `userId`. */
+  /** The join keys as arguments, such as `userId`. */
   readonly keys: readonly string[];
   readonly field: ServedField;
-  /** Features of the vector, in order. */
+  /** The features of the vector, in order. */
   readonly features: readonly string[];
   readonly updatedField: string;
 }
@@ -49,14 +51,14 @@ async function targetOfService(client: GraphqlClient, service: Service): Promise
   const field = (await loadServedFields(client, 'Query')).get(service.graphqlField);
   if (!field) throw internal(`field for the service ${service.name}`);
   const typeName = namedType(field.type);
-  // Request data is an argument too, of a type of its own.
+  // Request data is an argument too, but not of type ID.
   const keys = field.args.filter(({ type }) => type === 'ID!').map(({ name }) => name);
   const others = new Set([...keys, 'statuses', 'serviceVersion']);
   const features = [...(await loadServedFields(client, typeName)).keys()].filter((name) => !others.has(name));
   return { kind: 'service', service, typeName, keys, field, features, updatedField: updatedField(typeName) };
 }
 
-/** Finds the view (`user_stats`, `user_stats@1`) or service of a name. Throws VIEW_UNKNOWN. */
+/** Finds a view (`user_stats`, `user_stats@1`) or service by name. Throws VIEW_UNKNOWN. */
 export async function findTarget(
   client: GraphqlClient,
   name: string,
@@ -87,7 +89,7 @@ function splitUnescaped(text: string, separator: string): string[] {
   return parts;
 }
 
-/** The argument of a list field for one key: the text of a single key, the parts `a|b` or `a,b` of a composite one. */
+/** Returns a list field's argument for one key: the text itself, or the parts `a|b` or `a,b` of a composite key. */
 export function keyArgument({ keyFields, view }: ViewTarget, text: string): unknown {
   if (keyFields.length === 1) return text;
   const piped = splitUnescaped(text, '|');
@@ -102,7 +104,7 @@ export function keyArgument({ keyFields, view }: ViewTarget, text: string): unkn
   return Object.fromEntries(keyFields.map((field, index) => [field, parts[index]]));
 }
 
-/** The keys of one vector from `user_id=u1` pairs; names in snake_case or camelCase. */
+/** Returns the keys of one vector from pairs such as `user_id=u1`, in snake_case or camelCase. Throws UsageError. */
 export function vectorKeys({ keys, service }: ServiceTarget, pairs: readonly string[]): Record<string, string> {
   const given: Record<string, string> = {};
   for (const pair of pairs) {

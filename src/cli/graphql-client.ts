@@ -1,8 +1,8 @@
 /**
  * A client of FStore's GraphQL API: requests over fetch, subscriptions over graphql-ws.
  *
- * Boundary: the only file here that talks to a network. Every failure leaves it as a ServerError with a code, or as
- * FStoreError SERVER_UNREACHABLE; never as an error of a library.
+ * Boundary: the only file in this folder that uses the network. Every failure becomes a ServerError with a code, or an
+ * FStoreError such as SERVER_UNREACHABLE. Errors of libraries never leave this file.
  */
 import { createClient as createSocketClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
@@ -13,25 +13,26 @@ const REQUEST_TIMEOUT = 60_000;
 const MAX_RETRY_PAUSE = 10_000;
 const CLOSE_FORBIDDEN = 4403;
 
-/** A GraphQL document that knows its types; a string is one that does not. */
+/** A GraphQL document. Generated documents carry the types of variables and result; strings do not. */
 export interface Operation<Result, Variables> {
   toString(): string;
   readonly __apiType?: ((variables: Variables) => Result) | undefined;
 }
 
+/** How to reach the server. */
 export interface ClientOptions {
   /** Address of the server, such as http://127.0.0.1:4000. */
   readonly url: string;
   readonly apiKey?: string | undefined;
 }
 
-/** What a subscriber may want to know besides the results. */
+/** Options of a subscription besides document and variables. */
 export interface SubscribeOptions {
-  /** Ends the subscription cleanly. */
+  /** Aborting it ends the subscription without an error. */
   readonly signal?: AbortSignal;
-  /** Called when the connection stands; `again` after it was lost. */
+  /** Called when the connection is established; `again` is true after it was lost. */
   readonly onConnected?: (again: boolean) => void;
-  /** Called when the connection was lost and is being made again. */
+  /** Called when the connection is lost, before it reconnects. */
   readonly onLost?: (reason: string) => void;
 }
 
@@ -64,7 +65,7 @@ function errorOf(message: string, extensions: Readonly<Record<string, unknown>>,
   );
 }
 
-/** The data of a result, or its first error thrown. */
+/** Returns the data of a result. Throws its first error, if there is one. */
 function dataOf<Result>({ data, errors }: GraphqlResult, httpStatus = 200): Result {
   const [error] = errors ?? [];
   if (error) throw errorOf(error.message, error.extensions ?? {}, httpStatus);
@@ -77,6 +78,7 @@ function systemMessage(error: unknown): string {
   return system?.code ?? system?.message ?? message ?? String(error);
 }
 
+/** A client of one server. */
 export class GraphqlClient {
   readonly #url: string;
   readonly #authorization: string | undefined;
@@ -112,13 +114,13 @@ export class GraphqlClient {
     return dataOf<Result>(this.#read(body, response.status), response.status);
   }
 
-  /** Asks an address of the REST door; the body of the answer is the caller's to read. Throws as `request` does. */
+  /** Requests a path of the REST API and returns the response with its body unread. Throws like `request`. */
   async rest(path: string, init: RequestInit = {}): Promise<Response> {
     let response: Response;
     try {
       response = await fetch(`${this.#url}${path}`, {
         ...init,
-        // A body that is a stream is sent while it is read.
+        // Allows a body that is a stream, which fetch sends while it reads it.
         ...(init.body ? { duplex: 'half' } : {}),
         headers: {
           ...(init.body ? { 'content-type': 'application/octet-stream' } : {}),
@@ -134,8 +136,8 @@ export class GraphqlClient {
   }
 
   /**
-   * Runs a subscription until it ends, `signal` is aborted or the consumer stops. A lost connection is made again, with
-   * longer and longer pauses; one that never stood is SERVER_UNREACHABLE.
+   * Runs a subscription until it ends, `signal` is aborted or the caller stops. It reconnects after a lost connection,
+   * with growing pauses. If the first connection fails, it throws SERVER_UNREACHABLE.
    */
   async *subscribe<Result, Variables extends Record<string, unknown>>(
     operation: Operation<Result, Variables>,
@@ -161,7 +163,7 @@ export class GraphqlClient {
         },
         closed: (event) => {
           const { code, reason } = event as { code: number; reason: string };
-          // An attempt to connect again that fails is no new loss.
+          // A failed attempt to reconnect is not another loss.
           if (stands && code !== 1000 && !signal?.aborted) onLost?.(reason || `code ${code}`);
           stands = false;
         },
@@ -184,11 +186,11 @@ export class GraphqlClient {
   #read(body: string, status: number): GraphqlResult {
     try {
       const parsed = JSON.parse(body) as GraphqlResult & { error?: GraphqlError & Record<string, unknown> };
-      // Doors in front of GraphQL (authentication, size) answer in the form of REST.
+      // Checks before GraphQL (such as authentication and size) answer in the format of the REST API.
       if (parsed.error) return { errors: [{ message: parsed.error.message, extensions: parsed.error }] };
       if (parsed.data !== undefined || parsed.errors) return parsed;
     } catch {
-      // Not an answer of FStore: fall through.
+      // The answer is not from FStore; the error below says so.
     }
     const shown = body.slice(0, 200).replace(/\s+/g, ' ').trim();
     const message = `${this.#url} does not answer as FStore does (HTTP ${status}): ${shown}`;

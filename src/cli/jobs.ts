@@ -1,4 +1,4 @@
-/** `fstore jobs` and `fstore materialize`: long work, begun, watched and cancelled. */
+/** `fstore jobs` and `fstore materialize`: start, watch and cancel long-running jobs. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { FStoreError } from '../errors.js';
@@ -51,7 +51,7 @@ async function find(client: GraphqlClient, id: string): Promise<JobReport> {
   return job;
 }
 
-/** Waits until a job has ended, with a progress bar. Throws what it failed with. */
+/** Waits until a job has succeeded, with a progress bar. Throws its error if it failed or was cancelled. */
 async function waitFor(client: GraphqlClient, label: string, id: string): Promise<JobReport> {
   const bar = new ProgressBar(label, null);
   try {

@@ -1,11 +1,11 @@
-/** Where results go: text for people, JSON for programs, both to stdout. */
+/** Prints results to stdout: text for people, JSON for programs. */
 
-/** Prints lines of text. */
+/** Prints lines of text to stdout. */
 export function printLines(lines: readonly string[]): void {
   if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** Prints one JSON value on one line. */
+/** Prints a JSON value to stdout, on one line. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }

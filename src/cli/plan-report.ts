@@ -1,4 +1,4 @@
-/** How a plan is shown: one line for each definition, then what it does to the GraphQL schema. */
+/** Text output of a plan: one line for each definition, then the changes of the GraphQL schema. */
 import type { PlanReportFragment } from './generated/operations.js';
 import { layOutTable } from './table.js';
 import type { Colors } from './terminal-color.js';
@@ -15,7 +15,7 @@ const KINDS: Readonly<Record<string, string>> = {
   consumer: 'consumer',
 };
 
-/** The lines of a plan. Safe schema changes beyond a few are counted, not listed. */
+/** Returns the lines of a plan. Beyond MAX_SAFE, safe schema changes are only counted. */
 export function describePlan(report: PlanReportFragment, colors: Colors): string[] {
   const { changes, schemaChanges } = report;
   if (changes.length === 0) return ['No changes: the definitions are what the project has.'];
@@ -26,7 +26,7 @@ export function describePlan(report: PlanReportFragment, colors: Colors): string
   const lines = layOutTable(null, rows);
   const of = (level: string) => schemaChanges.filter((change) => change.criticality === level);
   const safe = of('SAFE');
-  // Descriptions that come with a new field say nothing that the field does not.
+  // The description of a new field is reported as a change of its own, which adds nothing to the change of the field.
   const listed = safe.filter(({ message }) => !/\bdescription\b/i.test(message)).slice(0, MAX_SAFE);
   const shown = [
     ...of('BREAKING').map(({ message }) => [colors.red('breaking'), message]),

@@ -9,12 +9,13 @@ import { printJson, printLines } from './output.js';
 import { describePlan } from './plan-report.js';
 import { colorsFor } from './terminal-color.js';
 
+/** The options of `fstore plan` and `fstore apply`. */
 export interface PlanOptions extends ConnectionOptions {
   readonly prune?: boolean;
   readonly retire: readonly string[];
 }
 
-/** Adds the options that say what a plan is about. */
+/** Adds the options that determine a plan. */
 export function addPlanOptions(command: Command): Command {
   return addConnectionOptions(
     command
@@ -24,12 +25,12 @@ export function addPlanOptions(command: Command): Command {
   );
 }
 
-/** The input of a plan or an apply. */
+/** Returns the GraphQL input of a plan or an apply. */
 export function inputOf(written: readonly WrittenDefinition[], { prune = false, retire }: PlanOptions) {
   return { definitions: written.map(({ definition }) => definition), prune, retire: [...retire] };
 }
 
-/** Asks the server for a plan; findings come with file and line. */
+/** Requests a plan from the server. Issues in errors have file and line. */
 export async function requestPlan(
   client: GraphqlClient,
   written: readonly WrittenDefinition[],

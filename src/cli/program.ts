@@ -1,4 +1,4 @@
-/** The `fstore` command: its verbs, and what becomes of their errors. */
+/** The `fstore` command: its subcommands, and how their errors end it. */
 import { Command, CommanderError } from 'commander';
 import { registerApply } from './apply.js';
 import { registerDeadLetters } from './dead-letters.js';
@@ -19,19 +19,19 @@ Exit codes: 0 done, 1 refused, 2 wrong use of the command, 3 server unreachable 
 FSTORE_URL and FSTORE_API_KEY stand in for --url and --api-key; NO_COLOR turns colours off.
 `;
 
-/** Ends in an exit code, never in a stack trace: with a pipe that is closed early, too. */
+/** A command that always ends with an exit code and never with a stack trace, even if stdout closes early. */
 class Program extends Command {
   override async parseAsync(...given: Parameters<Command['parseAsync']>): Promise<this> {
     const [argv = process.argv] = given;
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      // `fstore get views | head -1`: the reader has what it wanted.
+      // In `fstore get views | head -1`, the reader has closed the pipe because it needs no more.
       if (error.code === 'EPIPE') process.exit(EXIT.ok);
       throw error;
     });
     try {
       await super.parseAsync(...given);
     } catch (error) {
-      // Commander has printed its own errors and helps by now.
+      // Commander has already printed its own errors and help texts.
       if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
       else process.exitCode = printFailure(error, argv.includes('--json'));
     }
@@ -39,7 +39,7 @@ class Program extends Command {
   }
 }
 
-/** Creates the command with all verbs but those that run a server. */
+/** Creates the command with all subcommands except those that run a server. */
 export function createProgram(): Command {
   const program = new Program('fstore')
     .description('A feature store whose API is a typed, federated GraphQL schema generated from metadata.')

@@ -1,8 +1,9 @@
-/** A progress bar on stderr, so that stdout stays clean; nothing at all where nobody is watching. */
+/** A progress bar on stderr, which keeps stdout clean. Without a terminal it prints nothing. */
 
 const WIDTH = 28;
 const REDRAW_INTERVAL = 80;
 
+/** A progress bar with a label. */
 export class ProgressBar {
   readonly #label: string;
   readonly #total: number | null;
@@ -10,14 +11,14 @@ export class ProgressBar {
   readonly #startedAt = Date.now();
   #drawnAt = 0;
 
-  /** `total`: how much there is to do; null if nobody knows. */
+  /** `total` is the amount of work in any unit; null if it is unknown. */
   constructor(label: string, total: number | null, stream: { readonly isTTY?: boolean } = process.stderr) {
     this.#label = label;
     this.#total = total;
     this.#visible = Boolean(stream.isTTY);
   }
 
-  /** Shows that `done` of the total is done; `note` is added as it is. */
+  /** Shows that `done` of the total is done, followed by `note`. Redraws at most every 80 ms. */
   show(done: number, note = ''): void {
     const now = Date.now();
     if (!this.#visible || now - this.#drawnAt < REDRAW_INTERVAL) return;
@@ -25,7 +26,7 @@ export class ProgressBar {
     process.stderr.write(`\r\u001b[2K${this.#line(done, note)}`);
   }
 
-  /** Takes the bar away; what it counted is printed by whoever asked for it. */
+  /** Removes the bar from the terminal. */
   clear(): void {
     if (this.#visible && this.#drawnAt > 0) process.stderr.write('\r\u001b[2K');
   }

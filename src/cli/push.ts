@@ -22,11 +22,11 @@ Examples:
   cat events.ndjson | fstore push transactions
 `;
 
-/** Says which line of the input is at fault, and what became of the events before it. */
+/** Adds to an error which lines of the input it is about, and how many events were accepted before. */
 function placeRefusal(error: unknown, name: string, batch: readonly ReadEvent[], accepted: number): unknown {
   const first = batch[0];
   if (!(error instanceof ServerError) || !first) return error;
-  // A source that does not exist is not about any line.
+  // An unknown source is an error about no particular line.
   if (accepted === 0 && !error.details.issues) return error;
   const issues = error.details.issues?.map((issue): RemoteIssue => {
     const index = issue.path?.[1];
@@ -89,7 +89,7 @@ async function push(source: string, path: string, options: ConnectionOptions): P
       batch.push(event);
       if (batch.length >= BATCH || event.bytes - sentBytes >= BATCH_BYTES) await send();
     }
-    // An empty input is sent too: a source that does not exist is an error even then.
+    // An empty input is sent too, so that an unknown source is always an error.
     if (batch.length > 0 || accepted === 0) await send();
   } catch (error) {
     throw error instanceof FStoreError ? placeMalformed(error, accepted) : error;

@@ -1,11 +1,10 @@
 /**
- * Several API processes on one port, and what is done elsewhere for them: one process that starts them, starts again what dies, and ends
- * them together.
+ * Runs several API processes on one port. One process starts them, restarts those that die, and stops them together.
  *
  * Invariants
- * 1. Nothing is announced before all of them answer; what fails to start ends all.
- * 2. A process that dies is replaced; one that dies again and again is replaced ever more slowly.
- * 3. None of them outlives the process that started it.
+ * 1. The cluster is announced only after all processes answer. If one fails to start, all end.
+ * 2. A process that dies is replaced. If it dies repeatedly, the pause before each replacement doubles.
+ * 3. No process outlives the process that started it.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,21 +15,21 @@ import { FStoreError } from '../errors.js';
 const STOP = 'stop';
 const RESTART_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
-/** A process that ran for so long has not died of its start. */
+/** Milliseconds of running after which a crash counts as the first one again. */
 const GOOD_RUN = 60_000;
-/** What a process is given to end by itself. */
+/** Milliseconds that a process has to stop before it is killed. */
 const END_PATIENCE = 30_000;
 
 type Announcement = Pick<RunningFStore, 'url' | 'stores'>;
 
-/** Whether this process is one of those that `startCluster` started. */
+/** Returns true if this process was started by `startCluster`. */
 export function isClusterMember(): boolean {
   return cluster.isWorker;
 }
 
-/** Tells the starting process that this one answers; resolves when it is to end. */
+/** Tells the parent process that this one answers. Resolves when this process must stop. */
 export function joinCluster({ url, stores }: Announcement): Promise<void> {
-  // Ctrl-C reaches every process of a terminal; the one that started us tells when to end.
+  // Ctrl-C reaches every process of a terminal, but only the parent decides when to stop.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
   return new Promise((resolve) => {
     process.on('message', (message) => {
@@ -41,19 +40,19 @@ export function joinCluster({ url, stores }: Announcement): Promise<void> {
   });
 }
 
-/** Lets go of the starting process, after which nothing keeps this one. */
+/** Disconnects from the parent process. The open channel would otherwise keep this process running. */
 export function leaveCluster(): void {
   if (process.connected) process.disconnect();
 }
 
-/** Throws CONFIG_INVALID where processes could not share what they serve. */
+/** Throws CONFIG_INVALID unless the stores can be shared by several processes. */
 export function checkSharedStores({ redis, postgresUrl }: Config): void {
   const missing = redis ? (postgresUrl ? null : 'FSTORE_POSTGRES_URL') : 'FSTORE_REDIS_URL';
   if (missing)
     throw new FStoreError('CONFIG_INVALID', 'several processes need stores that all reach', { field: missing });
 }
 
-/** Starts as many API processes as `count`; resolves when all answer. Rejects if one of them ends before. */
+/** Starts `count` API processes. Resolves when all of them answer; rejects if one ends before that. */
 export async function startCluster(count: number): Promise<Announcement & { close(): Promise<void> }> {
   cluster.setupPrimary({ args: ['serve', '--without-worker'] });
   let closing = false;
@@ -106,7 +105,7 @@ function endWorker(worker: Worker): Promise<void> {
       return;
     }
     if (worker.isConnected()) worker.send(STOP, () => {});
-    // One that has joined ignores it; one that has not would not hear the message.
+    // A process that has joined ignores SIGTERM. One that has not joined does not listen for the message.
     worker.process.kill('SIGTERM');
   });
 }

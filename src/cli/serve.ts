@@ -7,12 +7,12 @@ import { checkSharedStores, isClusterMember, joinCluster, leaveCluster, startClu
 const MAX_PROCESSES = 256;
 const ROLES = { serve: ['serve'], worker: ['worker'] } as const;
 
-/** What the command line sends, which runs whatever is registered; what looks the schema up is not among it. */
+/** Documents of the command line, which always run. Those that only look up the schema are excluded. */
 const OWN_DOCUMENTS = Object.values(operations)
   .filter((one) => one instanceof operations.TypedDocumentString && one !== operations.ServedFieldsDocument)
   .map(String);
 
-/** Resolves when the process is asked to stop (Ctrl-C or SIGTERM). A second signal ends it at once. */
+/** Resolves when the process must stop (Ctrl-C or SIGTERM). A second signal ends it at once. */
 function stopRequested(): Promise<void> {
   return new Promise((resolve) => {
     let asked = false;
@@ -48,7 +48,7 @@ function warnIfOpen(config: Config): void {
 
 async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   const config = readConfig(process.env);
-  // Loaded here, because every other verb would wait for all drivers too.
+  // Imported here, because all other commands would load the database drivers for nothing.
   const { startFStore } = await import('../compose.js');
   const running = await startFStore(config, roles, OWN_DOCUMENTS);
   if (isClusterMember()) await joinCluster(running);
@@ -61,13 +61,13 @@ async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   if (isClusterMember()) leaveCluster();
 }
 
-/** Serves with as many processes as `count`; events are processed in this one, unless another does. */
+/** Serves with `count` API processes. With `withWorker`, this process handles events. */
 async function runCluster(count: number, withWorker: boolean): Promise<void> {
   const config = readConfig(process.env);
   checkSharedStores(config);
   const stop = stopRequested();
   const { startFStore } = await import('../compose.js');
-  // First: it creates what the others look for.
+  // The worker starts first, because it creates the tables that the others need.
   const worker = withWorker ? await startFStore(config, ROLES.worker) : null;
   try {
     const members = await startCluster(count);

@@ -1,8 +1,8 @@
-/** Fields of the schema that a server serves now: what documents composed at run time are built from. */
+/** Reads fields of the served schema, from which commands compose GraphQL documents at run time. */
 import { ServedFieldsDocument, type TypeReferenceFragment } from './generated/operations.js';
 import type { GraphqlClient } from './graphql-client.js';
 
-/** A field of an object type. Types are written as in SDL, such as `[ID!]!`. */
+/** A field of an object type. Types are in SDL notation, such as `[ID!]!`. */
 export interface ServedField {
   readonly name: string;
   readonly type: string;
@@ -20,7 +20,7 @@ function written({ kind, name, ofType }: Reference): string {
   return kind === 'LIST' ? `[${written(ofType)}]` : `${written(ofType)}!`;
 }
 
-/** The fields of a type, by name; empty if the schema has no such type. */
+/** Returns the fields of a type by name; empty if the schema has no such type. */
 export async function loadServedFields(client: GraphqlClient, type: string): Promise<ReadonlyMap<string, ServedField>> {
   const { __type } = await client.request(ServedFieldsDocument, { type });
   const fields = (__type?.fields ?? []).map((field): ServedField => {
@@ -30,7 +30,7 @@ export async function loadServedFields(client: GraphqlClient, type: string): Pro
   return new Map(fields.map((field) => [field.name, field]));
 }
 
-/** `[User!]!` → `User`. */
+/** Returns the name in a type: `[User!]!` → `User`. */
 export function namedType(type: string): string {
   return type.replace(/[[\]!]/g, '');
 }

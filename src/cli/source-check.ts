@@ -1,4 +1,4 @@
-/** `fstore sources check`: a look at data before it is relied on. */
+/** `fstore sources check`: checks data before anything depends on it. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, isAbsolute, join, normalize } from 'node:path';
 import type { Command } from 'commander';
@@ -45,7 +45,7 @@ Examples:
 
 const DEFINITIONS = new Set(['.yaml', '.yml', '.ts', '.mts']);
 
-/** What a draft cannot know of a file that lies somewhere else than where the command runs. */
+/** Warning for a file outside the current folder, because its path on the workers is unknown. */
 const OUTSIDE = finding('warning', 'SOURCE_UNREADABLE', 'the draft has the name of the file without its folder', {
   cure: 'Put the file into FSTORE_BATCH_FOLDER of the workers, or write its path within that folder.',
 });
@@ -55,7 +55,7 @@ async function isThere(path: string): Promise<'file' | 'folder' | null> {
   return found && (found.isDirectory() ? 'folder' : 'file');
 }
 
-/** What is declared, so that a draft fits in; without a server, nothing. */
+/** Returns the declared names, which drafts reuse or avoid. Empty if no server answers. */
 async function known(client: GraphqlClient): Promise<KnownNames> {
   try {
     const { entities, sources, featureViews } = await client.request(CatalogDocument, {});
@@ -75,7 +75,7 @@ async function checkFiles(paths: readonly string[], client: GraphqlClient, sampl
     const found = await sampleFile(path, isOutside ? basename(path) : written, sample);
     const { report, draft } = draftReport(isOutside ? { ...found, findings: [OUTSIDE] } : found, names);
     reports.push(report as Report);
-    // Drafts of one folder fit together.
+    // The names of this draft count as declared, so that the drafts of one folder fit together.
     const added = draft.definitions as readonly {
       kind: string;
       name: string;

@@ -1,4 +1,4 @@
-/** `fstore sources`: what data comes in, and how fresh it is. */
+/** `fstore sources`: lists sources and how fresh their data is. */
 import type { Command } from 'commander';
 import { addConnectionOptions, type ConnectionOptions, connect } from './connection.js';
 import { SourcesDocument, type SourcesQuery } from './generated/operations.js';
@@ -17,7 +17,7 @@ Examples:
   fstore sources --json
 `;
 
-/** A length of time, to its largest two units. */
+/** Returns a duration in its largest two units. */
 function showAge(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1_000));
   const [days, hours, minutes] = [
@@ -30,7 +30,7 @@ function showAge(milliseconds: number): string {
   return minutes > 0 ? `${minutes} m ${seconds % 60} s` : `${seconds} s`;
 }
 
-/** The table of sources; `now` in milliseconds since 1970. */
+/** Returns the table of sources. `now` is in milliseconds since 1970. */
 function sourceLines({ sources, featureViews }: SourcesQuery, now: number): string[] {
   const age = (time: string | null): string => (time === null ? '–' : `${showAge(now - Date.parse(time))} ago`);
   const rows = sources.flatMap(({ name, topic, freshness }) => {

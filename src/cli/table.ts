@@ -1,4 +1,4 @@
-/** Text tables: columns padded to their widest cell, nothing cut off. */
+/** Text tables. Columns are as wide as their widest cell, and nothing is cut off. */
 
 const ANSI = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g');
 
@@ -6,7 +6,7 @@ function width(text: string): number {
   return [...text.replace(ANSI, '')].length;
 }
 
-/** Lays out rows under headings (no heading line if `headings` is null). Cells may be coloured. Returns lines. */
+/** Returns the lines of a table. Without headings there is no heading line. Cells may contain colour codes. */
 export function layOutTable(headings: readonly string[] | null, rows: readonly (readonly string[])[]): string[] {
   const all = headings ? [headings, ...rows] : rows;
   const widths: number[] = [];
@@ -21,7 +21,7 @@ export function layOutTable(headings: readonly string[] | null, rows: readonly (
   );
 }
 
-/** A value of an answer as a cell. */
+/** Returns a value of an answer as the text of a cell. */
 export function showValue(value: unknown): string {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'string') return value;

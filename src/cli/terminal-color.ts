@@ -1,7 +1,8 @@
-/** Colours for people: only on a terminal, and never against NO_COLOR (no-color.org). */
+/** Colours for terminals. NO_COLOR (no-color.org) turns them off. */
 
 type Paint = (text: string) => string;
 
+/** Functions that colour a text. */
 export interface Colors {
   readonly red: Paint;
   readonly green: Paint;
@@ -27,7 +28,7 @@ const ALL: Colors = {
   dim: paint(2, 22),
 };
 
-/** The colours that a stream may be given. */
+/** Returns the colours for a stream; they change nothing unless it is a terminal. */
 export function colorsFor(stream: { readonly isTTY?: boolean }): Colors {
   const refused = process.env.NO_COLOR !== undefined && process.env.NO_COLOR !== '';
   return stream.isTTY && !refused && process.env.TERM !== 'dumb' ? ALL : NONE;

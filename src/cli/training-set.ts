@@ -1,4 +1,4 @@
-/** `fstore training-set`: builds a training set from a spine, waits for it, and downloads it. */
+/** `fstore training-set`: builds a training set from a spine (its entity-and-time rows) and downloads it. */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';

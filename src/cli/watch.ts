@@ -14,7 +14,7 @@ interface WatchOptions extends ConnectionOptions {
   readonly count?: number;
 }
 
-/** One update: whose it is, and the values by name. */
+/** One update: the key of the entity or vector, and the values by field. */
 interface Update {
   readonly key: string;
   readonly features: readonly string[];
@@ -57,7 +57,7 @@ async function* vectorUpdates(
   }
 }
 
-/** A reload is no defect: say what it means for somebody who watches. */
+/** A schema reload is expected after an apply, so its error explains what happened. */
 function explainReload(error: unknown): unknown {
   if (!(error instanceof ServerError) || error.code !== 'SUBSCRIPTION_SCHEMA_RELOAD') return error;
   return new ServerError(error.code, error.status, error.message, {

@@ -1,4 +1,4 @@
-/** The demo as a test of a real server: in a process of its own, killed and started again. */
+/** The demo as a test of a real server, which runs in its own process, is killed and restarts. */
 import { join } from 'node:path';
 import { GraphqlClient } from '../graphql-client.js';
 import { printLines } from '../output.js';
@@ -34,13 +34,13 @@ async function runChecks(server: ServerProcess, folder: string, count: number, r
   printStep('Check what was seen');
   report(seen.changes > 0, `definitions applied: ${seen.changes} changes`);
   report(
-    // What a transformer would make of them waits for its fitting.
+    // The output of a transformer is UNAVAILABLE until the transformer is fitted.
     seen.before.statuses.every(({ status }) => status === 'NOT_FOUND' || status === 'UNAVAILABLE'),
     'before any event nothing is known',
   );
   report(seen.accepted === first.length, `${seen.accepted} events accepted`);
   report(
-    // A window in which nothing happened has no sum, and says so.
+    // A window without events has no sum, so not every feature is PRESENT.
     seen.after.statuses.every(({ status }) => status !== 'NOT_FOUND' && status !== 'OUTSIDE_MAX_AGE') &&
       seen.after.statuses.some(({ status }) => status === 'PRESENT'),
     'after the events every feature is there',
@@ -87,7 +87,7 @@ async function runChecks(server: ServerProcess, folder: string, count: number, r
   );
 }
 
-/** Runs the demo with all checks; resolves to whether every one passed. Leaves no process and no file behind. */
+/** Runs the demo with all checks. Resolves to true if all passed. It leaves no process and no file behind. */
 export async function runCheck(count: number): Promise<boolean> {
   const { green, red, bold } = colorsFor(process.stdout);
   let passed = 0;
@@ -100,7 +100,7 @@ export async function runCheck(count: number): Promise<boolean> {
   const since = performance.now();
   const folder = await createDataFolder();
   const server = new ServerProcess(folder, await findFreePort());
-  // A check that is interrupted leaves nothing behind either.
+  // Clean up after an interrupted check too.
   const interrupt = (): void => void server.cleanUp().then(() => process.exit(130));
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);

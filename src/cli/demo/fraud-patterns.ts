@@ -1,11 +1,12 @@
-/** Three known patterns of card fraud, as episodes of transactions. */
+/** Three known patterns of card fraud. Each produces episodes of transactions. */
 import { COUNTRIES, type Merchant, type Population, type User } from './population.js';
 import { integerBetween, lognormal, pick, type Random } from './random.js';
 
+/** The names of the patterns. */
 export const PATTERNS = ['small_then_large', 'many_countries', 'rapid_retries'] as const;
 export type Pattern = (typeof PATTERNS)[number];
 
-/** A transaction before it has an id and a balance. `time` in milliseconds since 1970. */
+/** A transaction without id and balance. `time` is in milliseconds since 1970. */
 export interface Draft {
   readonly time: number;
   readonly user: User;
@@ -20,15 +21,15 @@ export interface Draft {
 
 const SECOND = 1_000;
 const MINUTE = 60_000;
-/** No episode lasts longer than this. */
+/** The longest duration of an episode. */
 const EPISODE_LENGTH = 60 * MINUTE;
 
-/** An amount in cents precision, never zero. */
+/** Rounds an amount to cents, and to at least 0.01. */
 export function toAmount(value: number): number {
   return Math.max(0.01, Math.round(value * 100) / 100);
 }
 
-/** A stolen card is tried with small amounts; when they pass, it is emptied. */
+/** A thief tests a stolen card with small amounts. When they pass, a large payment follows. */
 function smallThenLarge(random: Random, population: Population, time: number): Draft[] {
   const user = population.drawUser(random);
   const card = pick(random, user.cards);
@@ -51,7 +52,7 @@ function smallThenLarge(random: Random, population: Population, time: number): D
   return drafts;
 }
 
-/** A copied card is used in several countries within an hour. */
+/** A copied card pays in several countries within an hour. */
 function manyCountries(random: Random, population: Population, time: number): Draft[] {
   const user = population.drawUser(random);
   const card = pick(random, user.cards);
@@ -74,7 +75,7 @@ function manyCountries(random: Random, population: Population, time: number): Dr
   });
 }
 
-/** A script repeats one payment until it passes: the same card, merchant and amount within seconds. */
+/** A script repeats a payment until it passes: same card, merchant and amount within seconds. */
 function rapidRetries(random: Random, population: Population, time: number): Draft[] {
   const user = population.drawUser(random);
   const merchant = pick(random, population.onlineMerchants);
@@ -102,7 +103,7 @@ const EPISODES: Record<Pattern, typeof smallThenLarge> = {
   rapid_retries: rapidRetries,
 };
 
-/** Episodes of all patterns in turn, `count` transactions in all, anywhere from `start` to `end`, in time order. */
+/** Returns up to `count` transactions in episodes of all patterns in turn, from `start` to `end`, in time order. */
 export function createFraud(
   random: Random,
   population: Population,
@@ -113,7 +114,7 @@ export function createFraud(
   for (let turn = 0; drafts.length < count; turn += 1) {
     const pattern = PATTERNS[turn % PATTERNS.length] as Pattern;
     const episode = EPISODES[pattern](random, population, start + Math.floor(random() * (latest - start)));
-    // An episode is whole or not there at all: half of one would be labelled as what it is not.
+    // Only complete episodes count, because a part of one would not show the pattern of its label.
     if (drafts.length + episode.length > count) break;
     drafts.push(...episode);
   }

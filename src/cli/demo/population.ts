@@ -1,10 +1,11 @@
-/** Who pays and who is paid in the demo: users with homes, cards and habits; merchants with categories. */
+/** The users and merchants of the demo. Users have a home country, cards and habits; merchants have categories. */
 import { createRandom, createZipf, deriveSeed, integerBetween, lognormal, pick, type Random } from './random.js';
 
+/** The countries in which users pay. */
 export const COUNTRIES = ['DE', 'FR', 'ES', 'IT', 'NL', 'PL', 'SE', 'GB', 'US', 'BR', 'IN', 'JP'] as const;
 const HOME_WEIGHTS = ['DE', 'DE', 'DE', 'FR', 'FR', 'ES', 'IT', 'NL', 'PL', 'SE', 'GB', 'GB', 'US'] as const;
 
-/** Categories with their median amount, and whether they sell over the network. */
+/** Categories with their median amount, and whether they sell online. */
 const CATEGORIES = [
   { name: 'grocery', median: 28, online: false },
   { name: 'fuel', median: 55, online: false },
@@ -16,16 +17,18 @@ const CATEGORIES = [
   { name: 'pharmacy', median: 17, online: false },
 ] as const;
 
+/** A user who pays. */
 export interface User {
   readonly id: string;
   readonly home: string;
   readonly cards: readonly string[];
   readonly devices: number;
-  /** What this user spends, compared with others. */
+  /** Spending relative to the average user. */
   readonly spending: number;
   readonly openingBalanceCents: number;
 }
 
+/** A merchant. */
 export interface Merchant {
   readonly id: string;
   readonly category: string;
@@ -33,12 +36,14 @@ export interface Merchant {
   readonly online: boolean;
 }
 
+/** All users and merchants. */
 export interface Population {
   readonly users: readonly User[];
   readonly merchants: readonly Merchant[];
   readonly onlineMerchants: readonly Merchant[];
-  /** A user or merchant as they turn up: a few very often, most rarely. */
+  /** Draws a user by Zipf's law: a few occur very often, most of them rarely. */
   drawUser(random: Random): User;
+  /** Draws a merchant by Zipf's law. */
   drawMerchant(random: Random): Merchant;
 }
 
@@ -61,7 +66,7 @@ function createMerchant(random: Random, index: number): Merchant {
   return { id: `merchant_${String(index).padStart(4, '0')}`, category: name, medianAmount, online };
 }
 
-/** Creates the population that a seed determines. */
+/** Creates a population. Equal arguments give equal populations. */
 export function createPopulation(seed: number, userCount: number, merchantCount: number): Population {
   const userRandom = createRandom(deriveSeed(seed, 1));
   const merchantRandom = createRandom(deriveSeed(seed, 2));

@@ -1,9 +1,9 @@
-/** Random numbers that a seed determines, and the distributions of the transaction generator. */
+/** Pseudo-random numbers and the distributions of the transaction generator. */
 
-/** A source of numbers in [0, 1). */
+/** A generator of numbers in [0, 1). */
 export type Random = () => number;
 
-/** Mulberry32: small, fast, and the same on every machine. Not for secrets. */
+/** Returns a Mulberry32 generator: small, fast, and equal on every machine. It is not for secrets. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -14,30 +14,30 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** A seed of its own for a part of the whole, so that parts do not disturb each other's numbers. */
+/** Returns a seed for one part of the generator, so that the parts draw independent numbers. */
 export function deriveSeed(seed: number, part: number): number {
   return Math.imul((seed ^ 0x9e3779b9) >>> 0, 0x85ebca6b) ^ Math.imul(part + 1, 0xc2b2ae35);
 }
 
-/** A whole number from `low` to `high`, both included. */
+/** Returns a whole number from `low` to `high`, both included. */
 export function integerBetween(random: Random, low: number, high: number): number {
   return low + Math.floor(random() * (high - low + 1));
 }
 
-/** One of a list; each is as likely. */
+/** Returns a random item of a list. Throws RangeError if the list is empty. */
 export function pick<T>(random: Random, list: readonly T[]): T {
   const item = list[Math.floor(random() * list.length)];
   if (item === undefined) throw new RangeError('pick needs a list that is not empty');
   return item;
 }
 
-/** A lognormal number: `median` times e to a normal number of deviation `sigma`. */
+/** Returns a lognormal number: `median` times e to the power of a normal number with standard deviation `sigma`. */
 export function lognormal(random: Random, median: number, sigma: number): number {
   const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   return median * Math.exp(sigma * normal);
 }
 
-/** Indexes below `size` by Zipf's law: index i is drawn in proportion to 1 / (i + 1)^exponent. */
+/** Returns a generator of indexes below `size` by Zipf's law: i has a weight of 1 / (i + 1)^exponent. */
 export function createZipf(size: number, exponent: number): (random: Random) => number {
   const sums: number[] = [];
   let sum = 0;

@@ -1,4 +1,4 @@
-/** `fstore serve` as a process of its own, with embedded stores in a folder that goes away with it. */
+/** Runs `fstore serve` in its own process, with embedded stores in a temporary folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { poll } from './walkthrough.js';
 const START_DEADLINE = 30_000;
 const STOP_DEADLINE = 15_000;
 
-/** A port that is free now. */
+/** Returns a port that is free at the moment: `preferred`, if possible. */
 export async function findFreePort(preferred = 0): Promise<number> {
   const server = createServer();
   try {
@@ -26,14 +26,14 @@ export async function findFreePort(preferred = 0): Promise<number> {
   }
 }
 
-/** A new folder in the system's temporary one that another user (PostgreSQL's, when this is root) may pass through. */
+/** Creates a temporary folder that other users may enter, because as root PostgreSQL runs as another user. */
 export async function createDataFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'fstore-demo-'));
   await chmod(folder, 0o755);
   return folder;
 }
 
-/** Environment of a server that has nothing of the one around it but what is not FStore's. */
+/** Returns the environment of the server. It keeps only those variables of this process that are not FStore's. */
 function environmentOf(folder: string, port: number): NodeJS.ProcessEnv {
   const foreign = Object.entries(process.env).filter(([name]) => !name.startsWith('FSTORE_'));
   return {
@@ -44,6 +44,7 @@ function environmentOf(folder: string, port: number): NodeJS.ProcessEnv {
   };
 }
 
+/** A server process in a data folder. */
 export class ServerProcess {
   readonly url: string;
   readonly #folder: string;
@@ -56,10 +57,10 @@ export class ServerProcess {
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  /** Starts the process; resolves once it is ready. Throws with the end of its log. */
+  /** Starts the process. Resolves when it is ready; throws with the last lines of its log otherwise. */
   async start(): Promise<void> {
     const log = await open(join(this.#folder, 'server.log'), 'a');
-    // The same program by the same means, be it dist/main.js or the sources under a loader.
+    // Start the program like this process: dist/main.js, or the sources with a loader.
     const program = [...process.execArgv, process.argv[1] ?? ''];
     const child = spawn(process.execPath, [...program, 'serve'], {
       env: environmentOf(this.#folder, this.#port),
@@ -77,17 +78,17 @@ export class ServerProcess {
     throw new Error(`the server ${ready ?? 'did not get ready'}:\n${text.split('\n').slice(-20).join('\n')}`);
   }
 
-  /** kill -9: no chance to finish anything. */
+  /** Sends SIGKILL (`kill -9`), after which the process can finish nothing. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
 
-  /** Asks the process to stop; returns its exit code, or null if it had to be killed. */
+  /** Asks the process to stop. Returns its exit code, or null if it had to be killed. */
   async stop(): Promise<number | null> {
     return this.#end('SIGTERM');
   }
 
-  /** Ends what is left, PostgreSQL too, and removes the folder. */
+  /** Kills the server and its PostgreSQL, and removes the folder. */
   async cleanUp(): Promise<void> {
     await this.#end('SIGKILL');
     await endPostgres(join(this.#folder, 'data'));
@@ -107,7 +108,7 @@ export class ServerProcess {
   }
 }
 
-/** Process ids of PostgreSQL servers whose data lies in a folder of ours. */
+/** Returns the process ids of running PostgreSQL servers with data in a folder. */
 export async function findPostgres(folder: string): Promise<number[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
   const files = names.filter((name) => name.endsWith('postmaster.pid'));
@@ -131,7 +132,7 @@ async function endPostgres(folder: string): Promise<void> {
     try {
       process.kill(pid, 'SIGQUIT');
     } catch {
-      // It ended by itself in between.
+      // The process has ended meanwhile.
     }
     await poll(async () => (isAlive(pid) ? null : true), STOP_DEADLINE);
   }

@@ -3,8 +3,8 @@
  *
  * Invariants
  * 1. Pure: equal options give equal transactions, on every machine.
- * 2. Event times grow strictly from `start` to about `end`; without late events that is also the order of arrival.
- * 3. Exactly `count` transactions; those of a fraud pattern, and only those, carry its name and label 1.
+ * 2. Event times grow strictly from `start` to about `end`. Without late events, that is also the order of arrival.
+ * 3. It gives exactly `count` transactions. Those of a fraud pattern, and no others, have its name and label 1.
  */
 import { createFraud, type Draft, type Pattern, toAmount } from './fraud-patterns.js';
 import { createPopulation, type Population } from './population.js';
@@ -27,23 +27,26 @@ export interface Transaction {
   readonly event_time: string;
 }
 
-/** What a model is to learn; kept apart from the event, which does not know it. */
+/** The label that a model learns. It is kept apart from the event, which does not contain it. */
 export interface TransactionLabel {
   readonly label: 0 | 1;
   readonly pattern: Pattern | null;
 }
 
+/** An event and its label. */
 export type LabelledTransaction = Transaction & TransactionLabel;
 
+/** The options of the generator. */
 export interface TransactionOptions {
+  /** The seed of all random numbers; default 1. */
   readonly seed: number;
-  /** Default 100 000. */
+  /** The number of transactions; default 100,000. */
   readonly count: number;
-  /** Default 2 000. */
+  /** The number of users; default 2,000. */
   readonly users: number;
-  /** Default 300. */
+  /** The number of merchants; default 300. */
   readonly merchants: number;
-  /** First and last instant, milliseconds since 1970; default: the first week of 2026. */
+  /** First and last instant, in milliseconds since 1970; default: the first week of 2026. */
   readonly start: number;
   readonly end: number;
   /** Share of transactions that belong to a fraud pattern; default 0.02. */
@@ -57,9 +60,10 @@ const HOUR = 3_600_000;
 const MINUTE = 60_000;
 const START = Date.UTC(2026, 0, 1);
 
-/** How busy each hour of the day (UTC) is, compared with the others. */
+/** The relative number of transactions in each hour of the day (UTC). */
 const RHYTHM = [2, 1, 1, 1, 1, 2, 4, 7, 9, 9, 9, 10, 12, 11, 9, 9, 10, 12, 13, 12, 9, 7, 5, 3];
 
+/** The default options. */
 export const DEFAULTS: TransactionOptions = {
   seed: 1,
   count: 100_000,
@@ -71,7 +75,7 @@ export const DEFAULTS: TransactionOptions = {
   lateShare: 0,
 };
 
-/** From a share of the transactions (0 to 1) to the instant by which that share has happened. */
+/** Returns a function from a share of the transactions (0 to 1) to the instant by which that share has happened. */
 function createClock(start: number, end: number): (share: number) => number {
   const hours: { readonly from: number; readonly to: number; readonly sum: number; readonly weight: number }[] = [];
   let sum = 0;
@@ -83,7 +87,7 @@ function createClock(start: number, end: number): (share: number) => number {
     from = to;
   }
   let index = 0;
-  // Shares come in growing order, so the hour is found by walking on.
+  // Shares arrive in ascending order, so the search continues from the last hour.
   return (share) => {
     const target = share * sum;
     while (index + 1 < hours.length && (hours[index + 1]?.sum ?? 0) <= target) index += 1;
@@ -115,7 +119,7 @@ function createOrdinary(random: Random, population: Population, time: number): D
   };
 }
 
-/** Ordinary transactions and those of fraud, merged by time. */
+/** Merges ordinary and fraudulent transactions by time. */
 function* createDrafts(options: TransactionOptions, population: Population): Generator<Draft, void, void> {
   const { seed, start, end, count, fraudShare } = options;
   const fraudCount = Math.round(count * fraudShare);
@@ -135,7 +139,7 @@ function* createDrafts(options: TransactionOptions, population: Population): Gen
   yield* fraud.slice(next);
 }
 
-/** Delays a share of the transactions; the others keep their order. */
+/** Delays a share of the transactions. The others keep their order. */
 function* delaySome(
   transactions: Iterable<LabelledTransaction>,
   { seed, lateShare }: TransactionOptions,
@@ -161,7 +165,7 @@ function* finishDrafts(drafts: Iterable<Draft>, seed: number): Generator<Labelle
   let index = 0;
   let lastTime = Number.NEGATIVE_INFINITY;
   for (const { time, user, card, merchant, amount, country, channel, tags, pattern } of drafts) {
-    // No two events share an instant: what is newest must not depend on the order of arrival.
+    // Event times are unique, so that the newest event never depends on the order of arrival.
     lastTime = Math.max(time, lastTime + 1);
     index += 1;
     let balance = (balances.get(user.id) ?? user.openingBalanceCents) - Math.round(amount * 100);
@@ -187,7 +191,7 @@ function* finishDrafts(drafts: Iterable<Draft>, seed: number): Generator<Labelle
   }
 }
 
-/** Generates transactions with their labels, in the order in which they arrive. */
+/** Generates transactions with labels, in order of arrival. */
 export function generateTransactions(given: Partial<TransactionOptions> = {}): Iterable<LabelledTransaction> {
   const options = { ...DEFAULTS, ...given };
   const { seed, users, merchants, start, end, lateShare } = options;
@@ -197,7 +201,7 @@ export function generateTransactions(given: Partial<TransactionOptions> = {}): I
   return lateShare > 0 ? delaySome(transactions, options) : transactions;
 }
 
-/** The event and, apart from it, its label. */
+/** Returns the event and its label separately. */
 export function separateLabel({ label, pattern, ...event }: LabelledTransaction): {
   readonly event: Transaction;
   readonly label: TransactionLabel & { readonly transaction_id: string };

@@ -1,7 +1,7 @@
 /**
- * The steps of the demo against a server, whichever process it is in: everything goes through its public doors.
+ * The steps of the demo. They use only the public API, so the server may run in any process.
  *
- * Boundary: talks and measures; judging is `check.ts`.
+ * Boundary: performs and measures the steps. `check.ts` judges the results.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadDefinitions } from '../definition-files.js';
@@ -21,14 +21,14 @@ const BATCH = 500;
 const POLL = 25;
 const DEADLINE = 30_000;
 
-/** What the walkthrough saw. */
+/** The results of the walkthrough. */
 export interface Walkthrough {
   readonly changes: number;
   readonly before: Vector;
   readonly after: Vector;
   readonly update: Vector | null;
   readonly accepted: number;
-  /** Seconds from the first push to the last event being visible. */
+  /** Seconds from the first push until the last event was visible. */
   readonly seconds: number;
 }
 
@@ -38,7 +38,7 @@ export function printStep(title: string): void {
   printLines(['', cyan(bold(`▸ ${title}`))]);
 }
 
-/** Asks again and again until `read` gives something; null when the deadline has passed. */
+/** Repeats `read` until its result is not null. Returns null after `deadline` milliseconds. */
 export async function poll<T>(read: () => Promise<T | null>, deadline = DEADLINE): Promise<T | null> {
   const end = Date.now() + deadline;
   while (Date.now() < end) {
@@ -49,7 +49,7 @@ export async function poll<T>(read: () => Promise<T | null>, deadline = DEADLINE
   return null;
 }
 
-/** Pushes events in batches through GraphQL; returns how many were accepted. */
+/** Pushes events in batches through GraphQL. Returns how many were accepted. */
 export async function pushEvents(client: GraphqlClient, events: readonly Transaction[]): Promise<number> {
   const bar = new ProgressBar('  Pushing', events.length);
   let accepted = 0;
@@ -75,7 +75,7 @@ function openUpdates(client: GraphqlClient, target: ServiceTarget, keys: Record<
     for await (const { vector } of updates) received.push(vector);
   })();
   return {
-    // An error of the subscription is an error of the demo, not a wait without end.
+    // Also settles with an error of the subscription, which would otherwise leave the demo waiting forever.
     ready: Promise.race([ready, done]),
     received,
     close: async (): Promise<void> => {
@@ -85,7 +85,7 @@ function openUpdates(client: GraphqlClient, target: ServiceTarget, keys: Record<
   };
 }
 
-/** Applies the example, reads a vector before and after `events`, and receives an update on the way. */
+/** Applies the example, reads a vector before and after pushing `events`, and receives an update of it. */
 export async function walkThrough(client: GraphqlClient, events: readonly Transaction[]): Promise<Walkthrough> {
   const colors = colorsFor(process.stdout);
   const last = events.at(-1);
@@ -148,7 +148,7 @@ export async function walkThrough(client: GraphqlClient, events: readonly Transa
   return { changes: applyDefinitions.changes.length, before, after, update, accepted, seconds };
 }
 
-/** Rows that differ from what `events` must have made of them, over all entities of all views; empty when all is well. */
+/** Compares the rows of all entities of all views with `events`. Returns the differences; empty if there are none. */
 export async function findDifferences(client: GraphqlClient, events: readonly Transaction[]): Promise<string[]> {
   const differences: string[] = [];
   for (const { view, key } of VIEWS) {
