@@ -1,4 +1,4 @@
-"""Entry for spark-submit: `spark-submit fstore_job.py --plan plan.json`."""
+"""Entry point for spark-submit: `spark-submit fstore_job.py --plan plan.json`."""
 
 import os
 import sys

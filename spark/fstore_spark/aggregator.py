@@ -1,29 +1,30 @@
-"""States of aggregates over a group of rows, as expressions of Spark SQL.
+"""Spark SQL expressions of the states of aggregates over a group of rows.
 
-The twin of `src/store/aggregator-postgres.ts`: the columns of a state are `a<aggregate>_<part>`, nulls are skipped, a state that has seen
-nothing is null (a count is 0). Rows have `_ms` (event time), `_n` (order of arrival), and beside column `x` its hash `_h_x` and text `_t_x`.
+The twin of `src/store/aggregator-postgres.ts`. The columns of a state are `a<aggregate>_<part>`. Aggregates skip nulls,
+and an empty state is null (a count is 0). Rows have `_ms` (event time) and `_n` (order of arrival), and for a column
+`x` also its hash `_h_x` and its text `_t_x`, if an aggregate needs them.
 """
 
 SKETCH_SIZE = 512
 
 
 def quoted(name):
-    """A name as an identifier of Spark SQL."""
+    """Returns a name as an identifier of Spark SQL."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def needs_hash(aggregate):
-    """True if an aggregate reads the hash of its column."""
+    """Returns True if an aggregate reads the hash of its column."""
     return aggregate["function"] == "countDistinct"
 
 
 def needs_text(aggregate):
-    """True if an aggregate reads the text of its column."""
+    """Returns True if an aggregate reads the text of its column."""
     return aggregate["function"] == "lastN"
 
 
 def state_expressions(aggregate):
-    """Expressions of the parts of the state of one aggregate over a group."""
+    """Returns the expressions of the parts of an aggregate's state over a group. Raises ValueError."""
     name, kind = aggregate["function"], aggregate["type"]
     if aggregate["column"] is None:
         return ["cast(count(*) as double)"]
@@ -51,7 +52,7 @@ def state_expressions(aggregate):
     if name == "lastN":
         text = quoted(f"_t_{aggregate['column']}")
         entries = f"sort_array(collect_list(struct(_ms, _n, {text} AS t)) {present}, false)"
-        # {"t":"…"} without its first five characters and its last is the text as JSON.
+        # Without its first five characters and its last one, {"t":"…"} is the text as JSON.
         json = "substring(to_json(struct(x.t AS t)), 6, length(to_json(struct(x.t AS t))) - 6)"
         listed = f"transform(slice({entries}, 1, {aggregate['n']}), x -> concat('[', x._ms, ',', x._n, ',', {json}, ']'))"
         return [f"CASE WHEN count({value}) > 0 THEN concat('[', array_join({listed}, ','), ']') END"]
@@ -59,7 +60,7 @@ def state_expressions(aggregate):
 
 
 def state_columns(aggregates):
-    """All parts of the states of a view, named."""
+    """Returns the named expressions of all parts of the states of a view."""
     return [
         f"{expression} AS a{index}_{part}"
         for index, aggregate in enumerate(aggregates)

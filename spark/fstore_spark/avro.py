@@ -1,6 +1,6 @@
-"""Avro: from the bytes of a datum to the value of JSON that it stands for.
+"""Reads Avro: converts the bytes of a datum to the JSON value that it stands for.
 
-The twin of `src/materialization/avro-reader.ts`: it accepts what that accepts.
+The twin of `src/materialization/avro-reader.ts`, which accepts the same bytes.
 """
 
 import base64
@@ -16,16 +16,16 @@ from .decoder import Unusable
 
 MAX_DEPTH, MAX_DECIMAL = 50, 128
 DAY = 86_400_000
-# How long is waited for a registry, and for one answer of it, in seconds.
+# Seconds to retry a schema registry that does not answer, and to wait for each of its answers.
 PATIENCE, TIMEOUT = 60, 5
-# The registry's own code for a schema that it does not have; a 404 without it is of an address that is no registry.
+# The error code of a registry for an unknown schema. A 404 without it does not come from a registry.
 SCHEMA_NOT_FOUND = 40_403
-# Schemas never change under their number, so a process asks for each once.
+# Schemas by registry and number. They never change, so a process requests each of them once.
 KNOWN = {}
 
 
 def read_datum(kind, payload, start=0):
-    """The value of a datum that goes from `start` to the end. Raises Unusable."""
+    """Returns the value of a datum that extends from `start` to the end of `payload`. Raises Unusable."""
     reader = _Reader(payload, start)
     value = reader.read(kind, 0)
     if reader.at != len(payload):
@@ -36,7 +36,7 @@ def read_datum(kind, payload, start=0):
 class _Reader:
     def __init__(self, payload, start):
         self.payload, self.at = payload, start
-        # Every item that is anything has a byte: a list of nothings must not become a long one.
+        # Items of type null have no bytes. This bounds their number, so that a small payload cannot be a long list.
         self.room = len(payload)
 
     def read(self, kind, depth):
@@ -147,14 +147,14 @@ class _Reader:
 
 
 class AvroParser:
-    """Parses payloads of one schema, or of those that they name in a registry; travels to the executors."""
+    """Parses payloads of one schema, or of those that they name in a registry. Spark sends it to the executors."""
 
     def __init__(self, schema, registry):
         self.schema, self.registry = schema, registry
         self.kinds = {}
 
     def __call__(self, payload):
-        """The event of a payload. Raises Unusable, or OSError when the registry does not answer."""
+        """Returns the event of a payload. Raises Unusable, or OSError if the registry does not answer."""
         if self.schema is not None:
             if not self.kinds:
                 self.kinds[None] = parse_schema(self.schema)
@@ -168,7 +168,7 @@ class AvroParser:
             kind = KNOWN.get((self.registry, number)) or self._fetch(number)
             if kind:
                 KNOWN[self.registry, number] = kind
-            # Of one that is not there, the next batch asks again.
+            # An unknown schema is cached in this object only, so the next batch requests it again.
             self.kinds[number] = kind
         if self.kinds[number] is None:
             raise Unusable

@@ -1,6 +1,6 @@
-"""Avro schemas: from their JSON to types whose names are resolved; the twin of `src/definition/avro-schema.ts`.
+"""Parses Avro schemas from JSON into types with resolved names: the twin of `src/definition/avro-schema.ts`.
 
-A type is a tuple that begins with its kind, whose name is also that of the method of the reader.
+A type is a tuple. Its first item is its kind, which is also the name of the reader's method without underscore.
 """
 
 import re
@@ -13,11 +13,11 @@ MAX_DEPTH, MAX_FIXED, MAX_SCALE = 50, 65_536, 300
 
 
 class SchemaInvalid(ValueError):
-    """A schema that is none, or that FStore cannot read."""
+    """The schema is invalid, or FStore cannot read data of it."""
 
 
 def parse_schema(schema):
-    """The type of an event: tuples that begin with a kind. Raises SchemaInvalid."""
+    """Returns the type of an event, which must be a record. Raises SchemaInvalid."""
     kind = _Parser().parse(schema, "", 0)
     if kind[0] != "record":
         raise SchemaInvalid(kind[0])

@@ -1,7 +1,8 @@
-"""The batch: all rows of a table, made into events, and of those what every view of their source has of them; sealed as a whole.
+"""The mode `batch`: converts all rows of a table to events, computes the views of their source, and seals the result.
 
-Rows are cut into batches where they are read, in the order in which they are read, and kept on disk from then on: whatever is computed
-of a batch is computed of the same rows. A row is read once, and an executor that is lost fails the run rather than read others.
+Rows are cut into batches where they are read, in reading order, and stay on disk from then on. So everything is
+computed from the same rows. Each row is read once. If an executor is lost, the run fails, because a second reading might
+give other rows. All batches of a run are sealed together, or none.
 """
 
 import base64
@@ -23,13 +24,13 @@ from .tables import Rows, read_table
 from .telling import TaskCount, tell
 
 PARTITION_BATCHES = 2**20
-# Batches of what queries make of the rows: after those of the rows themselves.
+# The first number of batches of query results, which follow the batches of the rows.
 RESULT_BATCHES = 2**40
 POLL = 1.0
 
 
 class RowDecoding(Decoding):
-    """How rows of a table become rows of a frame of events; travels to the executors."""
+    """Converts rows of a table to rows of a frame of events. Spark sends it to the executors."""
 
     place = (
         T.StructField("_batch", T.LongType()),
@@ -66,7 +67,7 @@ class RowDecoding(Decoding):
 
 
 class Progress:
-    """Tells, while a run goes on, how many of its tasks are done; ends it when another has taken over."""
+    """Reports the finished tasks during a run. Cancels the run if another one has replaced it."""
 
     def __init__(self, spark, sink, counter):
         self.context, self.sink, self.counter = spark.sparkContext, sink, counter
@@ -76,9 +77,9 @@ class Progress:
         self.fenced = False
 
     def follow(self):
-        """Tells until the run has ended."""
+        """Reports until the run has ended."""
         while not self.ended.wait(POLL):
-            # Without PostgreSQL nobody can say who has taken over; the run cannot stage anything either.
+            # Without PostgreSQL, this run cannot know whether it was replaced. It cannot stage anything either.
             with contextlib.suppress(Exception):
                 self.fenced = not self.sink.holds()
             if self.fenced:
@@ -117,7 +118,7 @@ def _sealed(plan, now, sums, results, read):
 
 
 def _log_items(events):
-    """What is logged of a run: (batch, view_table, kind, item)."""
+    """Yields frames of the event log and of unusable events: (batch, view_table, kind, item)."""
     log = F.format_string('{"_n":%d,"_ms":%d,"e":%s}', "_n", "_ms", "_payload")
     letter = F.format_string('{"_n":%d,"p":"%s"}', "_n", "_payload")
     for kind, frame, item in (("log", events.where("_ok"), log), ("unusable", events.where("NOT _ok"), letter)):
@@ -125,7 +126,7 @@ def _log_items(events):
 
 
 def _result_of(queries, events, at, view, plan, now):
-    """What a query makes of all rows, cut into batches of its own: a frame, and the batches."""
+    """Returns a query's result over all rows as a frame, cut into batches of its own, and these batches."""
     result, most = queries.result(events, at, view, now), plan["run"]["rows"]
     first = RESULT_BATCHES + at * PARTITION_BATCHES
     if result.unusable:
@@ -138,7 +139,7 @@ def _result_of(queries, events, at, view, plan, now):
 
 
 def run_batch(spark, plan):
-    """Computes a plan of the mode `batch` and seals it. Raises BadInput, SqlInvalid, Fenced, Stale, and what Spark raises."""
+    """Computes a plan of the mode `batch` and seals it. Raises BadInput, SqlInvalid, Fenced, Stale or Spark's errors."""
     queries = Queries(spark, plan)
     if refused := queries.refusals():
         raise SqlInvalid("; ".join(reason for _, reason in refused))

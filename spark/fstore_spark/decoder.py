@@ -1,9 +1,10 @@
-"""From the bytes of an event to typed values, or to nothing if it cannot be used.
+"""Decodes the bytes of an event to typed values, or refuses them as unusable.
 
-The twin of `src/materialization/event-decoder.ts`, `value-type.ts` and `entity-key.ts`: it accepts what they accept. Why an event is
-unusable is not worked out here: FStore's own consumer of the topic records that.
+The twin of `src/materialization/event-decoder.ts`, `value-type.ts` and `entity-key.ts`, which accept the same events.
+It gives no reasons for unusable events, because FStore's own consumer of the topic records them.
 
-A value has one form for its type: STRING str, BOOL bool, INT32 and INT64 int, FLOAT64 float, TIMESTAMP int (milliseconds since 1970).
+A value has one form for its type: STRING str, BOOL bool, INT32 and INT64 int, FLOAT64 float, TIMESTAMP int
+(milliseconds since 1970).
 """
 
 import hashlib
@@ -37,10 +38,10 @@ LONG_NUMBER = re.compile(r"\d{16}", re.ASCII)
 
 
 def _unambiguous(pairs):
-    """The twin's parser for texts with long numbers refuses a key that comes twice with different values."""
+    """Refuses duplicate keys with different values, as the twin's parser for texts with long numbers does."""
     event = {}
     for name, value in pairs:
-        # A number and a truth value are equal in Python.
+        # Their JSON is compared, because True equals 1 in Python.
         if name in event and json.dumps(event[name]) != json.dumps(value) and not _is_same_number(event[name], value):
             raise Unusable(name)
         event[name] = value
@@ -113,7 +114,7 @@ def _instant(text):
     hour, minute, second = (int(part or 0) for part in match.groups()[3:6])
     fraction = int(((match[7] or "") + "000")[:3])
     try:
-        # Year 0 has no date in Python; a time in it can lie in year 1 elsewhere. 400 years have 146,097 days.
+        # Python has no year 0, but with its zone offset such a time may lie in year 1. 400 years have 146,097 days.
         shift = 400 if year < 1 else 0
         days = date(year + shift, month, day).toordinal() - shift // 400 * 146_097 - EPOCH_DAY
     except ValueError as error:
@@ -148,7 +149,7 @@ READERS = {
 
 
 def read_value(kind, value):
-    """Reads a value of JSON as a value of type `kind`; None stays None. Raises Unusable."""
+    """Reads a JSON value as a value of type `kind`; None stays None. Raises Unusable."""
     if value is None:
         return None
     if not kind.endswith("[]"):
@@ -160,7 +161,7 @@ def read_value(kind, value):
 
 
 def read_key(values):
-    """Canonical texts of join key values. Raises Unusable."""
+    """Returns the canonical texts of join key values. Raises Unusable."""
     parts = [None if value is None else str(value) for value in values]
     if any(not part for part in parts):
         raise Unusable
@@ -171,14 +172,14 @@ def read_key(values):
 
 
 def value_text(kind, value):
-    """A value as text that reads back as the same value: what lists of last values hold."""
+    """Returns a value as text that reads back as the same value, for states of `lastN`."""
     if kind == "BOOL":
         return "true" if value else "false"
     return repr(value) if kind == "FLOAT64" else str(value)
 
 
 def value_hash(kind, value):
-    """The hash of a value in sketches of distinct values: the first 52 bits of MD5, twin of `distinct-sketch.ts`."""
+    """Returns the hash of a value for sketches of distinct values: 52 bits of MD5, as in `distinct-sketch.ts`."""
     if kind == "FLOAT64":
         text = struct.pack(">d", value).hex()
     else:
@@ -187,7 +188,7 @@ def value_hash(kind, value):
 
 
 def parse_json(payload):
-    """The value of a payload that is JSON. Raises Unusable."""
+    """Returns the value of a JSON payload. Raises Unusable."""
     try:
         text = bytes(payload).decode("utf-8-sig")
         pairs = _unambiguous if LONG_NUMBER.search(text) else None
@@ -197,7 +198,7 @@ def parse_json(payload):
 
 
 def decode_event(payload, plan, now, parse=parse_json):
-    """Values of the source's columns by name, keys of the views by table. `now` in milliseconds. Raises Unusable."""
+    """Returns the source's columns by name, and the keys of its views by table. `now` is in ms. Raises Unusable."""
     limits = plan["limits"]
     if len(payload) > limits["maxBytes"]:
         raise Unusable

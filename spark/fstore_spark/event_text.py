@@ -1,4 +1,4 @@
-"""Events as JSON text, letter by letter as FStore writes them: the twin of `valueToJson` and JSON.stringify."""
+"""Writes events as JSON text exactly as FStore does: the twin of `valueToJson` and JSON.stringify."""
 
 import json
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ EPOCH = datetime(1970, 1, 1)
 
 
 def number_text(number):
-    """A double as JavaScript writes it."""
+    """Returns a double as JavaScript writes it."""
     if number == 0:
         return "0"
     sign = "-" if number < 0 else ""
@@ -17,7 +17,7 @@ def number_text(number):
         exponent = int(power)
     whole, _, fraction = digits.partition(".")
     fraction = "" if fraction == "0" else fraction
-    # 0.<all> times ten to the power of `point`.
+    # The number is 0.<all_digits> times 10 to the power of `point`.
     point = len(whole) + exponent
     stripped = (whole + fraction).lstrip("0")
     point -= len(whole + fraction) - len(stripped)
@@ -34,7 +34,7 @@ def number_text(number):
 
 
 def value_json(kind, value):
-    """A value as JSON text: INT64 as a string of digits, TIMESTAMP as ISO 8601."""
+    """Returns a value as JSON text: INT64 as a string of digits, TIMESTAMP as ISO 8601."""
     if value is None:
         return "null"
     if kind.endswith("[]"):
@@ -49,7 +49,7 @@ def value_json(kind, value):
 
 
 def event_text(kinds, values, nulls):
-    """The values of an event's columns as a JSON object; without those that are null unless `nulls`."""
+    """Returns the columns of an event as a JSON object. Nulls are left out unless `nulls` is true."""
     fields = (
         f"{json.dumps(name)}:{value_json(kind, values[name])}"
         for name, kind in kinds.items()

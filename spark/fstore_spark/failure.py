@@ -1,4 +1,4 @@
-"""What an error of Spark means: the input is at fault, the definitions are old, or Spark has failed."""
+"""Classifies errors of Spark: the input is wrong, the definitions are outdated, or Spark has failed."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from .sink import Stale
 from .tables import BadInput
 from .telling import LONGEST, first_line
 
-# Conditions of Spark that say that a file or query cannot be read; so do these classes of SQLSTATE.
+# Error conditions of Spark for unreadable input. REFUSED_STATES are the SQLSTATE classes for the same.
 UNREADABLE = re.compile(
     r"\[((?:MALFORMED_|FAILED_READ_FILE|CANNOT_READ_|INVALID_DATETIME|CONVERT_JDBC|UNRECOGNIZED_SQL_TYPE|FAILED_JDBC|"
     r"MALFORMED_CSV|HEADER)[A-Z_.]*)\]"
@@ -21,7 +21,7 @@ REFUSED_STATES = ("22", "25", "3D", "3F", "42")
 
 
 def describe(error):
-    """Code, message and field of what a run has ended with."""
+    """Returns code, message and, for bad input, field of the error that has ended a run."""
     if isinstance(error, Stale):
         return {"code": "DEFINITIONS_STALE", "message": str(error)}
     if isinstance(error, SqlInvalid):
@@ -29,7 +29,7 @@ def describe(error):
     if isinstance(error, BadInput):
         return {"code": "BAD_INPUT", "message": error.message, "field": error.field}
     text = str(error)
-    # Of an executor only the text of its error comes.
+    # The driver gets only the text of an executor's error.
     if found := MARK.search(text):
         return {"code": "BAD_INPUT", **json.loads(found[1])}
     if refused := _refused_by_database(error):
@@ -40,7 +40,7 @@ def describe(error):
 
 
 def _refused_by_database(error):
-    """What a database says of a query that it refuses; None if that is not what happened."""
+    """Returns the message of a database that has refused the query; None if that is not the cause of the error."""
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     gateway = SparkContext._gateway
     while cause is not None and gateway is not None:

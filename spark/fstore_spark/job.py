@@ -1,4 +1,4 @@
-"""The job: reads its plan, gets a session of Spark, runs, and says how it ended."""
+"""Runs a plan that FStore has compiled on Spark, and reports how it ended."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ MODES = {"stream": run_stream, "batch": run_batch, "trainingSet": run_training_s
 
 
 def ship_package(spark):
-    """Gives executors this package, wherever they run."""
+    """Sends this package to the executors."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     archive = shutil.make_archive(os.path.join(tempfile.mkdtemp(), "fstore_spark"), "zip", folder, "fstore_spark")
     spark.sparkContext.addPyFile(archive)

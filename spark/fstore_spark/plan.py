@@ -1,6 +1,6 @@
-"""Plans: read from a file, and checked against `plan.schema.json`, which FStore emits from its own schema of them.
+"""Reads plans and checks them against `plan.schema.json`, which FStore generates from its own schema of plans.
 
-The checker knows the part of JSON Schema that is used there. A keyword that it does not know is refused rather than passed over.
+The checker supports the part of JSON Schema that is used there. It refuses unknown keywords and never ignores them.
 """
 
 import json
@@ -27,7 +27,7 @@ NOTES = {"$schema", "description", "title"}
 
 
 class PlanInvalid(ValueError):
-    """A plan that this job cannot do; the message names the path that is wrong."""
+    """The job cannot run this plan. The message names the path of the error in it."""
 
 
 def _same(one, other):
@@ -58,7 +58,7 @@ def _check_object(value, schema, path):
 
 
 def _check_choice(value, choices, path):
-    # Of several forms, the one that a fixed word in it names; or else the one that is right for longest.
+    # If no choice matches, report the error of the choice that a constant in the value names, or the deepest error.
     wrong = []
     for choice in choices:
         words = {name: one["const"] for name, one in choice.get("properties", {}).items() if "const" in one}
@@ -78,7 +78,7 @@ KEYWORDS = {
 
 
 def check(value, schema, path="plan"):
-    """Checks a value of JSON. Raises PlanInvalid, which names the path of what is wrong."""
+    """Checks a JSON value. Raises PlanInvalid, which names the path of the error."""
     if unknown := schema.keys() - KEYWORDS:
         raise PlanInvalid(f"{path} has a schema with {', '.join(sorted(unknown))}, which this job does not know")
     kinds = schema.get("type", [])
@@ -107,7 +107,7 @@ def check(value, schema, path="plan"):
 
 
 def read_plan(path):
-    """The plan of a file. Raises OSError, or PlanInvalid for one that this job cannot do."""
+    """Returns the plan in a file. Raises OSError, or PlanInvalid if this job cannot run it."""
     try:
         with open(path, encoding="utf-8") as file:
             plan = json.load(file)

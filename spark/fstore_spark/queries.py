@@ -1,7 +1,8 @@
-"""Views that a query computes: `sql` feature views.
+"""The queries of `sql` feature views.
 
-A query is run on the events of one micro-batch, or of one batch. What else is in it must not matter, so a query that would look at several
-events together is refused; what it cannot compute is null. Tables are what they are when a batch begins.
+A query runs on the events of one micro-batch or of one batch run. Its result for an event must not depend on the other
+events there, so a query that combines several events is refused. A value that the query cannot compute is null. Tables
+are read when a batch begins, unless they were read less than `refresh` milliseconds ago.
 """
 
 import time
@@ -18,7 +19,7 @@ from .tables import BadInput, typed_table
 from .telling import first_line
 from .typed import carried, spark_type
 
-# Nodes of a plan whose result for one event depends on others.
+# Nodes of a plan whose result for one event depends on other events.
 SPANNING = {
     "Aggregate": "an aggregate",
     "Window": "a window function",
@@ -31,7 +32,7 @@ SPANNING = {
     "Except": "EXCEPT",
     "Sample": "TABLESAMPLE",
 }
-# Functions that call any method of Java: a definition is no program.
+# Functions that call arbitrary Java methods. A definition must not run code.
 FORBIDDEN = ("reflect", "java_method", "try_reflect")
 
 
@@ -40,7 +41,7 @@ class SqlInvalid(Exception):
 
 
 class Result(NamedTuple):
-    """What a query makes of events: rows as `view_items` takes them, and how many there are; `cached` is to be unpersisted."""
+    """The result of a query: rows as `view_items` takes them, and their number. The caller must unpersist `cached`."""
 
     rows: DataFrame
     size: int
@@ -63,7 +64,7 @@ class Queries:
                     registry.dropFunction(one)
 
     def refusals(self):
-        """Spark's opinion of the queries, on empty relations: (view, reason) for each that it refuses."""
+        """Analyzes the queries on empty tables. Returns (view, reason) for each query that Spark or FStore refuses."""
         for one in [self.plan["source"], *self.plan["tables"]] if self.views else []:
             fields = [T.StructField(name, spark_type(kind)) for name, kind in one["schema"].items()]
             self._show(one, self.spark.createDataFrame([], T.StructType(fields)))
@@ -76,7 +77,7 @@ class Queries:
         return refused
 
     def refresh(self):
-        """Reads tables that were read too long ago."""
+        """Reads the tables again if the last reading is older than the plan's `refresh`."""
         now = time.monotonic()
         if self.read_at is not None and now - self.read_at < self.plan["refresh"] / 1_000:
             return
@@ -95,7 +96,10 @@ class Queries:
         self.read_at = now
 
     def result(self, events, at, view, now):
-        """The result for a frame of decoded events, ordered by time, then content; `now` in milliseconds."""
+        """Returns the result of a view's query over a frame of decoded events. `now` is in milliseconds.
+
+        Rows are numbered in the order of event time, then of content.
+        """
         self._show(self.plan["source"], events)
         asked = self._ask(view)
         reading = ResultReader(view, now, self.plan["limits"]["clockSkew"])
@@ -112,25 +116,25 @@ class Queries:
         cached = self.spark.createDataFrame(rows, schema, verifySchema=False).persist()
         counts = cached.agg(F.count_if("_ok").alias("size"), F.count_if(~F.col("_ok")).alias("unusable")).first()
         order = Window.orderBy("_ms", *(quoted(name) for name in names))
-        # When a result was known is when it was computed, which is when it is merged.
+        # Null, because a result is known only from its computation on: the merge sets its arrival.
         known = F.lit(None).cast("long")
         rows = cached.where("_ok").withColumn("_n", F.row_number().over(order) - 1).withColumn("_arrived", known)
         return Result(rows, counts["size"], counts["unusable"], cached)
 
     def _show(self, one, frame):
-        """Gives queries a frame under the name of its source, with instants as Spark has them."""
+        """Registers a frame under the name of its source, with instants as Spark timestamps."""
         shown = [f"{_instant(kind, quoted(name))} AS {quoted(name)}" for name, kind in one["schema"].items()]
         frame.selectExpr(*shown).createOrReplaceTempView(one["name"])
 
     def _ask(self, view):
-        # In parentheses it can be nothing but a query.
+        # In parentheses, only a query is valid SQL.
         frame = self.spark.sql(f"({view['sql']['query']}\n)")
         if not _reads(frame._jdf.queryExecution().analyzed(), self.plan["source"]["name"], {}):
             raise SqlInvalid(f"the query does not read {self.plan['source']['name']}")
         return frame
 
     def _expressions(self, view, frame):
-        """Expressions of event time, keys and columns, as `ResultReader` takes them. Raises SqlInvalid."""
+        """Returns expressions of event time, keys and columns, as `ResultReader` takes them. Raises SqlInvalid."""
         sql, given = view["sql"], [(field.name.lower(), field.dataType.simpleString()) for field in frame.schema]
         wanted = [(sql["timestamp"], "TIMESTAMP")]
         wanted += [(key["column"], kind) for key, kind in zip(view["keys"], sql["keyTypes"])]
@@ -149,7 +153,7 @@ class Queries:
 
 
 class ResultReader:
-    """Reads rows of a result as an event would be read; travels to the executors."""
+    """Reads rows of a result by the rules for events. Spark sends it to the executors."""
 
     def __init__(self, view, now, skew):
         self.keys, self.kinds, self.now, self.latest = view["sql"]["keyTypes"], view["sql"]["types"], now, now + skew
@@ -188,7 +192,7 @@ def _items(sequence):
 
 
 def _reads(node, source, shared):
-    """Whether a resolved plan reads the events. Raises SqlInvalid where it looks at several of them together."""
+    """Returns whether a resolved plan reads the events. Raises SqlInvalid if it combines several of them."""
     kind = node.getClass().getSimpleName()
     if kind == "WithCTE":
         for one in _items(node.cteDefs()):

@@ -1,4 +1,4 @@
-"""PostgreSQL as the job sees it: the staging table, and the functions that seal a batch."""
+"""The job's access to PostgreSQL: the staging table, and the functions that seal batches."""
 
 import os
 import threading
@@ -8,15 +8,15 @@ CHUNK = 2_000
 
 
 class Fenced(Exception):
-    """Another run has taken over."""
+    """Another run has replaced this one."""
 
 
 class Stale(Exception):
-    """A view of the source has begun with newer definitions."""
+    """A view of the source was filled with definitions that are newer than those of this run."""
 
 
 class Sink:
-    """One connection for the driver's calls; executors write through Spark's JDBC."""
+    """The driver's connection to PostgreSQL. Executors write through Spark's JDBC."""
 
     def __init__(self, spark, plan):
         url = urlsplit(os.environ[plan["sink"]["urlEnv"]])
@@ -33,23 +33,23 @@ class Sink:
         self._connection = None
 
     def stage(self, frame):
-        """Appends rows (stream, epoch, batch, view_table, kind, content)."""
+        """Appends rows of (stream, epoch, batch, view_table, kind, piece, content) to the staging table."""
         frame.write.mode("append").jdbc(self._url, f"{self._schema}.staged_batches", properties=self._properties)
 
     def seal(self, sealed):
-        """Declares a batch whole. Raises Fenced."""
+        """Seals a batch: marks it as complete. `sealed` is JSON text. Raises Fenced."""
         self._call(f"SELECT {self._schema}.seal_staged_batch(?::json)", [sealed])
 
     def seal_run(self, sealed):
-        """Declares all batches of a run whole. Raises Fenced, Stale."""
+        """Seals all batches of a run at once. `sealed` is JSON text. Raises Fenced or Stale."""
         self._call(f"SELECT {self._schema}.seal_staged_run(?::json)", [sealed])
 
     def is_newest(self, revision):
-        """Whether somebody has confirmed that the plan's definitions are the newest. Raises Fenced."""
+        """Returns whether FStore has confirmed that the plan has the newest definitions. Raises Fenced."""
         return self._call(f"SELECT {self._schema}.ask_revision(?, ?::bigint, ?::integer)", self._run(revision)) == "t"
 
     def holds(self):
-        """False once another run has taken over."""
+        """Returns False if another run has replaced this one."""
         return self._call(f"SELECT {self._schema}.stream_epoch(?)", [self._stream]) == str(self._epoch)
 
     def _run(self, *more):
@@ -80,6 +80,6 @@ class Sink:
         properties = self._jvm.java.util.Properties()
         for key, value in self._properties.items():
             properties.setProperty(key, value)
-        # A text goes where the function wants JSON or a number.
+        # Without a declared type, PostgreSQL converts a text parameter to JSON or a number.
         properties.setProperty("stringtype", "unspecified")
         return self._jvm.java.sql.DriverManager.getConnection(self._url, properties)

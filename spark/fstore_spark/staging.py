@@ -1,6 +1,7 @@
-"""What a batch of decoded events becomes: rows, partial tiles, heads of entities, and events whose time has not come.
+"""Converts a batch of decoded events to staged items of each view.
 
-Each item is a JSON object; the control plane merges them (see `src/store/view-table-postgres.ts`).
+The kinds of items are rows, partial tiles, the newest event time of each entity (`heads`), and events of the near
+future (`due`). Each item is a JSON object. FStore merges them (`src/store/view-table-postgres.ts`).
 """
 
 import os
@@ -14,13 +15,13 @@ from .decoder import Unusable, decode_event, parse_json, value_hash, value_text
 from .sink import CHUNK
 from .typed import spark_type
 
-# Items that a task holds at most.
+# The number of items that a task holds at most.
 MAX_HELD = 20_000
 REVISION_HEADER = "fstore-revision"
 
 
 class Decoding:
-    """How events become rows of a frame; travels to the executors."""
+    """Decodes Kafka records to rows of a frame. Spark sends it to the executors."""
 
     place = (
         T.StructField("_partition", T.IntegerType()),
@@ -51,11 +52,11 @@ class Decoding:
         self.schema = T.StructType([*self.place, *(T.StructField(name, kind) for name, kind in fields)])
 
     def unusable(self, place):
-        """The row of an event that cannot be used."""
+        """Returns the row of an unusable event."""
         return (*place, *self.blank)
 
     def usable(self, place, columns, keys):
-        """The row of an event."""
+        """Returns the row of a usable event."""
         kinds, time = self.plan["source"]["schema"], columns[self.plan["source"]["timestamp"]]
         return (
             *place,
@@ -84,16 +85,17 @@ class Decoding:
 
 
 def decode(spark, records, plan, now):
-    """A frame of decoded events of records of Kafka; those with `_ok` false cannot be used."""
+    """Returns a frame of the decoded events of Kafka records. Those with `_ok` false are unusable."""
     decoding = Decoding(plan, now)
     return spark.createDataFrame(records.rdd.mapPartitions(decoding), decoding.schema, verifySchema=False)
 
 
 def view_items(events, at, view, within=()):
-    """Frames of (*within, view_table, kind, item) for one view; `events` has `_n`, the order of arrival, and `_due`: its time has not come.
+    """Yields frames of (*within, view_table, kind, item) for view number `at`.
 
-    Each value of the columns `within` is a batch of its own. What differs from batch to batch is in columns and not in expressions: Spark
-    compiles each expression that it has not seen.
+    `events` has `_n`, the order of arrival, and `_due`, which is true for events of the future. Each value of the
+    columns `within` is a separate batch. Values that differ between batches are in columns and not in expressions,
+    because Spark compiles each new expression.
     """
     keys = [f"{quoted(f'_key_{at}_{part}')} AS {quoted(key['stored'])}" for part, key in enumerate(view["keys"])]
     names = [quoted(key["stored"]) for key in view["keys"]]
@@ -104,7 +106,7 @@ def view_items(events, at, view, within=()):
     seen = rows.where("NOT _due")
 
     def items(kind, frame, fields):
-        # Nulls are left out of the JSON.
+        # `to_json` leaves out nulls.
         item = F.to_json(F.struct(*fields)).alias("item")
         return frame.select(*within, F.lit(view["table"]).alias("view_table"), F.lit(kind).alias("kind"), item)
 
@@ -122,7 +124,7 @@ def view_items(events, at, view, within=()):
 
 
 def pieces(stream, epoch):
-    """Turns (batch, view_table, kind, item) into rows of the staging table, many items in one, by partition."""
+    """Returns a function that packs (batch, view_table, kind, item) of a partition into rows of the staging table."""
 
     def pack(partition, rows):
         lists, held, piece = {}, 0, partition << 32
@@ -131,7 +133,7 @@ def pieces(stream, epoch):
             items = lists.setdefault(place, [])
             items.append(item)
             held += 1
-            # One that is full; or all, where items of many batches come in no order.
+            # Send a full list, or all lists if a task holds too many items: those of many batches may come mixed.
             full = [place] if len(items) == CHUNK else list(lists) if held >= MAX_HELD else []
             for one in full:
                 items = lists.pop(one)

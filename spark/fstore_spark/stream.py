@@ -1,7 +1,7 @@
-"""The stream: micro-batches of a topic of Kafka, aggregated each on its own, staged and sealed in PostgreSQL.
+"""The mode `stream`: aggregates each micro-batch of a Kafka topic, stages the result in PostgreSQL and seals it.
 
-Where the stream stands is what PostgreSQL says; the checkpoint of Spark is thrown away. So a run that died anywhere is followed by one
-that begins exactly after the last sealed batch, and no watermark of Spark decides what is late.
+The positions of the stream are those in PostgreSQL. Spark's checkpoint is thrown away. So after a run has died, the
+next one begins exactly after the last sealed batch. No watermark of Spark decides which events are late.
 """
 
 import json
@@ -34,11 +34,11 @@ class Stream:
         self.lost = None
 
     def start(self):
-        """Starts the query; the first offsets are those that no view has had."""
+        """Starts the query at the first offsets that some view has not processed. Returns the query."""
         kafka = self.plan["input"]["kafka"]
         first = {}
         for at, earliest in self._earliest(kafka).items():
-            # A view that has had nothing begins with what the topic still has; one that has begun must not miss anything.
+            # A view at position 0 begins at the oldest message of the topic. Any other view must not skip messages.
             first[str(at)] = min(of.get(at, 0) or earliest for of in self.positions.values())
         records = (
             self.spark.readStream.format("kafka")
@@ -54,7 +54,7 @@ class Stream:
         return records.writeStream.foreachBatch(self._take).option("checkpointLocation", checkpoint).start()
 
     def _earliest(self, kafka):
-        """The first offset that the topic still has, of each partition."""
+        """Returns the oldest offset that the topic holds, by partition."""
         jvm = self.spark._jvm
         properties = jvm.java.util.Properties()
         properties.setProperty("bootstrap.servers", kafka["brokers"])
@@ -72,12 +72,12 @@ class Stream:
             admin.close()
 
     def watch(self):
-        """Ends the run when another has taken over."""
+        """Ends the run when another run has replaced it."""
         while not self.ended.wait(POLL):
             try:
                 self.fenced = not self.sink.holds()
             except Exception as error:
-                # Without PostgreSQL nobody can say who has taken over: the run ends and is begun again.
+                # Without PostgreSQL this run cannot know whether it was replaced. It ends, and FStore starts another.
                 self.lost = error
             if self.fenced or self.lost:
                 self.ended.set()
@@ -112,7 +112,7 @@ class Stream:
             frame.unpersist()
 
     def _is_new(self):
-        """Whether an event is one that no view has had: what a view that began later catches up on was counted before."""
+        """Returns a condition: no view has processed the event. The others were counted when they were first read."""
         had = {at: max(of.get(at, 0) for of in self.positions.values()) for of in self.positions.values() for at in of}
         return F.col("_offset") >= _of_partition(had)
 
@@ -164,14 +164,17 @@ class Stream:
 
 
 def _of_partition(numbers):
-    """An event's number by its partition; 0 for one that has none. As an array it is data: an expression of its own would be compiled anew."""
+    """Returns an event's number by its partition, or 0 if there is none.
+
+    The numbers are in an array, because Spark would compile a new expression for each set of numbers.
+    """
     listed = [F.lit(numbers.get(at, 0)).cast("long") for at in range(max(numbers, default=0) + 1)]
     return F.coalesce(F.try_element_at(F.array(*listed), F.col("_partition") + 1), F.lit(0))
 
 
 def run_stream(spark, plan):
-    """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, SqlInvalid, and what ends the query."""
-    # A micro-batch is small: to plan it anew at each of its steps takes longer than to run it.
+    """Runs a plan of the mode `stream` until it is stopped. Raises Fenced, SqlInvalid, and errors of the query."""
+    # For small micro-batches, adaptive replanning after each step takes longer than the steps themselves.
     spark.conf.set("spark.sql.adaptive.enabled", "false")
     queries = Queries(spark, plan)
     refused = queries.refusals()

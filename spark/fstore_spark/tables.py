@@ -1,6 +1,6 @@
-"""Tables that Spark reads: files of a format, and SELECTs of databases.
+"""Tables that Spark reads: files, and SELECTs on databases.
 
-`read_table` gives a frame as its reader makes it; `Rows` makes of each of its rows the values that FStore's own readers make
+`read_table` returns a frame as Spark reads it. `Rows` converts its rows to the values that FStore's own readers give
 (`src/tabular/`, `src/store/spine-query-postgres.ts`).
 """
 
@@ -18,7 +18,7 @@ from .aggregator import quoted
 from .decoder import Unusable, read_value
 from .typed import spark_type
 
-# Of a cell: nothing, which is null, is told from an empty text in quotes.
+# `nullValue` and `emptyValue` keep empty cells, which are null, apart from quoted empty texts.
 CSV = {
     "header": True,
     "inferSchema": False,
@@ -37,7 +37,7 @@ BOOLS = {"true": True, "false": False}
 
 
 class BadInput(Exception):
-    """What a source names cannot be read as it is declared. Its text is JSON, so that the driver finds it in what executors say."""
+    """The input cannot be read as declared. The text is JSON, so that the driver finds it in errors of executors."""
 
     def __init__(self, field, message):
         super().__init__(json.dumps({"field": field, "message": message}))
@@ -45,9 +45,9 @@ class BadInput(Exception):
 
 
 def read_table(spark, source, lines=False):
-    """A frame of the input `source` of a plan, in Spark's own types; of CSV and NDJSON they are texts. Raises BadInput.
+    """Returns a frame of the input `source` of a plan, in Spark's types. CSV and NDJSON give texts. Raises BadInput.
 
-    `lines`: of NDJSON not its columns but its lines, as `value`.
+    With `lines`, NDJSON gives its lines as column `value`, and not its columns.
     """
     if "jdbc" in source:
         return _read_query(spark, source["jdbc"])
@@ -56,7 +56,7 @@ def read_table(spark, source, lines=False):
         if form == "csv":
             return spark.read.options(**CSV).csv(path)
         if form == "ndjson":
-            # Numbers as they are written: a double would round them.
+            # Numbers stay text as they are written, because a double would round them.
             return spark.read.text(path) if lines else spark.read.option("primitivesAsString", True).json(path)
         return spark.read.format(form).load(path)
     except AnalysisException as error:
@@ -68,14 +68,14 @@ def read_table(spark, source, lines=False):
 
 
 def shown_path(path):
-    """The last part of a path, as messages have it: where the folder of batch files lies is nobody's business."""
+    """Returns the last part of a file's path for messages, which must not show where the folder of batch files is."""
     if not path.startswith("file:"):
         return path
     return re.sub(r"\\(.)", r"\1", path.rstrip("/")).rsplit("/", 1)[-1]
 
 
 def jdbc_options(jdbc):
-    """Address and credentials of a database, from the variables that a plan names."""
+    """Returns Spark's options for a database, from the variables that the plan names. Raises BadInput."""
     address = os.environ.get(jdbc["urlEnv"])
     if not address:
         raise BadInput("batch", f"{jdbc['urlEnv']} is not set where Spark's driver runs")
@@ -87,7 +87,7 @@ def jdbc_options(jdbc):
         options |= {"url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", **dict(parse_qsl(url.query))}
         options |= {"user": unquote(url.username or ""), "password": unquote(url.password or "")}
     if options["url"].startswith("jdbc:postgresql:"):
-        # A query is to read, as it is for FStore's own reader.
+        # Queries must only read, as in FStore's own reader.
         options |= {"driver": "org.postgresql.Driver", "readOnly": "true", "readOnlyMode": "always"}
     for name in ("user", "password"):
         value = os.environ.get(jdbc.get(f"{name}Env") or "")
@@ -98,7 +98,7 @@ def jdbc_options(jdbc):
 
 def _read_query(spark, jdbc):
     reader = spark.read.format("jdbc").options(**jdbc_options(jdbc))
-    # It may end in a comment.
+    # The line break ends a comment at the end of the query.
     table = f"({jdbc['query']}\n) fstore_rows"
     frame = reader.option("dbtable", table).load()
     partition = jdbc.get("partition")
@@ -116,7 +116,7 @@ def _read_query(spark, jdbc):
         low, high = bounds.selectExpr("cast(a as string)", "cast(b as string)").first()
         if low is not None:
             if isinstance(kind, T.NumericType):
-                # Bounds only cut the table into parts; whole numbers are what Spark takes for them.
+                # Spark takes whole numbers as bounds. Rounding loses no rows: bounds only cut the table into parts.
                 low, high = (str(int(Decimal(one).to_integral_value())) for one in (low, high))
             ranges = {"partitionColumn": column, "lowerBound": low, "upperBound": high, "numPartitions": partition["count"]}
             frame = reader.option("dbtable", table).options(**ranges).load()
@@ -126,13 +126,13 @@ def _read_query(spark, jdbc):
 
 
 def quoted_for(jdbc, reader, column):
-    """A column's name as SQL of its database: what Spark's dialect of it writes."""
+    """Returns a column's name as a quoted identifier of its database, by Spark's dialect."""
     jvm = reader._spark._jvm
     return jvm.org.apache.spark.sql.jdbc.JdbcDialects.get(jdbc_options(jdbc)["url"]).quoteIdentifier(column)
 
 
 def column_of(frame, name):
-    """The column of a frame that a declaration means: of this name, or of this name in other letters if there is one such; or None."""
+    """Returns the frame's column of this name: exactly, or in other case if only one column matches; else None."""
     if name in frame.columns:
         return name
     others = [one for one in frame.columns if one.lower() == name.lower()]
@@ -140,7 +140,10 @@ def column_of(frame, name):
 
 
 def typed_table(spark, source, schema):
-    """A frame of the input `source` of a plan with the columns of `schema` (name → type), without rows that cannot be used. Raises BadInput."""
+    """Returns a frame of the plan's input `source` with the columns of `schema` (name → type). Raises BadInput.
+
+    It leaves out rows with a value that its column cannot hold.
+    """
     rows = Rows(source, schema)
     usable = rows.select(read_table(spark, source, lines=True)).rdd.mapPartitions(rows.read_usable)
     fields = [T.StructField(name, spark_type(kind)) for name, kind in schema.items()]
@@ -148,7 +151,7 @@ def typed_table(spark, source, schema):
 
 
 class Rows:
-    """How rows of a table become values of declared columns; travels to the executors."""
+    """Converts rows of a table to values of declared columns. Spark sends it to the executors."""
 
     def __init__(self, source, kinds):
         self.kinds = kinds
@@ -156,7 +159,7 @@ class Rows:
         self.place = shown_path(source["file"]["path"]) if "file" in source else "the query"
 
     def select(self, frame):
-        """The columns that are read, in the order of their declaration, in forms that Python keeps. Raises BadInput."""
+        """Selects the declared columns in order, as types that Python keeps exactly. Raises BadInput."""
         if self.form == "ndjson":
             self._check_lines(frame)
             return frame
@@ -188,7 +191,7 @@ class Rows:
         return found
 
     def read(self, rows):
-        """Typed values of each row, by column. Raises BadInput."""
+        """Yields the typed values of each row, by column. Raises BadInput."""
         for row in rows:
             if self.form == "ndjson":
                 if not row[0].strip():
@@ -200,7 +203,7 @@ class Rows:
             yield {name: self._value(name, kind, cell) for (name, kind), cell in zip(self.kinds.items(), cells)}
 
     def read_usable(self, rows):
-        """Values of each row that has no cell which its column cannot have."""
+        """Yields the values of each row, except rows with a value that its column cannot hold."""
         for row in rows:
             try:
                 yield from (tuple(values.values()) for values in self.read([row]))
@@ -236,7 +239,7 @@ def _bare(cell):
 
 
 def _cell(kind, cell):
-    """The JSON form of a cell of CSV; an empty text is null for every type but text."""
+    """Returns the JSON form of a CSV cell. An empty cell is null for every type except STRING."""
     if cell is None or kind == "STRING":
         return cell
     if cell == "":

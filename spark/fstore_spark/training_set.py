@@ -1,7 +1,8 @@
-"""The join of a spine with the history of views: what each of its rows had found at its instant.
+"""The mode `trainingSet`: joins a spine (entity-and-time rows) with the history of views.
 
-A line of JSON is written for what a row (`o`) has found in a view (`w`): its newest event (`t`: the time, `v`: the values of a view of
-rows), and the states of each window (`x`) of an aggregation view. Who reads them finishes the states and knows which rows there are.
+It writes lines of JSON for what a row (`o`) of the spine finds in a view (`w`) at its instant. One kind of line has the
+time of its newest event (`t`) and, for a view of rows, the values (`v`). The other kind, for aggregation views, has the
+states (`s`) of one window (`x`). FStore finalizes the states, and knows the rows that have found nothing.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from .tables import read_table
 from .telling import TaskCount, tell
 
 POLL = 1.0
-# An event, or a row of the spine that sees it or does not see it, at the same instant.
+# Order at equal instants: rows of the spine that do not see the event, the event, rows that see it.
 UNSEEING, EVENT, SEEING = 0, 1, 2
 
 
@@ -29,7 +30,7 @@ def _milliseconds(column):
 
 
 def _plain(kind, column):
-    """A column of history in a form that JSON and Spark keep whole."""
+    """Returns an expression of a history column in a form that JSON and Spark keep exactly."""
     if kind == "TIMESTAMP":
         return _milliseconds(column)
     if kind == "TIMESTAMP[]":
@@ -48,7 +49,7 @@ def _hash(kind, column):
 
 
 def _values(columns):
-    """The values of a row as the text of a JSON object, whose INT64 are texts."""
+    """Returns an expression of a row's values as the text of a JSON object, with INT64 as strings."""
     casts = {"INT64": "::text", "INT64[]": "::text[]"}
     shown = [
         f"{_plain(one['type'], _named(one['name']))}{casts.get(one['type'], '')} AS c{index}"
@@ -64,18 +65,18 @@ class History:
         self.spark, self.sink, self.view = spark, sink, view
         self.names = [f"_k{index}" for index in range(len(view["keys"]))]
         aggregation = view["aggregation"]
-        # Names of columns may differ by the size of letters alone, which Spark does not tell apart.
+        # Numbered names, because Spark does not distinguish column names that differ only in case.
         place = {one["name"]: f"c{index}" for index, one in enumerate(view["columns"])}
         self.aggregates = [
             one | {"column": place.get(one["column"])} for one in (aggregation["aggregates"] if aggregation else [])
         ]
 
     def newest(self):
-        """Keys, `_ms`, `_n`, and `_v`: the values of a view of rows as JSON."""
+        """Returns keys, `_ms`, `_n` and, for a view of rows, `_v`: its values as JSON."""
         return self._read([f"{'NULL::text' if self.aggregates else _values(self.view['columns'])} AS _v"])
 
     def events(self):
-        """Keys, `_ms`, `_n`, and what the aggregates read."""
+        """Returns keys, `_ms`, `_n`, and the columns that the aggregates read."""
         columns = []
         for index, one in enumerate(self.view["columns"]):
             kind, column = one["type"], _named(one["name"])
@@ -100,7 +101,7 @@ class History:
 
 
 def _found(spine, history, before):
-    """Of each row of the spine that has found an event, its newest: `o`, keys, `at`, `_t` and `_v`."""
+    """Returns the newest event of each spine row that has one: `o`, keys, `at`, `_t` and `_v`."""
     keys, nothing = history.names, F.lit(None)
     asked = spine.select(
         *keys,
@@ -121,7 +122,7 @@ def _found(spine, history, before):
 
 
 def _states(found, history, before):
-    """The states of the windows of each row that cover an event: `o`, `_x` (which window), and the parts of the states."""
+    """Returns states of windows with events, for each row: `o`, `_x` (the window), and the parts of the states."""
     tails = [
         f"named_struct('x', {index}, 'tail', at - {one['length']} - pmod(at - {one['length']}, bigint({one['hop']})))"
         for index, one in enumerate(history.view["aggregation"]["windows"])
@@ -142,7 +143,7 @@ def _line(place, frame, shown):
 
 
 def _lines(place, spine, history, before):
-    """Frames of (o, line) of one view."""
+    """Yields frames of (o, line) of one view."""
     keys = [F.col(f"k{key['spine']}").alias(name) for key, name in zip(history.view["keys"], history.names)]
     found = _found(spine.select("o", "at", *keys), history, before)
     values = [F.lit(',"v":'), "_v"] if history.view["aggregation"] is None else []
@@ -160,9 +161,9 @@ def _lines(place, spine, history, before):
 
 
 def _state_part(windows, index, aggregate, field):
-    """A part of the state of an aggregate, in the windows in which it is asked for; nulls are left out of the JSON."""
+    """Returns a part of an aggregate's state; null, which `to_json` leaves out, for windows that do not need it."""
     value, kind = F.col(field.name), field.dataType
-    # JSON's numbers are doubles to who reads them.
+    # INT64 is text, because FStore reads JSON numbers as doubles.
     is_whole = isinstance(kind, T.LongType) and aggregate["type"] == "INT64" and field.name.endswith("_0")
     if is_whole or isinstance(kind, T.DecimalType):
         value = value.cast("string")
@@ -171,7 +172,7 @@ def _state_part(windows, index, aggregate, field):
 
 
 def run_training_set(spark, plan):
-    """Joins a plan of the mode `trainingSet` and writes its lines. Raises what Spark raises."""
+    """Joins a plan of the mode `trainingSet` and writes its lines. Raises errors of Spark."""
     ended = threading.Event()
 
     def follow():

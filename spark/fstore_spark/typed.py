@@ -1,4 +1,4 @@
-"""Columns of Spark as values of declared types, by the rules of the decoder."""
+"""Conversion of Spark columns to values of declared types, by the rules of the decoder."""
 
 from pyspark.sql import types as T
 
@@ -15,12 +15,15 @@ TIMES = ("timestamp", "timestamp_ntz", "date")
 
 
 def spark_type(kind):
-    """The type in which frames of FStore hold values of a type: instants are milliseconds."""
+    """Returns the Spark type that holds values of type `kind`. Instants are integers (milliseconds since 1970)."""
     return T.ArrayType(SPARK_TYPES[kind[:-2]]) if kind.endswith("[]") else SPARK_TYPES[kind]
 
 
 def carried(kind, given, column):
-    """The expression that makes of `column`, whose type Spark calls `given`, what the decoder reads as `kind`. Raises ValueError."""
+    """Returns the SQL expression that converts `column` to the form that the decoder reads as `kind`.
+
+    `given` is Spark's name of the column's type. Raises ValueError if that type cannot hold values of `kind`.
+    """
     if given == "void":
         return "cast(NULL AS string)"
     if kind.endswith("[]") and given.startswith("array<"):

@@ -1,6 +1,7 @@
-"""The reader of Avro takes what its twin in TypeScript takes, and makes the same of it.
+"""The reader of Avro accepts the same payloads as its twin in TypeScript, with the same values.
 
-The vectors come from `scripts/avro-vectors.ts`: written by another implementation, and mutated. FSTORE_TEST_SEED picks others.
+The vectors come from `scripts/avro-vectors.ts`: written by another implementation, and mutated. FSTORE_TEST_SEED
+selects other mutations.
 """
 
 import base64

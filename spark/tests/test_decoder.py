@@ -1,6 +1,7 @@
-"""The decoder takes what its twin in TypeScript takes, and makes the same of it.
+"""The decoder accepts the same events as its twin in TypeScript, with the same values.
 
-The vectors come from `scripts/decoder-vectors.ts`: edges that people have thought of, and mutations of them. FSTORE_TEST_SEED picks others.
+The vectors come from `scripts/decoder-vectors.ts`: hand-written edge cases and mutations of them. FSTORE_TEST_SEED
+selects other mutations.
 """
 
 import base64
@@ -32,7 +33,7 @@ def _decoded(payload):
 
 
 def _same(one, other):
-    """Equal, with equal types: 1 is neither 1.0 nor True."""
+    """Returns true for equal values of equal types: 1 is neither 1.0 nor True."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
     return type(one) is type(other) and one == other

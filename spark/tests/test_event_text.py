@@ -1,4 +1,4 @@
-"""Events are written letter by letter as JavaScript writes them: what is logged is the same, whoever has read it."""
+"""Events are written exactly as JavaScript writes them, so that the event log does not depend on the reader."""
 
 import json
 import os

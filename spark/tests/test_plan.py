@@ -1,4 +1,4 @@
-"""The job refuses a plan that FStore's schema of plans refuses, and says what is wrong with it."""
+"""The job refuses every plan that FStore's schema of plans refuses, and names the error in it."""
 
 import copy
 import json

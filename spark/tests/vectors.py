@@ -1,4 +1,4 @@
-"""Vectors that a script of the repository prints: payloads, and what TypeScript makes of them."""
+"""Test vectors from a script of this repository: payloads, and the results that TypeScript decodes from them."""
 
 import json
 import os
@@ -9,14 +9,14 @@ SEED = os.environ.get("FSTORE_TEST_SEED", "1")
 
 
 def vectors_of(script):
-    """What `scripts/<script>` prints for the seed."""
+    """Returns the parsed output of `scripts/<script>` for the seed."""
     command = ["node", "--import", "tsx", f"scripts/{script}", SEED]
     output = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True)
     return json.loads(output.stdout)
 
 
 def plain(value, kind):
-    """A value as the decoder has it: JSON writes a large double as an integer with other last digits."""
+    """Returns a value as the decoder gives it. JSON writes large doubles as integers, whose last digits differ."""
     if isinstance(value, list):
         return [plain(item, kind[:-2]) for item in value]
     if isinstance(value, dict):
