@@ -1,4 +1,4 @@
-/** What a TypeScript project imports as `fstore`: definitions with inferred types, and a client of the API. */
+/** The package `fstore` for TypeScript projects: builders of definitions, and a client of the API. */
 import { type ClientOptions, GraphqlClient } from './cli/graphql-client.js';
 
 export { ServerError } from './cli/failure.js';
@@ -26,7 +26,7 @@ export {
 export type { KeyType, ValueType } from './definition/value-type.js';
 export { type ErrorCode, FStoreError } from './errors.js';
 
-/** A client of a server's GraphQL API: `request` for queries and mutations, `subscribe` for subscriptions. */
+/** Returns a client of a server's GraphQL API: `request` runs queries and mutations, `subscribe` subscriptions. */
 export function createClient(options: ClientOptions): GraphqlClient {
   return new GraphqlClient(options);
 }
