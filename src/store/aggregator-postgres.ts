@@ -1,35 +1,40 @@
 /**
- * The algebra of aggregations in SQL: the twin of `aggregation/aggregator.ts`, held to it by the golden vectors.
+ * The algebra of aggregations in SQL. It must give the same results as `aggregation/aggregator.ts`; the golden vectors
+ * check that.
  *
- * Each function keeps its state in columns. Of every function there is: the state of one row, the state of a group of rows, the merge
- * of two states, and the fold of many states into what TypeScript finishes. Finishing is not done here: it is the same code online.
+ * Each function keeps its state in columns. It defines the state of one row, the state of a group of rows, the merge of
+ * two states, and the fold of many states. TypeScript finalizes a folded state, so finalizing is the same code for
+ * online reads.
  */
 import type { AggregateOptions, State } from '../aggregation/aggregator.js';
 import { SKETCH_SIZE, sketchOf } from '../aggregation/distinct-sketch.js';
 import type { ScalarType } from '../definition/value-type.js';
 import { COLUMN_TYPES, instantOf, parseScalar, stagedType } from './column-postgres.js';
 
-/** A row in SQL: the aggregated column, the event time in milliseconds as double, and the order of arrival. */
+/**
+ * SQL expressions of a row: the aggregated column, the event time in milliseconds as double, and the order of arrival.
+ */
 export interface RowExpressions {
   readonly value: string;
   readonly time: string;
   readonly sequence: string;
 }
 
+/** The SQL of one aggregate. */
 export interface SqlAggregator {
   /** Types of the columns that hold a state. */
   readonly columns: readonly string[];
-  /** The state of one row. */
+  /** Returns the state of one row. */
   row(row: RowExpressions): readonly string[];
-  /** The state of a group of rows: aggregate expressions. */
+  /** Returns the state of a group of rows, as aggregate expressions. */
   group(row: RowExpressions): readonly string[];
-  /** The state of two states. */
+  /** Returns the merge of two states. */
   merge(a: readonly string[], b: readonly string[]): readonly string[];
-  /** Many states, as aggregate expressions; `filter` is a FILTER clause or nothing. */
+  /** Returns the fold of many states, as aggregate expressions. `filter` is a FILTER clause or empty. */
   fold(columns: readonly string[], filter: string): readonly string[];
-  /** A state from its columns as text. */
+  /** Parses a state from the text of its columns. */
   read(texts: readonly (string | null)[]): State;
-  /** A state from the text of `fold`. */
+  /** Parses a state from the text of `fold`. */
   readFold(texts: readonly (string | null)[]): State;
 }
 
@@ -37,7 +42,7 @@ const number = (text: string | null | undefined): number | null =>
   text === null || text === undefined ? null : Number(text);
 const numbers = (text: string): number[] => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number));
 
-/** The SQL of an aggregate; `schema` (a quoted identifier) has the functions of migration 002. */
+/** Returns the SQL of an aggregate. `schema` is a quoted identifier and contains the functions of migration 002. */
 export function sqlAggregator(schema: string, { function: name, type, n }: AggregateOptions): SqlAggregator {
   const scalar = type as ScalarType;
   switch (name) {
@@ -104,12 +109,12 @@ export function sqlAggregator(schema: string, { function: name, type, n }: Aggre
   }
 }
 
-/** The sequence that the place `n` in the order of arrival of a staged batch has become. */
+/** Returns an expression for the sequence of row `n` in a staged batch. */
 export const placeOf = (n: string): string => `(SELECT at FROM places)[${n}::integer + 1]`;
 
 /**
- * A state as another engine stages it: the columns of its JSON, and the state made of them. Staged instants are milliseconds, and
- * where a state has a sequence, it has a place in the order of arrival.
+ * Returns how to read a state that another engine has staged: the columns of its JSON, and the expressions that convert
+ * them. Staged instants are milliseconds. Instead of a sequence, a staged state holds the row's index in the batch.
  */
 export function stagedState(
   { function: name }: AggregateOptions,
@@ -117,7 +122,7 @@ export function stagedState(
   names: readonly string[],
 ): { readonly columns: readonly string[]; readonly expressions: readonly string[] } {
   return {
-    // Spark has no value that is JSON: it comes as a list or as the text of one.
+    // Spark has no JSON values: the state is either a list or the text of one, so it is read as text.
     columns: names.map((column, part) => `${column} ${name === 'lastN' ? 'text' : stagedType(types[part]!)}`),
     expressions: names.map((column, part) => {
       if (types[part] === COLUMN_TYPES.TIMESTAMP) return instantOf(column);
@@ -129,7 +134,7 @@ export function stagedState(
   };
 }
 
-/** A function that SQL's own aggregate folds. */
+/** Returns the SQL of a function that a built-in SQL aggregate can fold. */
 function simple(
   rules: Pick<SqlAggregator, 'columns' | 'row' | 'merge' | 'read'> & { readonly fold: string },
 ): SqlAggregator {
@@ -156,7 +161,7 @@ function readNumbers([text]: readonly (string | null)[]): State {
   return [text === null || text === undefined ? null : numbers(text)];
 }
 
-/** First and last: a value with its place in the order of (event time, arrival). */
+/** First and last: a value with its event time and sequence, which define the order. */
 function outermost(type: ScalarType, name: 'first' | 'last'): SqlAggregator {
   const [order, before] = name === 'first' ? ['ASC', '<='] : ['DESC', '>='];
   const pick = (expression: string, [value, time, sequence]: readonly string[], filter: string): string =>
@@ -189,7 +194,7 @@ function outermost(type: ScalarType, name: 'first' | 'last'): SqlAggregator {
   };
 }
 
-/** The last n values, as JSON: event time, arrival, and the value as text. */
+/** The last n values as JSON: event time, sequence, and the value as text. */
 function recent(schema: string, type: ScalarType, n: number): SqlAggregator {
   const text = (value: string): string =>
     type === 'TIMESTAMP' ? `round(date_part('epoch', ${value}) * 1000)::bigint::text` : `${value}::text`;
@@ -213,7 +218,7 @@ function recent(schema: string, type: ScalarType, n: number): SqlAggregator {
   };
 }
 
-/** Sketches: sorted arrays of the smallest hashes. */
+/** Distinct counts: the state is a sorted array of the smallest hashes. */
 function distinct(schema: string, type: ScalarType): SqlAggregator {
   const text = (value: string): string => {
     if (type === 'FLOAT64') return `encode(float8send(${value}), 'hex')`;

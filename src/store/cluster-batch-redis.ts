@@ -1,12 +1,14 @@
 /**
- * Many commands on a Redis Cluster at once, each for one slot: those of one node travel as one pipeline.
+ * Sends many commands to a Redis Cluster at once. Each command is for one slot; those for one node are sent as one
+ * pipeline.
  *
- * A slot that moved, or is moving, is followed: after such an answer its keys are asked for one by one, and the client
- * goes where the answer points. One by one, because while a slot moves its keys are on both nodes, and a command for
- * several of them is answered by neither.
+ * Slots that have moved or are moving are followed. After such an answer the keys of the command are requested one by
+ * one, and the client goes where the answer points. One by one, because the keys of a moving slot are divided between
+ * two nodes, and neither answers a command for several of them.
  */
 import type { Cluster } from 'ioredis';
 
+/** A command for keys of one slot. */
 export interface SlotCommand {
   readonly slot: number;
   readonly name: 'mgetBuffer' | 'fstoreWriteNewest';
@@ -17,14 +19,17 @@ type Sender = Record<SlotCommand['name'], (...args: SlotCommand['args']) => Prom
 
 const REDIRECTION = /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /;
 
-/** Runs the commands and returns their answers in order. Rejects when one cannot be answered, or not in `timeout` ms. */
+/**
+ * Runs the commands and returns their answers in order. Rejects if one fails, or if the answers take longer than
+ * `timeout` milliseconds.
+ */
 export async function runOnCluster(
   cluster: Cluster,
   commands: readonly SlotCommand[],
   timeout: number,
 ): Promise<unknown[]> {
   let timer: NodeJS.Timeout | undefined;
-  // The client's own timeout is that of one attempt; it makes several, and waits in between.
+  // The client's own timeout covers one attempt, but it makes several attempts and waits in between.
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
   });
@@ -32,7 +37,7 @@ export async function runOnCluster(
 }
 
 async function run(cluster: Cluster, commands: readonly SlotCommand[]): Promise<unknown[]> {
-  // Without this a pipeline waits for a cluster that has never been seen.
+  // Otherwise a pipeline would wait for a cluster that has never been reached.
   if (cluster.status !== 'ready') throw new Error(`the cluster is not ready (${cluster.status})`);
   const answers: unknown[] = new Array(commands.length);
   const keyByKey = async (index: number): Promise<void> => {
@@ -50,7 +55,7 @@ async function run(cluster: Cluster, commands: readonly SlotCommand[]): Promise<
   await Promise.all(
     [...owners].map(async ([owner, indexes]) => {
       const results = owner === '' ? null : await pipelined(cluster, commands, indexes);
-      // While the client learns a new layout, it may refuse a pipeline as a whole.
+      // The client may refuse a whole pipeline while it learns a new layout of the cluster.
       if (!results) return Promise.all(indexes.map(keyByKey));
       return Promise.all(
         results.map(async ([error, answer], position) => {
@@ -78,7 +83,10 @@ async function pipelined(
   return pipeline.exec().catch(() => null);
 }
 
-/** The same as commands of one key each; the answers of MGET, put together, are the answer of the whole. */
+/**
+ * Splits a command into commands of one key each. Concatenated, their MGET answers are the answer of the original
+ * command.
+ */
 function onePerKey({ slot, name, args }: SlotCommand): SlotCommand[] {
   if (name === 'mgetBuffer') return args.map((key) => ({ slot, name, args: [key] }));
   const count = args[0] as number;

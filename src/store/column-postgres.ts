@@ -1,4 +1,4 @@
-/** Columns of PostgreSQL: the type of each value type, and values from their text. */
+/** Columns of PostgreSQL: the column type of each value type, and values from PostgreSQL's text. */
 import type { CustomTypesConfig } from 'pg';
 import {
   elementType,
@@ -8,8 +8,9 @@ import {
   type ValueType,
 } from '../definition/value-type.js';
 
+/** The column type of each scalar type. */
 export const COLUMN_TYPES: Record<ScalarType, string> = {
-  // Compared byte by byte, as everywhere in FStore, and faster than by a locale.
+  // Compared byte by byte, like all texts in FStore, which is faster than comparing by locale.
   STRING: 'text COLLATE "C"',
   BOOL: 'boolean',
   INT32: 'integer',
@@ -20,24 +21,24 @@ export const COLUMN_TYPES: Record<ScalarType, string> = {
 /** The same without collations, for parameters. */
 export const BARE_TYPES: Record<ScalarType, string> = { ...COLUMN_TYPES, STRING: 'text' };
 
-/** The column type of a value type, with names of scalars as in `types`. */
+/** Returns the column type of a value type, given those of scalars. */
 export function columnType(type: ValueType, types: Record<ScalarType, string>): string {
   const element = elementType(type);
   return element ? `${BARE_TYPES[element]}[]` : types[type as ScalarType];
 }
 
-/** The column type in which a value of a column is staged as JSON: instants are milliseconds, and nothing has a collation. */
+/** Returns the type in which values of a column are staged as JSON: milliseconds for instants, and no collations. */
 export function stagedType(column: string): string {
   return column.replace(BARE_TYPES.TIMESTAMP, 'bigint').replace(COLUMN_TYPES.STRING, BARE_TYPES.STRING);
 }
 
-/** The instant of milliseconds since 1970, an expression. */
+/** Returns an SQL expression for the instant of milliseconds since 1970. */
 export const instantOf = (milliseconds: string): string => `to_timestamp(${milliseconds} / 1000.0)`;
 
-/** Text as it came: values are read by the type that the view declares, not by PostgreSQL's. */
+/** Leaves values as text: they are parsed by the type that the view declares, not by PostgreSQL's type. */
 export const RAW_TEXT: CustomTypesConfig = { getTypeParser: () => (text: string) => text };
 
-/** A scalar from PostgreSQL's text. */
+/** Parses a scalar from PostgreSQL's text. */
 export function parseScalar(type: ScalarType, text: string): ScalarValue {
   switch (type) {
     case 'STRING':
@@ -53,14 +54,17 @@ export function parseScalar(type: ScalarType, text: string): ScalarValue {
   }
 }
 
-/** `2026-01-31 12:00:00.5+00` as milliseconds since 1970. A session that is not in UTC fails, rather than shift times. */
+/**
+ * Parses `2026-01-31 12:00:00.5+00` to milliseconds since 1970. Throws if the session is not in UTC, instead of
+ * shifting times.
+ */
 export function parseInstant(text: string): number {
   const time = Date.parse(text.replace(' ', 'T').replace(/\+00$/, 'Z'));
   if (Number.isNaN(time)) throw new Error(`PostgreSQL gave an instant in a form that is not expected: ${text}`);
   return time;
 }
 
-/** The elements of PostgreSQL's text form of a one-dimensional array without nulls. */
+/** Returns the elements of a one-dimensional array without nulls from PostgreSQL's text. */
 function parseArray(text: string): string[] {
   const items: string[] = [];
   const pattern = /"([^"\\]*(?:\\.[^"\\]*)*)"|([^,{}]+)/g;
@@ -70,7 +74,7 @@ function parseArray(text: string): string[] {
   return items;
 }
 
-/** A value from PostgreSQL's text. */
+/** Parses a value from PostgreSQL's text. */
 export function parseValue(type: ValueType, text: string | null): FeatureValue {
   if (text === null) return null;
   const element = elementType(type);

@@ -1,4 +1,4 @@
-/** Dead letters in PostgreSQL: written with their batch, listed, and handed out once for a replay. */
+/** Dead letters in PostgreSQL: written with their batch, listed, and passed to a replay at most once. */
 import type pg from 'pg';
 import type { CommitBatch, DeadLetter, NewDeadLetter } from './offline-store.js';
 
@@ -20,7 +20,7 @@ function toLetter({ offset, arrived_at, replayed_at, ...record }: LetterRecord):
   return { ...record, offset: BigInt(offset), arrivedAt: arrived_at, replayedAt: replayed_at };
 }
 
-/** Writes the dead letters of a batch; PostgreSQL's text holds no U+0000, so a message loses it. */
+/** Writes the dead letters of a batch. Removes U+0000 from messages, because PostgreSQL cannot store it in a text. */
 export async function writeDeadLetters(
   client: pg.PoolClient,
   schema: string,
@@ -45,7 +45,7 @@ export async function writeDeadLetters(
   );
 }
 
-/** The newest dead letters of one source, or of all. */
+/** Returns the newest dead letters of one source, or of all sources. */
 export async function listDeadLetters(
   pool: pg.Pool,
   schema: string,
@@ -59,7 +59,10 @@ export async function listDeadLetters(
   return rows.map(toLetter);
 }
 
-/** Marks letters that were not replayed yet and hands them to `publish`, all in the caller's transaction. */
+/**
+ * Marks letters that were not replayed yet and passes them to `publish`, in the caller's transaction. Returns how many
+ * there were.
+ */
 export async function replayDeadLetters(
   client: pg.PoolClient,
   schema: string,

@@ -1,10 +1,10 @@
-/** Rows of PostgreSQL's history whose event time had not come when they were committed. */
+/** Rows of history in PostgreSQL whose event time was in the future when they were committed. */
 import type pg from 'pg';
 import { type EntityKey, entityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { NewRow } from './offline-store.js';
 
-/** Notes the entities of rows that wait for their time. */
+/** Records the entities of rows that wait for their event time. */
 export async function writeDueRows(
   client: pg.PoolClient,
   schema: string,
@@ -24,7 +24,7 @@ export async function writeDueRows(
   );
 }
 
-/** True if a row of one of these views is due at `now`. Cheap: it is asked all the time and mostly finds nothing. */
+/** Returns whether a row of these views is due at `now`. Cheap, because it is called often and rarely finds one. */
 export async function hasDueRows(
   pool: pg.Pool,
   schema: string,
@@ -38,7 +38,7 @@ export async function hasDueRows(
   return rows.length > 0;
 }
 
-/** An event that is due: its entity, and, of an aggregation view, its place in history. */
+/** A row that is due: its entity and, in an aggregation view, its sequence in history. */
 export interface DueRow {
   readonly key: EntityKey;
   readonly eventTime: string;
@@ -46,8 +46,9 @@ export interface DueRow {
 }
 
 /**
- * Takes up to `limit` notes of these views, the oldest first, passing over those that another process has in hand.
- * Notes of views that are not asked for stay: another process may know a view that this one has not heard of yet.
+ * Deletes up to `limit` records of due rows of these views and returns them, oldest first. Skips records that another
+ * process has locked. Records of other views stay, because another process may know views that this one does not know
+ * yet.
  */
 export async function takeDueRows(
   client: pg.PoolClient,

@@ -1,4 +1,4 @@
-/** The log of events in PostgreSQL, and how far each consumer has taken in each partition. */
+/** The event log in PostgreSQL, and the offset of each consumer in each partition. */
 import type pg from 'pg';
 import { FStoreError } from '../errors.js';
 import { countedIn } from './intake-postgres.js';
@@ -6,9 +6,7 @@ import type { CommitBatch, LoggedEvent } from './offline-store.js';
 
 const PAGE = 2_000;
 
-/**
- * Keeps fills and commits of one source apart until the transaction ends: commits share the lock, a fill has it alone.
- */
+/** Locks a source until the transaction ends: commits share the lock, a fill holds it exclusively. */
 export async function lockSource(
   client: pg.PoolClient,
   schema: string,
@@ -19,15 +17,19 @@ export async function lockSource(
   await client.query(`SELECT ${lock}(hashtextextended($1, 0))`, [`${schema} ${source}`]);
 }
 
-/** Where a batch's consumer stands, and, by their tables, views that are ahead of it: another engine has computed them further. */
+/**
+ * The offset of a batch's consumer. `ahead` holds, by history table, larger offsets up to which another engine has
+ * computed views.
+ */
 export interface Standing {
   readonly from: bigint;
   readonly ahead: ReadonlyMap<string, bigint>;
 }
 
 /**
- * Locks the position of a batch's consumer until the transaction ends, and returns it: whoever commits for the same
- * partition waits here, and sees what was committed before. Throws DEFINITIONS_STALE.
+ * Locks the offset of a batch's consumer until the transaction ends, and returns it. Other commits for the same
+ * partition wait here and then see what this one committed. Throws DEFINITIONS_STALE if the source was filled or handed
+ * over at a newer revision than the batch's.
  */
 export async function lockOffset(
   client: pg.PoolClient,
@@ -40,7 +42,8 @@ export async function lockOffset(
     `INSERT INTO ${schema}.consumed_offsets (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`,
     place,
   );
-  // While the position is waited for, it may move, and then the new one is returned; no view is filled meanwhile.
+  // If the offset changes while this statement waits for its row, the new offset is returned. No view is filled
+  // meanwhile.
   const { rows } = await client.query<{ next_offset: string; filled: number; ahead: Record<string, string> | null }>(
     `SELECT c.next_offset,
        greatest((SELECT coalesce(max(revision), 0) FROM ${schema}.fills WHERE source = $4),
@@ -59,7 +62,7 @@ export async function lockOffset(
   return { from: BigInt(next_offset), ahead: new Map(places) };
 }
 
-/** Moves the position of a batch's consumer to the end of the batch, and counts what of the batch was new. */
+/** Sets the offset of a batch's consumer to the end of the batch, and counts the new events of the batch. */
 export async function advanceOffset(
   client: pg.PoolClient,
   schema: string,
@@ -83,7 +86,7 @@ export async function advanceOffset(
   );
 }
 
-/** Writes events of a batch. */
+/** Writes the events of a batch to the log. */
 export async function writeEvents(
   client: pg.PoolClient,
   schema: string,
@@ -106,9 +109,9 @@ export async function writeEvents(
 }
 
 /**
- * Refuses events at offsets that were taken in before, if history has other events there: then the topic was deleted and
- * created again, and what follows would be taken for old. Event times tell; definitions, and with them the text of an event, may
- * have changed since. Throws TOPIC_RECREATED.
+ * Throws TOPIC_RECREATED if history has different events at offsets that were already written. Then the topic was
+ * deleted and created again, and its new events would be mistaken for old ones. Only event times are compared, because
+ * the text of an event may change with its definitions.
  */
 export async function checkSameTopic(
   client: pg.PoolClient,
@@ -136,7 +139,7 @@ export async function checkSameTopic(
   }
 }
 
-/** Offsets of one partition, from the first to before the second. */
+/** Offsets of one partition, from `from` to before `to`. */
 export interface LogStretch {
   readonly topic: string;
   readonly partition: number;
@@ -144,7 +147,10 @@ export interface LogStretch {
   readonly to: bigint;
 }
 
-/** All logged events of a source, or those of one stretch, page by page, in the order of their places. */
+/**
+ * Reads the logged events of a source, or of one range of offsets, page by page, in the order of topic, partition and
+ * offset.
+ */
 export async function* loggedEvents(
   client: pg.PoolClient,
   schema: string,

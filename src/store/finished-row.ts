@@ -2,7 +2,9 @@ import { aggregationPlan, finishValues, type TileSet } from '../aggregation/tile
 import type { ViewVersion } from '../definition/view-version.js';
 import type { StoredRow } from './offline-store.js';
 
-/** The row that an entity's tiles make at instant `at` (milliseconds since 1970), which is not before any of their events. */
+/**
+ * Finalizes an entity's tiles at instant `at` (milliseconds since 1970), which must not be before any of their events.
+ */
 export function finishRow(view: ViewVersion, set: TileSet, at: number): StoredRow {
   const { values, until } = finishValues(aggregationPlan(view.aggregation!), set.tiles, at);
   return { eventTime: set.eventTime, sequence: set.version, values, holds: { from: at, until } };

@@ -1,11 +1,12 @@
-/** What has been taken in, counted in the rows of PostgreSQL that hold positions. */
+/** Counters of written events, in the rows of PostgreSQL that hold consumer offsets. */
 import type pg from 'pg';
 import { createPool, reachable } from './connection-postgres.js';
 import type { EngineIntake, Intake, IntakeLedger } from './intake.js';
 
 /**
- * Assignments of an UPDATE that count events into a row named `row`: `events` and `unusable` are how many, `newest` is their greatest
- * event time, each an SQL expression. The clock is PostgreSQL's, and never goes back within a row.
+ * Returns assignments for an UPDATE that count events into a row named `row`. `events` and `unusable` are counts and
+ * `newest` is the greatest event time, each an SQL expression. The clock is PostgreSQL's, and a row's time never goes
+ * back.
  */
 export function countedIn(row: string, events: string, unusable: string, newest: string): string {
   const [last, current] = [`date_trunc('minute', ${row}.moved_at)`, `date_trunc('minute', now())`];
@@ -16,7 +17,7 @@ export function countedIn(row: string, events: string, unusable: string, newest:
     minute_events = CASE WHEN ${last} >= ${current} THEN ${row}.minute_events ELSE 0 END + ${events}`;
 }
 
-/** Share of the minute before this one that lies within the last 60 seconds. */
+/** The share of the previous minute that lies within the last 60 seconds. */
 const EARLIER_SHARE = `(1 - extract(epoch FROM now() - date_trunc('minute', now())) / 60)`;
 const PER_MINUTE = `CASE date_trunc('minute', now()) - date_trunc('minute', least(moved_at, now()))
   WHEN interval '0' THEN minute_events + earlier_events * ${EARLIER_SHARE}
@@ -39,13 +40,16 @@ function intakeOf({ events, unusable, newest, moved_at, per_minute }: CountRow):
   return { events, unusable, newest: instant(newest), movedAt: instant(moved_at), perMinute: per_minute };
 }
 
+/** Where the counters are. */
 export interface PostgresIntakeOptions {
   readonly url: string;
   readonly project: string;
   readonly log?: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
 }
 
-/** Opens no connection before somebody asks, and none of those that reads and commits use. */
+/**
+ * Returns a ledger that connects at the first call, with connections of its own apart from those of reads and commits.
+ */
 export function connectPostgresIntake({ url, project, log }: PostgresIntakeOptions): IntakeLedger {
   const onError = (error: Error): void =>
     log?.('warn', 'a connection to PostgreSQL was lost', { error: error.message });
@@ -83,7 +87,7 @@ class PostgresIntake implements IntakeLedger {
   async viewPositions(
     views: readonly { readonly table: string; readonly topic: string }[],
   ): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>> {
-    // A view whose source has moved to another topic has positions in the old one too.
+    // If a source has moved to another topic, its views have offsets in the old topic too.
     const rows = await this.#query<{ view_table: string; places: Record<string, string> }>(
       `SELECT view_table, json_object_agg(partition, next_offset::text) AS places
        FROM ${this.#schema}.view_positions JOIN unnest($1::text[], $2::text[]) AS v (view_table, topic) USING (view_table, topic)

@@ -1,35 +1,44 @@
 /**
- * Port: how much has been taken in, and up to where. Read apart from everything that serves.
+ * Port: counters of what was written, and up to which position. Readers use connections of their own, apart from those
+ * that serve.
  *
  * Invariants that every adapter holds (test/contract/intake.test.ts)
- * 1. What is counted is what is in history: a batch that comes again is not counted again.
- * 2. One call is one statement, however much is asked for; nothing is read of history itself.
+ * 1. Exactly the events in history are counted. A batch that is delivered again is not counted again.
+ * 2. One call is one statement, however many names it is given. History itself is not read.
  */
 
+/** Counters of events from one origin. */
 export interface Intake {
   readonly events: number;
   /** Events that became dead letters. */
   readonly unusable: number;
-  /** Greatest event time, milliseconds since 1970; null: there is none. */
+  /** Greatest event time, in milliseconds since 1970; null if there is none. */
   readonly newest: number | null;
-  /** When something was last taken in, milliseconds since 1970. */
+  /** When events were last written, in milliseconds since 1970. */
   readonly movedAt: number | null;
-  /** Events of the last 60 seconds; those of the minute before count for the part of it that lies within them. */
+  /**
+   * Events of about the last 60 seconds. The events of the minute before this one count in proportion to the part of it
+   * that lies within them.
+   */
   readonly perMinute: number;
 }
 
-/** What another engine has made of a stream. */
+/** Counters of what another engine has computed of a stream. */
 export interface EngineIntake extends Intake {
-  /** Events that it has computed and that are not merged yet. */
+  /** Events that the engine has computed and that are not merged yet. */
   readonly unmerged: number;
 }
 
+/** Reads the counters. */
 export interface IntakeLedger {
-  /** By the name of the consumer; without those that have taken in nothing. */
+  /** Returns the counters by consumer, without consumers that have written nothing. */
   ofConsumers(consumers: readonly string[]): Promise<ReadonlyMap<string, Intake>>;
-  /** By the name of the stream. */
+  /** Returns the counters by stream. */
   ofEngines(streams: readonly string[]): Promise<ReadonlyMap<string, EngineIntake>>;
-  /** For each view, by table, the first offset of each partition of its topic that another engine has not computed. */
+  /**
+   * Returns, by history table, the first offset of each partition that another engine has not yet computed for the
+   * view.
+   */
   viewPositions(
     views: readonly { readonly table: string; readonly topic: string }[],
   ): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>>;

@@ -1,10 +1,12 @@
 /**
- * Durable jobs in PostgreSQL: one table, one statement for each call, PostgreSQL's clock for every lease.
+ * Durable jobs in PostgreSQL: one table, one statement for each call, and PostgreSQL's clock for every lease.
  *
- * 1. `lease` picks with FOR UPDATE SKIP LOCKED: processes that ask at once get different jobs and never wait for each other.
- * 2. Every statement of an owner names the owner in its WHERE: a takeover and a late word of the owner before are put in
- *    order by the row's lock, and the later of them sees what the first did.
- * 3. An idle poll writes nothing: an UPDATE without rows has no transaction id and leaves no trace in the log.
+ * 1. `lease` selects with FOR UPDATE SKIP LOCKED, so that concurrent processes get different jobs and never wait for
+ *    each other.
+ * 2. Every statement of an owner names the owner in its WHERE clause. The row lock orders a takeover and a late
+ *    statement of the previous owner; the later of the two sees the result of the first.
+ * 3. Polling without work writes nothing: an UPDATE of no rows gets no transaction id and writes nothing to the
+ *    write-ahead log.
  */
 import type pg from 'pg';
 import { FStoreError } from '../errors.js';
@@ -21,11 +23,15 @@ import {
 } from './job-store.js';
 import { migrate } from './migration-postgres.js';
 
+/** Connection settings of the job store. */
 export interface PostgresJobStoreOptions {
   readonly url: string;
   readonly project: string;
   readonly poolSize?: number;
-  /** Milliseconds after which a statement is given up; much less than a lease, or a lost server is noticed too late. */
+  /**
+   * How long a statement may take, in milliseconds; 5,000 by default. It must be much shorter than a lease, so that a
+   * lost server is noticed in time.
+   */
   readonly timeout?: number;
   readonly log?: (
     level: 'debug' | 'info' | 'warn' | 'error',
@@ -35,7 +41,7 @@ export interface PostgresJobStoreOptions {
 }
 
 const PROJECT = /^[a-z][a-z0-9_]{0,40}$/;
-/** An index entry of PostgreSQL has room for 2,700 bytes; a character has at most four. */
+/** An index entry of PostgreSQL is limited to about 2,700 bytes, and a character takes up to four. */
 const MAX_KEY_LENGTH = 512;
 const UNFINISHED = `status IN ('QUEUED', 'RUNNING')`;
 const RAN_OUT = `status = 'RUNNING' AND lease_until <= statement_timestamp()`;
@@ -62,12 +68,12 @@ function toJob({ created_at, started_at, finished_at, ...record }: JobRecord): J
   return { ...record, createdAt: created_at, startedAt: started_at, finishedAt: finished_at };
 }
 
-/** True if it can be the id of a job; whatever else a client sends would be a failure of the cast. */
+/** Returns whether a text can be the id of a job. Other texts would fail in the cast to bigint. */
 function isId(id: string): boolean {
   return /^\d{1,18}$/.test(id);
 }
 
-/** Connects, and brings the project's schema to the newest migration. Throws STORE_UNAVAILABLE. */
+/** Connects and migrates the project's schema. Throws STORE_UNAVAILABLE. */
 export async function connectPostgresJobStore(options: PostgresJobStoreOptions): Promise<PostgresJobStore> {
   const { url, project, poolSize = 4, timeout = 5_000, log = () => {} } = options;
   if (!PROJECT.test(project)) {
@@ -75,7 +81,7 @@ export async function connectPostgresJobStore(options: PostgresJobStoreOptions):
   }
   const onError = (error: Error): void => log('warn', 'a connection to PostgreSQL was lost', { error: error.message });
   const schema = `"fstore_${project}"`;
-  // A migration of another process may be waited for longer than a heartbeat may take.
+  // Waiting for the migration of another process may take longer than a heartbeat may.
   const patient = createPool({ url, size: 1, onError });
   try {
     await migrate(patient, schema);
@@ -86,11 +92,12 @@ export async function connectPostgresJobStore(options: PostgresJobStoreOptions):
   return new PostgresJobStore(pool, `${schema}.jobs`);
 }
 
+/** The job store on PostgreSQL. */
 export class PostgresJobStore implements JobStore {
   readonly #pool: pg.Pool;
   readonly #table: string;
 
-  /** `table` is the quoted name of the table of jobs, with its schema. */
+  /** `table` is the quoted name of the jobs table, with its schema. */
   constructor(pool: pg.Pool, table: string) {
     this.#pool = pool;
     this.#table = table;
@@ -103,7 +110,7 @@ export class PostgresJobStore implements JobStore {
       throw new FStoreError('BAD_REQUEST', message, { field });
     }
     for (;;) {
-      // No target: a conflict with either index counts.
+      // No conflict target, so that a conflict with either unique index counts.
       const [added] = await this.#query<JobRecord>(
         `INSERT INTO ${this.#table} (kind, request, key, once) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
@@ -117,7 +124,7 @@ export class PostgresJobStore implements JobStore {
             [kind, key ?? null, once ?? null],
           );
       if (record) return toJob(record);
-      // The job that was in the way has ended in between.
+      // The conflicting job has ended in between; try again.
     }
   }
 
@@ -153,7 +160,7 @@ export class PostgresJobStore implements JobStore {
   }
 
   async lease(kinds: readonly string[], owner: string, leaseMs: number): Promise<LeasedJob | null> {
-    // What nobody may take over any more is ended by the same statement; the two parts never meet in one row.
+    // The same statement ends jobs that nobody may take over any more. Its two parts never select the same row.
     const [record] = await this.#query<JobRecord>(
       `WITH ended AS (
          UPDATE ${this.#table} SET lease_owner = NULL, finished_at = clock_timestamp(),
@@ -229,7 +236,7 @@ export class PostgresJobStore implements JobStore {
     return this.#pool.end();
   }
 
-  /** Ends a job; of one that this owner has ended in the same way before, everything stays as it was. */
+  /** Ends a job. A job that this owner has already ended in the same way stays unchanged. */
   async #end(id: string, owner: string, status: JobStatus, column: 'result' | 'error', value: Json): Promise<void> {
     await this.#asOwner(
       id,

@@ -1,61 +1,71 @@
 /**
- * Port: long work that outlives requests and processes, as rows that processes lease, report on and hand over.
+ * Port: long work that outlives requests and processes. A job is a row that processes lease, report on and hand over.
  *
  * Invariants that every adapter holds (test/contract/job-store.test.ts)
- * 1. At any time at most one lease of a job is good, by the store's clock; whoever lost it can change nothing of the job.
- * 2. A job whose lease ran out is taken over with its last checkpoint; after `MAX_ATTEMPTS` lost leases it fails with JOB_LOST.
- * 3. Of one (kind, key) at most one job is unfinished. A finished job never changes again.
- * 4. A job that somebody asked to cancel is never leased again.
- * 5. Of one (kind, once) there is at most one job, finished or not.
+ * 1. At most one lease of a job is valid at any time, by the store's clock. An owner that lost its lease can change
+ *    nothing of the job.
+ * 2. A job whose lease expired is taken over with its last checkpoint. After `MAX_ATTEMPTS` lost leases it fails with
+ *    JOB_LOST.
+ * 3. At most one job of a (kind, key) is unfinished. A finished job never changes again.
+ * 4. A job whose cancellation was requested is never leased again.
+ * 5. At most one job of a (kind, once) exists, finished or not.
  */
 
+/** How many processes may lose the lease of a job before it fails. */
 export const MAX_ATTEMPTS = 5;
 
+/** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
+/** The states of a job; the last three are final. */
 export type JobStatus = 'QUEUED' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
 
-/** How far a job is, in whatever unit its kind counts; `total` null: not known. */
+/** The progress of a job, in the unit that its kind counts. `total` is null if it is not known. */
 export interface JobProgress {
   readonly done: number;
   readonly total: number | null;
   readonly note?: string;
-  /** The last lines of what an engine said, oldest first. */
+  /** The last log lines of an engine, oldest first. */
   readonly log?: readonly string[];
 }
 
+/** Why a job failed. */
 export interface JobError {
   readonly code: string;
   readonly message: string;
 }
 
+/** A job as the store keeps it. */
 export interface Job {
   readonly id: string;
   readonly kind: string;
   readonly status: JobStatus;
   readonly request: Json;
   readonly progress: JobProgress;
-  /** What its handler wrote down last to go on from; null: it begins at the beginning. */
+  /** The last checkpoint that its handler reported; null if it starts from the beginning. */
   readonly checkpoint: Json;
   readonly result: Json;
   readonly error: JobError | null;
-  /** How often it was leased, but for leases that were given back. */
+  /** How many leases it had, without those that were given back. */
   readonly attempts: number;
   readonly createdAt: Date;
-  /** When it was leased first. */
+  /** When it was first leased. */
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
 }
 
-/** A job in the hands of `owner`, which names this one lease: an owner that leases twice needs two names (invariant 1). */
+/**
+ * A job leased by `owner`. The name identifies one lease, so a process that leases twice needs two names (invariant 1).
+ */
 export interface LeasedJob extends Job {
   readonly owner: string;
 }
 
+/** Stores jobs and grants leases on them. */
 export interface JobStore {
   /**
-   * Queues a job; returns the unfinished job of the same kind and `key` instead, or else the one of the same kind and `once`, if
-   * there is one. Throws BAD_REQUEST.
+   * Queues a job and returns it. If the kind already has an unfinished job of the same `key`, or any job of the same
+   * `once`, returns that one instead. Throws BAD_REQUEST.
    */
   submit(job: {
     readonly kind: string;
@@ -63,19 +73,25 @@ export interface JobStore {
     readonly key?: string | undefined;
     readonly once?: string | undefined;
   }): Promise<Job>;
+  /** Returns a job, or null if there is none. */
   get(id: string): Promise<Job | null>;
-  /** Newest first. */
+  /** Returns the jobs that match, newest first. */
   list(filter: {
     kind?: string | undefined;
     key?: string | undefined;
     status?: JobStatus | undefined;
     limit: number;
   }): Promise<readonly Job[]>;
-  /** Ends a job that nobody holds at once; a held one is told at its next heartbeat. Throws JOB_UNKNOWN. */
+  /**
+   * Cancels a job: at once if nobody holds it, otherwise its owner learns it at the next heartbeat. Throws JOB_UNKNOWN.
+   */
   cancel(id: string): Promise<Job>;
-  /** The oldest job of these kinds that is queued or whose lease ran out; null: there is none. */
+  /** Leases the oldest job of these kinds that is queued or whose lease expired. Returns null if there is none. */
   lease(kinds: readonly string[], owner: string, leaseMs: number): Promise<LeasedJob | null>;
-  /** Prolongs the lease; `checkpoint` undefined: it stays as it was. Throws JOB_LEASE_LOST. */
+  /**
+   * Extends the lease and stores the progress. The stored checkpoint is kept if `checkpoint` is undefined. Throws
+   * JOB_LEASE_LOST.
+   */
   heartbeat(
     id: string,
     owner: string,
@@ -83,11 +99,17 @@ export interface JobStore {
     progress: JobProgress,
     checkpoint: Json | undefined,
   ): Promise<{ readonly cancelled: boolean }>;
-  /** Throws JOB_LEASE_LOST; may be repeated by the same owner, who cannot know whether a lost answer was a yes. */
+  /**
+   * Ends a job with its result. May be repeated by the same owner, because an answer may get lost. Throws
+   * JOB_LEASE_LOST.
+   */
   finish(id: string, owner: string, result: Json): Promise<void>;
-  /** As `finish`. */
+  /** Ends a job with an error, under the rules of `finish`. */
   fail(id: string, owner: string, error: JobError): Promise<void>;
-  /** Gives the lease back without counting it; ends the job if somebody asked to cancel it. Throws JOB_LEASE_LOST. */
+  /**
+   * Gives the lease back without counting it as an attempt. Ends the job if its cancellation was requested. Throws
+   * JOB_LEASE_LOST.
+   */
   release(id: string, owner: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,15 +1,15 @@
 /**
- * Lists of typed values as bytes from which their JSON is copied instead of computed.
+ * Packs lists of typed values so that their JSON can be copied instead of computed.
  *
- *   numbers    length of their JSON text (1 byte), then the text, two characters to a byte. INT64 lacks its quotes, TIMESTAMP is
- *              milliseconds since 1970
- *   BOOL       one byte
+ *   numbers    length of their JSON text (1 byte), then the text, two characters in each byte. INT64 lacks its quotes,
+ *              TIMESTAMP is milliseconds since 1970
+ *   BOOL       one byte: 1 for false, 2 for true
  *   STRING     length of its JSON text without quotes, plus 1 (varint), then the text in UTF-8
  *   lists      count of elements, plus 1 (varint), then the elements
- *   null       one byte, 0; a false BOOL is 1, a true one 2
+ *   null       one byte, 0
  *
- * Why text: the shortest text of a double takes ten times as long to compute as to copy, and two characters to a byte it is about as
- * small as the double itself.
+ * Numbers are text because computing the shortest text of a double takes ten times as long as copying it. At two
+ * characters in each byte, the text is about as small as the double itself.
  */
 import {
   elementType,
@@ -22,16 +22,21 @@ import { type FixedBytes, type JsonWriter, writeFixed } from './json-writer.js';
 import { DamagedValue } from './packed-values.js';
 
 const CHARACTERS = '0123456789.-+e';
-/** Longer is no shortest text of a double, and no 64-bit integer. */
+/** The maximum length of a number: neither the shortest text of a double nor a 64-bit integer is longer. */
 const MAX_NUMBER = 26;
-/** At most so many bytes of JSON for one byte of a packed value: a TIMESTAMP of one digit takes 2, its text in a list 27. */
+/**
+ * Maximum bytes of JSON for each byte of a packed value: a one-digit TIMESTAMP takes 2 bytes, and 27 as text in a list.
+ */
 export const EXPANSION = 14;
 
-/** So many bytes a short text of damaged bytes may seem to have behind their end. */
+/** How many bytes a short text may appear to extend beyond the end of damaged bytes. */
 const OVERRUN = 128;
 
 const codeOf = new Uint8Array(128).fill(0xff);
-/** The two characters of each byte, as they are written by `setUint16` in little-endian; 0 for what is no pair of characters. */
+/**
+ * The two characters of each byte, in the form that `setUint16` writes in little-endian; 0 if the byte is not a valid
+ * pair.
+ */
 const pairOf = new Uint16Array(256);
 for (const [high, first] of [...CHARACTERS].entries()) {
   codeOf[first.charCodeAt(0)] = high;
@@ -39,7 +44,7 @@ for (const [high, first] of [...CHARACTERS].entries()) {
     pairOf[(high << 4) | low] = first.charCodeAt(0) | (second.charCodeAt(0) << 8);
   }
 }
-/** Bits that all pairs have. */
+/** Bits that all pairs have in common. */
 const PAIR = 0x2020;
 const [NULL, TRUE, FALS] = ['null', 'true', 'fals'].map((text) => Buffer.from(text).readInt32LE(0)) as [
   number,
@@ -50,7 +55,7 @@ const E = 0x65;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 
-/** How a value is kept; an element of a list is kept as the scalar. */
+/** How a value is stored. Elements of a list are stored like scalars. */
 type Form = 0 | 1 | 2 | 3 | 4 | 5;
 const NUMBER = 0;
 const QUOTED = 1;
@@ -68,7 +73,7 @@ const SCALAR_FORMS: Record<ScalarType, Form> = {
   BOOL: BOOL,
 };
 
-/** Where packing writes before the size is known. Packing never waits, so one is enough. */
+/** The buffer for packing before the size is known. Packing is synchronous, so one buffer serves all packers. */
 let draft = Buffer.allocUnsafe(4_096);
 
 function reserve(at: number, more: number): void {
@@ -114,10 +119,10 @@ function packScalar(at: number, form: Form, value: ScalarValue): number {
   return start + length;
 }
 
-/** Where reading stands. Reading never waits, so one is enough. */
+/** The read offset. Reading is synchronous, so one variable serves all packers. */
 let place = 0;
 
-/** Reads a varint at `place`; throws DamagedValue. */
+/** Reads a varint at `place`. Throws DamagedValue. */
 function readVarint(bytes: Uint8Array): number {
   let value = 0;
   for (let shift = 0; shift < 35; shift += 7) {
@@ -152,7 +157,7 @@ function skip(bytes: Uint8Array, form: Form, element: Form): void {
   }
 }
 
-/** Copies the text of the number at `from`, and a byte more if its length is odd; returns where it ends. */
+/** Copies the text of the number at `from`, plus one byte if its length is odd. Returns the offset of its end. */
 function copyNumber(bytes: Uint8Array, from: number, out: DataView, to: number): number {
   const length = bytes[from]!;
   const end = to + length;
@@ -174,7 +179,7 @@ function copyQuotedNumber(bytes: Uint8Array, from: number, { buffer, view }: Jso
   return end + 1;
 }
 
-/** Writes a BOOL that is not null; `kept` is its byte. */
+/** Writes a BOOL that is not null; `kept` is its packed byte. */
 function writeBool(kept: number, { buffer, view }: JsonWriter, to: number): number {
   if (kept > 2) throw new DamagedValue('a boolean is neither true nor false');
   view.setInt32(to, kept === 2 ? TRUE : FALS, true);
@@ -191,7 +196,7 @@ function copyBytes(bytes: Uint8Array, from: number, length: number, out: Uint8Ar
 const numberText = Buffer.alloc(MAX_NUMBER + 1);
 const numberView = new DataView(numberText.buffer, numberText.byteOffset, numberText.length);
 
-/** The text of the number at `from`. */
+/** Returns the text of the number at `from`. */
 function numberAt(bytes: Uint8Array, from: number): string {
   return numberText.toString('latin1', 0, copyNumber(bytes, from, numberView, 0));
 }
@@ -250,23 +255,26 @@ function parseText(text: string): string {
   }
 }
 
-/** Stands in a template for the event time. */
+/** Marks the position of the event time in a template. */
 export const EVENT_TIME = -1;
 
-/** Fixed text with values between. */
+/** The fixed text of a JSON object, with values in between. */
 export class ValueTemplate {
-  /** The words of all labels, one after the other; where those of each end, and how long it is in bytes. */
+  /**
+   * The words of all labels, one after the other. `wordEnds` holds where those of each label end, `lengths` the label's
+   * bytes.
+   */
   readonly words: Int32Array;
   readonly wordEnds: Int32Array;
   readonly lengths: Int32Array;
-  /** For each label what follows: the index of a value, or EVENT_TIME. */
+  /** For each label what follows it: the index of a value, or EVENT_TIME. */
   readonly values: Int32Array;
   readonly end: FixedBytes;
-  /** How many values there are if it has all of them in their order, else -1. */
+  /** The number of values if the template contains all values in their order; otherwise -1. */
   readonly whole: number;
-  /** Bytes of all fixed text, and of an event time or null wherever one may stand. */
+  /** Bytes of all fixed text, plus 32 for each label: enough for an event time or null after it. */
   readonly fixedRoom: number;
-  /** How often the same value occurs at most. */
+  /** How often the most frequent value occurs in the template. */
   readonly times: number;
 
   constructor(parts: readonly { readonly label: FixedBytes; readonly value: number }[], end: FixedBytes) {
@@ -288,11 +296,11 @@ export class ValueTemplate {
   }
 }
 
-/** Packs values of the same types, unpacks them, and copies the JSON of single ones. */
+/** Packs values of the same types, unpacks them, and copies their JSON. */
 export class JsonPacker {
   readonly #types: readonly ScalarType[];
   readonly #forms: readonly Form[];
-  /** Of the elements of a list; of a scalar its own. */
+  /** The form of a list's elements, or of the scalar itself. */
   readonly #elements: readonly Form[];
   readonly #places: Int32Array;
 
@@ -303,12 +311,12 @@ export class JsonPacker {
     this.#forms = types.map((type, index) => (elementType(type) ? LIST : this.#elements[index]!));
   }
 
-  /** How many values there are. */
+  /** The number of values. */
   get count(): number {
     return this.#forms.length;
   }
 
-  /** New bytes: `header` bytes to be filled by the caller, then the values. */
+  /** Returns new bytes: `header` bytes for the caller to fill in, then the packed values. */
   pack(header: number, values: readonly FeatureValue[]): Buffer {
     let at = header;
     reserve(0, header);
@@ -327,7 +335,7 @@ export class JsonPacker {
   }
 
   /**
-   * Writes into `places` where each value begins in bytes whose values begin at `start`. Throws DamagedValue if they do not end
+   * Writes the offset of each value to `places`; the values begin at `start`. Throws DamagedValue if they do not end
    * where the bytes end.
    */
   locate(bytes: Uint8Array, start: number, places: Int32Array): void {
@@ -336,7 +344,7 @@ export class JsonPacker {
     for (let index = 0; index < forms.length; index += 1) {
       places[index] = at;
       const form = forms[index]!;
-      // Behind the last byte, the end is missed too.
+      // An offset beyond the last byte is detected by the check at the end.
       const first = bytes[at] ?? 0;
       if (form <= TIME) {
         if (first > MAX_NUMBER) throw new DamagedValue('a number is too long');
@@ -352,8 +360,9 @@ export class JsonPacker {
   }
 
   /**
-   * Copies the JSON of the value at `index`, which begins at `from`, to `to` in the writer's memory, where there must be room for EXPANSION
-   * times the bytes of all values and 5 more. Returns where it ends. Throws DamagedValue.
+   * Copies the JSON of the value at `index` from offset `from` to offset `to` of the writer's buffer. Returns the
+   * offset of its end. The buffer must have space for EXPANSION times the bytes of all values, plus 5. Throws
+   * DamagedValue.
    */
   copy(bytes: Uint8Array, index: number, from: number, writer: JsonWriter, to: number): number {
     if (bytes[from] === 0) {
@@ -380,8 +389,9 @@ export class JsonPacker {
   }
 
   /**
-   * Writes a template whose values are those of bytes, which begin at `start`. Throws DamagedValue. All values of a row in their order, which
-   * is what most ask for, are found while they are copied; this loop is half of what a wide row costs.
+   * Writes a template with the values of `bytes`, which begin at `start`. Throws DamagedValue. A template of all values
+   * in order, which most queries use, is copied in the same pass that finds the values. This loop is half of the cost
+   * of a wide row.
    */
   copyAll(bytes: Uint8Array, start: number, template: ValueTemplate, eventTime: FixedBytes, writer: JsonWriter): void {
     const places = this.#places;
@@ -403,7 +413,7 @@ export class JsonPacker {
         continue;
       }
       if (!isWhole) from = places[index]!;
-      // Behind the last byte, the end is missed too.
+      // An offset beyond the last byte is detected by the check at the end.
       const first = bytes[from] ?? 0;
       const form = forms[index]!;
       if (first === 0) {
@@ -435,7 +445,7 @@ export class JsonPacker {
     writer.at = writeFixed(view, at, template.end);
   }
 
-  /** Unpacks all values; they begin at `start` and end with the bytes. Throws DamagedValue. */
+  /** Unpacks all values. They must begin at `start` and end with the bytes. Throws DamagedValue. */
   read(bytes: Uint8Array, start: number): FeatureValue[] {
     const places = new Int32Array(this.count);
     this.locate(bytes, start, places);

@@ -1,11 +1,11 @@
-/** Brings the schema of a project to the newest of `migrations/*.sql`, one process at a time. */
+/** Migrates the schema of a project to the newest of `migrations/*.sql`, one process at a time. */
 import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { inTransaction } from './connection-postgres.js';
 
 const MIGRATIONS = new URL('./migrations/', import.meta.url);
 
-/** Applies the migrations that `schema` (a quoted identifier) has not had, in order, all or none. */
+/** Applies the migrations that `schema` (a quoted identifier) lacks, in order, all or none. */
 export async function migrate(pool: pg.Pool, schema: string): Promise<void> {
   const files = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.sql')).sort();
   await inTransaction(pool, async (client) => {

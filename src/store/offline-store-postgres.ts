@@ -1,10 +1,11 @@
 /**
- * The offline store on PostgreSQL: one schema for a project, one table for each view version.
+ * The offline store on PostgreSQL: one schema for each project, one table for each view version.
  *
- * A commit runs, besides BEGIN and COMMIT: 4 statements for the locks and the offset, 1 for events, 1 for dead letters, and
- * for each view 1 insert, 1 for rows that are not due yet, and 1 read of what is newest; nothing for what is empty, and
- * never more for more rows. READ COMMITTED is enough: the lock on the offset's row puts commits of one partition one after
- * the other, each statement after it sees what was committed before, and the read of the newest rows comes after the insert.
+ * Besides BEGIN and COMMIT, a commit runs 4 statements for locks and the offset, 1 for events, and 1 for dead letters.
+ * For each view it runs 1 insert, 1 statement for rows that are not due yet, and 1 read of the newest rows. Empty steps
+ * are skipped, and the number of statements does not grow with the number of rows. READ COMMITTED suffices. The lock on
+ * the offset's row serializes commits of a partition, so each later statement sees what was committed before, and the
+ * newest rows are read after the insert.
  */
 import type pg from 'pg';
 import type { TileSet } from '../aggregation/tile-set.js';
@@ -51,13 +52,14 @@ import {
   type ViewTable,
 } from './view-table-postgres.js';
 
+/** Connection settings of the offline store. */
 export interface PostgresOfflineStoreOptions {
   readonly url: string;
   readonly project: string;
   readonly poolSize?: number;
-  /** Milliseconds after which a read is given up. */
+  /** How long a read may take, in milliseconds; 2,000 by default. */
   readonly readTimeout?: number;
-  /** Milliseconds after which a statement that writes is given up. */
+  /** How long a writing statement may take, in milliseconds; 30,000 by default. */
   readonly writeTimeout?: number;
   readonly log?: (
     level: 'debug' | 'info' | 'warn' | 'error',
@@ -67,18 +69,19 @@ export interface PostgresOfflineStoreOptions {
 }
 
 const PROJECT = /^[a-z][a-z0-9_]{0,40}$/;
-/** PostgreSQL has a limited number of locks, and each new table takes half a dozen until its transaction ends. */
+/** PostgreSQL has a limited number of locks, and each new table takes about six until its transaction ends. */
 const VIEWS_PER_TRANSACTION = 100;
-/** A prepared read is 0.1 ms faster, and costs each connection 50 kB for as long as it lives. */
+/** A prepared read is 0.1 ms faster, but costs each connection 50 kB for as long as it is open. */
 const PREPARED_READS = 100;
 const DUE_BATCH = 1_000;
 /**
- * A read looks keys up in an index that is always there, so no plan is better for some keys than for others. PostgreSQL would plan each
- * anew, which takes as long as reading; and a plan that is kept must not be one that a table was small for.
+ * A read looks keys up in an index that always exists, so one plan fits all keys. PostgreSQL would otherwise plan every
+ * read anew, which takes as long as the read. The cached plan must not be a sequential scan that was chosen while the
+ * table was small.
  */
 const READ_SETTINGS = ['plan_cache_mode=force_generic_plan', 'enable_seqscan=off', 'enable_bitmapscan=off'];
 
-/** Connects, and brings the project's schema to the newest migration. Throws STORE_UNAVAILABLE. */
+/** Connects and migrates the project's schema. Throws STORE_UNAVAILABLE. */
 export async function connectPostgresOfflineStore(options: PostgresOfflineStoreOptions): Promise<OfflineStore> {
   const { url, project, poolSize = 10, readTimeout = 2_000, writeTimeout = 30_000, log = () => {} } = options;
   if (!PROJECT.test(project)) {
@@ -130,7 +133,7 @@ class PostgresOfflineStore implements OfflineStore {
     for (let at = 0; at < fresh.length; at += VIEWS_PER_TRANSACTION) {
       const some = fresh.slice(at, at + VIEWS_PER_TRANSACTION);
       await inTransaction(this.#pool, async (client) => {
-        // CREATE … IF NOT EXISTS is not safe against itself in another session.
+        // Concurrent sessions can fail in CREATE … IF NOT EXISTS for the same name, so they run one after the other.
         await client.query(`SELECT pg_advisory_xact_lock(hashtext('fstore prepare'))`);
         await client.query(some.map((view) => this.#tableOf(view).ddl).join('\n'));
       });
@@ -166,7 +169,7 @@ class PostgresOfflineStore implements OfflineStore {
 
   async fill({ source, stream, revision }: FillRequest, fills: readonly ViewFill[], now: number): Promise<number> {
     return inTransaction(this.#pool, async (client) => {
-      // Commits of the source share this lock: what is logged so far is all that the views have to take over.
+      // Commits of the source share this lock, so the log does not change while the views are filled.
       await lockSource(client, this.#schema, source, 'exclusive');
       const views = fills.map(({ view }) => view);
       const standings = await readStandings(client, this.#schema, views);
@@ -193,7 +196,7 @@ class PostgresOfflineStore implements OfflineStore {
       for (const fill of fills) {
         const { view } = fill;
         const { engine, revision: since } = standings.get(view.table)!;
-        // Another process, which has newer definitions, has been here before.
+        // Skip it if another process with these or newer definitions has already handed the view over.
         if (view.engine === (engine ?? 'builtin') || since >= revision) continue;
         if (view.engine !== 'builtin') {
           await handOver(client, this.#schema, place, view, fill.read !== null);
@@ -203,7 +206,7 @@ class PostgresOfflineStore implements OfflineStore {
           for await (const events of loggedEvents(client, this.#schema, source, stretch)) {
             count += events.length;
             const rows = await this.#insertLogged(client, fill, events, now);
-            // What is due now is published at the next sweep.
+            // Values that are due now are published at the next sweep.
             const due = distinctKeys(rows).map((key) => ({ key, eventTime: now }));
             await writeDueRows(client, this.#schema, view, due);
           }
@@ -241,7 +244,7 @@ class PostgresOfflineStore implements OfflineStore {
           await this.#mergeDue(client, view, rows);
           touched.push(...(await this.#newest(client, view, distinctKeys(rows), now)));
         }
-        // The notes are gone only if what they stand for was published: a failure rolls the deletion back.
+        // If publishing fails, the transaction rolls back and the records of due rows remain.
         if (touched.length > 0) await publish(touched);
         return due.taken;
       });
@@ -285,7 +288,7 @@ class PostgresOfflineStore implements OfflineStore {
     return table;
   }
 
-  /** The name of a prepared statement, for as many views as connections have room for. */
+  /** Returns the name of a prepared statement, for at most PREPARED_READS views. */
   #statementName(view: ViewVersion, { before = false, known = false }: PointInTimeOptions): string | undefined {
     if (before || known) return undefined;
     if (this.#preparedReads.size < PREPARED_READS) this.#preparedReads.add(view.table);
@@ -386,7 +389,10 @@ class PostgresOfflineStore implements OfflineStore {
   }
 }
 
-/** Instants as PostgreSQL reads them, one for each key. Those of one read are mostly the same. */
+/**
+ * Returns instants in PostgreSQL's format, one for each key. Consecutive instants are mostly equal, so the last text is
+ * reused.
+ */
 function instantTexts(asOf: number | readonly number[], count: number): string[] {
   if (typeof asOf === 'number') return new Array<string>(count).fill(new Date(asOf).toISOString());
   let last = Number.NaN;

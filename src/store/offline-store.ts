@@ -1,15 +1,15 @@
 /**
- * Port: the history of every value, the log of events, and how far each topic has been taken in.
+ * Port: the history of every value, the log of events, and the offset of each consumer.
  *
  * Invariants that every adapter holds (test/contract/offline-store.test.ts)
  * 1. `commit` is one transaction: events, rows, dead letters and offset become visible together or not at all.
- * 2. An event at an offset below the stored one is not written again; the entities it touches are still returned.
+ * 2. An event at an offset below the stored one is not written again. The entities that it touches are still returned.
  * 3. Two commits for one (consumer, topic, partition) run one after the other, even from two processes.
- * 4. A view is filled from the event log once, and from then on written by every commit: no event is missing from it and
+ * 4. A view is filled from the event log once, and every later commit writes to it. No event is missing from it and
  *    none is in it twice, whatever other processes commit meanwhile.
- * 5. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t; of an aggregation view, the
- *    merge of the events that its windows cover at t.
- * 6. A tile holds each event of its stretch that is visible exactly once; a version of an entity's tiles is never given twice.
+ * 5. The value at t is the row with the greatest (event time, sequence) among those with event time ≤ t. In an
+ *    aggregation view it is the merge of the events that its windows cover at t.
+ * 6. A tile holds each visible event of its interval exactly once. A version of an entity's tiles is never used twice.
  */
 import type { TileSet } from '../aggregation/tile-set.js';
 import type { SourceMeaning } from '../definition/definition-record.js';
@@ -17,25 +17,33 @@ import type { EntityKey } from '../definition/entity-key.js';
 import type { FeatureValue, ValueType } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 
-/** One row of a view's history. `sequence` is the order of arrival, unique in the store. */
+/**
+ * One row of a view's history. `eventTime` is in milliseconds since 1970; `sequence` is the order of arrival, unique in
+ * the store.
+ */
 export interface StoredRow {
   readonly eventTime: number;
   readonly sequence: number;
   readonly values: readonly FeatureValue[];
-  /** Of an aggregation view only, whose `sequence` is the version of its tiles: the instants from and until which the values hold. */
+  /**
+   * Only in an aggregation view, whose `sequence` is the version of the tiles: the values hold from `from` to before
+   * `until`.
+   */
   readonly holds?: { readonly from: number; readonly until: number };
 }
 
+/** A row to write to a view's history. */
 export interface NewRow {
   readonly offset: bigint;
   readonly key: EntityKey;
   readonly eventTime: number;
-  /** One for each column that the view's history keeps. */
+  /** One value for each column of the view's history. */
   readonly values: readonly FeatureValue[];
-  /** When it first arrived; default: now. */
+  /** When it first arrived, in milliseconds since 1970; now by default. */
   readonly arrivedAt?: number;
 }
 
+/** An event to write to the event log. */
 export interface LoggedEvent {
   readonly offset: bigint;
   readonly eventTime: number;
@@ -43,6 +51,7 @@ export interface LoggedEvent {
   readonly payload: string;
 }
 
+/** An unusable event to record. */
 export interface NewDeadLetter {
   readonly offset: bigint;
   readonly code: string;
@@ -51,6 +60,7 @@ export interface NewDeadLetter {
   readonly payload: Buffer;
 }
 
+/** A recorded dead letter. */
 export interface DeadLetter extends Omit<NewDeadLetter, 'offset'> {
   readonly id: string;
   readonly source: string;
@@ -61,20 +71,27 @@ export interface DeadLetter extends Omit<NewDeadLetter, 'offset'> {
   readonly replayedAt: Date | null;
 }
 
-/** What a view that begins later takes over from the event log. */
+/** How a view that begins later reads the events of the log. */
 export interface ViewFill {
   readonly view: ViewVersion;
-  /** The row of a logged event (JSON text), or null if the view has none for it; null: only its engine can read events. */
+  /**
+   * Returns the row of a logged event (JSON text), or null if the view has none for it. Null if only the view's engine
+   * can read events.
+   */
   readonly read: ((payload: string) => Pick<NewRow, 'key' | 'eventTime' | 'values'> | null) | null;
 }
 
-/** The stream of a source: who takes it in, and under which name other engines do. */
+/**
+ * The stream of a source. `consumer` is the built-in consumer's name; `name` is the name of the stream for other
+ * engines.
+ */
 export interface SourceStream {
   readonly name: string;
   readonly topic: string;
   readonly consumer: string;
 }
 
+/** The source whose views are filled, and the revision of their definitions. */
 export interface FillRequest {
   readonly source: string;
   /** Null for a source without a stream. */
@@ -82,7 +99,7 @@ export interface FillRequest {
   readonly revision: number;
 }
 
-/** What one batch of a topic's partition becomes. */
+/** The processed form of one batch of a partition. */
 export interface CommitBatch {
   /** Revision of the definitions that the batch was processed with. */
   readonly revision: number;
@@ -95,13 +112,13 @@ export interface CommitBatch {
   readonly events: readonly LoggedEvent[];
   readonly rows: readonly { readonly view: ViewVersion; readonly rows: readonly NewRow[] }[];
   readonly deadLetters: readonly NewDeadLetter[];
-  /** Rows later than this wait until `takeDue` is asked for them. Milliseconds since 1970. */
+  /** Milliseconds since 1970. Rows with a later event time wait until `takeDue` finds them due. */
   readonly now: number;
 }
 
 /**
- * An entity whose value may have changed: with the newest row that is visible, or, of an aggregation view, with its tiles.
- * Both null: nothing is visible.
+ * An entity whose value may have changed, with its newest visible row or, in an aggregation view, its tiles. Both are
+ * null if nothing is visible.
  */
 export interface TouchedEntity {
   readonly view: ViewVersion;
@@ -110,48 +127,55 @@ export interface TouchedEntity {
   readonly tiles: TileSet | null;
 }
 
-/** How a point-in-time read looks at history. */
+/** How a point-in-time read selects rows of history. */
 export interface PointInTimeOptions {
-  /** Only what happened before the instant, not at it. */
+  /** True to see only events before the instant, and none at it. */
   readonly before?: boolean;
-  /** Only what had arrived by the instant: the value as it was known then. */
+  /** True to see only events that had arrived by the instant: the value as it was known then. */
   readonly known?: boolean;
-  /** A job asks, which can wait longer than a request. */
+  /** True for a job, which can wait longer than a request. */
   readonly patient?: boolean;
 }
 
+/** The result of a commit. */
 export interface CommitResult {
   /** How many events of the batch were new. */
   readonly written: number;
   readonly touched: readonly TouchedEntity[];
 }
 
-/** Rows that a spine is made of. */
+/** The rows of a spine, in batches. */
 export interface SpineTable {
   readonly schema: readonly { readonly name: string; readonly type: ValueType }[];
   readonly batches: AsyncIterable<readonly (readonly FeatureValue[])[]>;
 }
 
-/** Where a spine comes from: a SELECT (with the types that its columns must have), or all events of a source. */
+/**
+ * The origin of a spine: a SELECT (optionally with the types that its columns must have), or all events of a source.
+ */
 export type SpineOrigin =
   | { readonly sql: string; readonly types?: readonly ValueType[] }
   | { readonly source: string; readonly meaning: SourceMeaning };
 
+/** Stores history and answers point-in-time reads. */
 export interface OfflineStore {
-  /** Creates what the history of these views needs; does nothing for views that have it. */
+  /** Creates the tables of these views that do not exist yet. */
   prepare(views: readonly ViewVersion[]): Promise<void>;
-  /** Throws DEFINITIONS_STALE if a view was filled at a later revision: the batch has no rows for it. */
+  /**
+   * Writes a batch. Throws DEFINITIONS_STALE if a view was filled at a later revision, because the batch has no rows
+   * for it.
+   */
   commit(batch: CommitBatch): Promise<CommitResult>;
   /**
-   * Fills views of one source, which begin at `revision`, with what the event log has; views that were filled before are
-   * left alone. Views that change hands between engines do it here. Commits of the source wait meanwhile. Returns how many events were
-   * read. Throws ENGINE_BUSY while what another engine has computed of a view that comes back, or of a source that a new view reads, is
-   * not merged.
+   * Fills views of one source, which begin at `revision`, from the event log. Views that are already filled stay as
+   * they are. Views whose engine has changed are handed over. Commits of the source wait meanwhile. Returns how many
+   * events were read. Throws ENGINE_BUSY if results of another engine are not merged yet, for a view that returns from
+   * it or for the source of a new view.
    */
   fill(request: FillRequest, fills: readonly ViewFill[], now: number): Promise<number>;
   /**
-   * The point-in-time read: for each key, in order, the values at `asOf` (milliseconds since 1970, one for all keys or one for each
-   * key), from history. One statement for all keys. TTLs are the reader's business.
+   * Reads history: returns for each key, in order, the row at `asOf` (milliseconds since 1970; one instant for all
+   * keys, or one for each). Uses one statement for all keys. The caller applies TTLs.
    */
   valuesAt(
     view: ViewVersion,
@@ -159,10 +183,13 @@ export interface OfflineStore {
     asOf: number | readonly number[],
     options?: PointInTimeOptions,
   ): Promise<(StoredRow | null)[]>;
-  /** For each key, in order, the tiles that windows at `now` or later may cover; null for an entity without a visible event. */
+  /**
+   * Returns for each key, in order, the tiles that windows at `now` or later may cover; null for an entity without a
+   * visible event.
+   */
   tilesAt(view: ViewVersion, keys: readonly EntityKey[], now: number): Promise<(TileSet | null)[]>;
   /**
-   * Hands entities with rows whose time has come by `now` to `publish`, and forgets them once it has resolved.
+   * Passes entities with rows that are due by `now` to `publish`. Their records are deleted when it has resolved.
    * Returns how many there were.
    */
   takeDue(
@@ -170,11 +197,17 @@ export interface OfflineStore {
     now: number,
     publish: (touched: readonly TouchedEntity[]) => Promise<void>,
   ): Promise<number>;
-  /** Hands the rows of a spine to `take`; nothing is written. Throws BAD_REQUEST for a query that the store refuses. */
+  /**
+   * Passes the rows of a spine to `take`, in a read-only transaction. Throws BAD_REQUEST for a query that the store
+   * refuses.
+   */
   readSpine(origin: SpineOrigin, take: (table: SpineTable) => Promise<void>): Promise<void>;
-  /** Dead letters of a source, newest first; `source` null: of all sources. */
+  /** Returns dead letters, newest first; of all sources if `source` is null. */
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]>;
-  /** Marks dead letters as replayed and returns those that had not been; `publish` runs inside the same transaction. */
+  /**
+   * Marks dead letters as replayed, and passes those that had not been to `publish` within the same transaction.
+   * Returns how many.
+   */
   replayDeadLetters(
     ids: readonly string[],
     publish: (letters: readonly DeadLetter[]) => Promise<void>,

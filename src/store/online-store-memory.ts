@@ -1,9 +1,12 @@
-/** The online store of one process: a map with a bound, in which the least recently used values make room. */
+/**
+ * The online store in the memory of one process: a map of limited size, which evicts the least recently used values.
+ */
 import type { OnlineEntry, OnlineStore } from './online-store.js';
 import { isNewer } from './value-codec.js';
 
+/** Settings of a MemoryOnlineStore. */
 export interface MemoryOnlineStoreOptions {
-  /** Bytes that keys and values may take together. */
+  /** Maximum number of bytes of all keys and values together; 256 MiB by default. */
   readonly maxBytes?: number;
   readonly now?: () => number;
 }
@@ -15,6 +18,7 @@ interface Kept {
 
 const ENTRY_OVERHEAD = 150;
 
+/** Keeps values in memory, with time to live and eviction. */
 export class MemoryOnlineStore implements OnlineStore {
   readonly #entries = new Map<string, Kept>();
   readonly #maxBytes: number;
@@ -30,7 +34,7 @@ export class MemoryOnlineStore implements OnlineStore {
     return keys.map((key) => {
       const kept = this.#find(key);
       if (!kept) return null;
-      // A map iterates in the order of insertion: what was used last goes to the end.
+      // A map iterates in the order of insertion, so an entry that was just used moves to the end.
       this.#entries.delete(key);
       this.#entries.set(key, kept);
       return kept.value;

@@ -2,10 +2,11 @@
  * The online store on Redis, Valkey or a Redis Cluster.
  *
  * Invariants
- * 1. Newest wins is decided inside of Redis, by a script that reads and writes one key without anybody between.
- * 2. A server that does not answer costs a caller at most the command timeout, or twice that on a cluster, where an answer
- *    may have to be looked for; nothing queues up behind it.
- * 3. All reads of one turn of the event loop are one MGET on a single server, and one round trip to each node of a cluster.
+ * 1. Redis itself decides which value is newer: a script reads and writes each key atomically.
+ * 2. A server that does not answer delays a caller by at most the command timeout. On a cluster it is twice that,
+ *    because the client may have to try another node. Later calls do not queue behind it.
+ * 3. All reads of one turn of the event loop are one MGET on a single server, and one round trip to each node of a
+ *    cluster.
  */
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, Redis } from 'ioredis';
@@ -13,16 +14,16 @@ import { FStoreError } from '../errors.js';
 import { runOnCluster, type SlotCommand } from './cluster-batch-redis.js';
 import type { OnlineEntry, OnlineStore } from './online-store.js';
 
-/** A single server, or nodes of a cluster as `host:port`. */
+/** Connection settings: a single server, or nodes of a cluster as `host:port`. */
 export type RedisOnlineStoreOptions = ({ readonly url: string } | { readonly clusterNodes: readonly string[] }) & {
-  /** Milliseconds after which a command is given up. */
+  /** How long a command may take, in milliseconds; 500 by default. */
   readonly commandTimeout?: number;
   readonly log?: (level: 'warn' | 'info', message: string, fields?: Record<string, unknown>) => void;
 };
 
 /**
- * KEYS, and for each a packed value and a time to live in milliseconds (empty: none). The order is that of `isNewer`,
- * compared as numbers: Lua compares strings by the server's locale.
+ * KEYS are the keys; ARGV holds a packed value and a time to live in milliseconds (empty for none) for each. The order
+ * is that of `isNewer`. It is compared as numbers, because Lua compares strings by the server's locale.
  */
 const WRITE_NEWEST = `
 for i = 1, #KEYS do
@@ -40,29 +41,32 @@ for i = 1, #KEYS do
   end
 end`;
 const KEYS_PER_SCRIPT = 256;
-/** So few that the last of them does not time out while it waits for the first. */
+/** Small enough that the last command of a round does not time out while it waits for the first. */
 const COMMANDS_PER_ROUND = 4_096;
 const SCRIPTS_PER_ROUND = 128;
-/** Of reads that go out together; a server is busy for 2 ms with so many. */
+/** Maximum number of keys in one MGET of gathered reads; that many keep a server busy for about 2 ms. */
 const KEYS_PER_READ = 10_000;
 const PROBE = 'fs:{probe}';
 
 type Client = (Redis | Cluster) & { fstoreWriteNewest(...args: SlotCommand['args']): Promise<null> };
 
-/** Connects. A server that cannot be reached yet is retried in the background; until then calls are refused at once. */
+/**
+ * Connects to Redis. If the server cannot be reached, retries in the background; calls fail at once until it succeeds.
+ */
 export async function connectRedisOnlineStore(options: RedisOnlineStoreOptions): Promise<OnlineStore> {
   const { commandTimeout = 500, log = () => {} } = options;
   const retryStrategy = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 10), 2_000);
   const shared = {
     commandTimeout,
-    // A connection on which nothing comes back is replaced, also when it was never closed.
+    // A connection on which no answer arrives is replaced, even if it was never closed.
     socketTimeout: Math.max(2_000, commandTimeout * 2),
     connectTimeout: 2_000,
     disconnectTimeout: 200,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     keepAlive: 10_000,
-    // After a failover the address may lead elsewhere, while the connection still leads to what is now a replica.
+    // After a failover the address may lead to another server, while this connection still leads to a server that is a
+    // replica by then.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
   const client =
@@ -73,9 +77,9 @@ export async function connectRedisOnlineStore(options: RedisOnlineStoreOptions):
           clusterRetryStrategy: retryStrategy,
           enableOfflineQueue: false,
           lazyConnect: true,
-          // Each costs 100 ms; a node that is gone for longer is not worth a caller's time.
+          // Each redirection costs 100 ms. Waiting longer for a lost node is not worth a caller's time.
           maxRedirections: 5,
-          // Keys on both nodes of a slot that moves are asked for one by one soon enough.
+          // A short delay is enough: while a slot moves, its keys are requested one by one.
           retryDelayOnTryAgain: 5,
         });
   client.defineCommand('fstoreWriteNewest', { lua: WRITE_NEWEST });
@@ -88,7 +92,7 @@ export async function connectRedisOnlineStore(options: RedisOnlineStoreOptions):
     if (down) log('info', 'Redis is back');
     down = false;
   });
-  // A failure is told by the listener above.
+  // The listener above reports a failure.
   await client.connect().catch(() => {});
   return new RedisOnlineStore(client as Client, 2 * commandTimeout);
 }
@@ -98,7 +102,7 @@ function nodeAddress(node: string): { host: string; port: number } {
   return { host: node.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(node.slice(colon + 1)) };
 }
 
-/** A read that goes out with all others of this turn of the event loop. */
+/** A read that is sent with all others of this turn of the event loop. */
 interface WaitingRead {
   readonly keys: readonly string[];
   readonly resolve: (found: (Buffer | null)[]) => void;
@@ -123,7 +127,7 @@ class RedisOnlineStore implements OnlineStore {
     });
   }
 
-  /** Sends what everybody waits for; in parts, so that no single command holds up a server for long. */
+  /** Sends all waiting reads, in parts, so that no single command occupies a server for long. */
   #readWaiting(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -185,7 +189,7 @@ class RedisOnlineStore implements OnlineStore {
         );
         await inRounds(commands, COMMANDS_PER_ROUND, (round) => runOnCluster(client, round, this.#timeout));
       } else {
-        // Sent in one turn of the event loop, so they leave as one.
+        // Commands sent in one turn of the event loop leave in one packet.
         await inRounds(scriptArguments(entries), SCRIPTS_PER_ROUND, (round) =>
           Promise.all(round.map((args) => client.fstoreWriteNewest(...args))),
         );
@@ -218,7 +222,7 @@ function bySlot<T>(items: readonly T[], keyOf: (item: T) => string): SlotGroup[]
   return [...groups.values()];
 }
 
-/** The arguments of as many calls of the script as these entries need. */
+/** Returns the arguments of the script calls that write these entries. */
 function scriptArguments(entries: readonly OnlineEntry[]): SlotCommand['args'][] {
   return chunksOf(entries, KEYS_PER_SCRIPT).map((chunk) => [
     chunk.length,
@@ -246,7 +250,7 @@ async function inRounds<T, R>(
   return answers;
 }
 
-/** Whatever Redis refuses or leaves unanswered, it is not available for this call. */
+/** Converts any failure or timeout of Redis to STORE_UNAVAILABLE. */
 async function reachable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

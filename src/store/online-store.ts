@@ -1,22 +1,27 @@
 /**
- * Port: the newest packed value for each (view version, entity), answered in memory time.
+ * Port: the newest packed value of each (view version, entity), read at the speed of memory.
  *
  * Invariants that every adapter holds (test/contract/online-store.test.ts)
- * 1. A write never replaces a newer value: `order` of what is stored never falls, whoever writes in whatever sequence.
- * 2. `read` answers in the order of its keys, null where there is nothing, in one round trip to each server.
- * 3. An entry is gone once its time to live has passed.
+ * 1. A write never replaces a newer value, whichever processes write in whichever order. The first 16 bytes of a value
+ *    define what newer means.
+ * 2. `read` answers in the order of its keys, null for a key without a value, in one round trip to each server.
+ * 3. An entry disappears when its time to live has passed.
  */
+
+/** A value to store. */
 export interface OnlineEntry {
   readonly key: string;
-  /** A packed value (`value-codec.ts`); its first 16 bytes carry its place in the order of writes. */
+  /** A packed value (`value-codec.ts`). Its first 16 bytes hold its position in the order of writes. */
   readonly value: Buffer;
-  /** Milliseconds; null: until the store needs the room. */
+  /** Time to live in milliseconds; null to keep the value until the store evicts it. */
   readonly expiresIn: number | null;
 }
 
+/** Stores packed values by key. */
 export interface OnlineStore {
+  /** Returns the value of each key, or null where there is none. */
   read(keys: readonly string[]): Promise<(Buffer | null)[]>;
-  /** Stores each entry unless a newer or equal one is there. */
+  /** Stores each entry unless a newer or equal one exists. */
   write(entries: readonly OnlineEntry[]): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 /**
- * Lists of typed values as bytes: a bitmap of nulls, then the values in order. INT64, TIMESTAMP and FLOAT64 take 8 bytes,
- * INT32 4, BOOL 1, STRING its length (varint) and UTF-8, a list its length (varint) and its elements.
+ * The binary form of a list of typed values: a bitmap of nulls, then the values in order. INT64, TIMESTAMP and FLOAT64
+ * take 8 bytes, INT32 takes 4, BOOL takes 1. A STRING is its length (varint) and UTF-8; a list is its length (varint)
+ * and its elements.
  */
 import {
   elementType,
@@ -10,10 +11,10 @@ import {
   type ValueType,
 } from '../definition/value-type.js';
 
-/** What `ValuePacker.read` throws for bytes that no packer wrote. */
+/** The bytes were not written by a packer of this form. */
 export class DamagedValue extends Error {}
 
-/** Bytes, and how far they have been read. */
+/** Bytes, and the offset up to which they have been read. */
 export interface Reader {
   readonly bytes: Buffer;
   at: number;
@@ -117,7 +118,7 @@ function readList(reader: Reader, type: ScalarType): ScalarValue[] {
   return Array.from({ length }, () => readScalar(reader, type));
 }
 
-/** Packs and unpacks lists of values of the same types. */
+/** Packs and unpacks lists of values that have the same types. */
 export class ValuePacker {
   readonly #types: readonly ScalarType[];
   readonly #lists: readonly boolean[];
@@ -129,7 +130,7 @@ export class ValuePacker {
     this.#bitmap = (types.length + 7) >> 3;
   }
 
-  /** How many bytes the values take. */
+  /** Returns the packed size of the values, in bytes. */
   size(values: readonly FeatureValue[]): number {
     let sum = this.#bitmap;
     for (let index = 0; index < this.#types.length; index += 1) {
@@ -138,7 +139,7 @@ export class ValuePacker {
     return sum;
   }
 
-  /** Writes the values at `start` and returns where they end. */
+  /** Writes the values at `start` and returns the offset of their end. */
   write(bytes: Buffer, start: number, values: readonly FeatureValue[]): number {
     let at = start + this.#bitmap;
     bytes.fill(0, start, at);
@@ -159,7 +160,7 @@ export class ValuePacker {
     return at;
   }
 
-  /** Reads as many values as there are types. Throws DamagedValue. */
+  /** Reads one value for each type. Throws DamagedValue. */
   read(reader: Reader): FeatureValue[] {
     const { bytes, at: start } = reader;
     reader.at += this.#bitmap;

@@ -1,8 +1,8 @@
 /**
- * What other engines have computed, staged in PostgreSQL: the tables and functions of migration 005.
+ * Staged results of other engines in PostgreSQL; migration 005 creates the tables and functions.
  *
- * A batch is merged by one statement for each view, inside PostgreSQL: its rows never pass through this process. What remains of a merged
- * batch are the keys that it has touched, until they have been published.
+ * One statement for each view merges a batch inside PostgreSQL, so rows never pass through this process. After the
+ * merge only the keys of touched entities remain, until they are published.
  */
 import type pg from 'pg';
 import { entityKey } from '../definition/entity-key.js';
@@ -18,17 +18,18 @@ import type { RunTotal, TableRun } from './table-run.js';
 import { endRuns } from './view-fill-postgres.js';
 import { describeTable } from './view-table-postgres.js';
 
+/** Connection settings of the staging area. */
 export interface PostgresStagedBatchesOptions {
   readonly url: string;
   readonly project: string;
   readonly log?: (level: 'warn', message: string, fields?: Record<string, unknown>) => void;
 }
 
-/** A batch may hold hundreds of thousands of rows. */
+/** How long a merge may take, in milliseconds. A batch may hold hundreds of thousands of rows. */
 const MERGE_TIMEOUT = 600_000;
 const POOL_SIZE = 4;
 
-/** Connects; the project's schema is there, because the offline store has made it. */
+/** Connects. The offline store has already created the project's schema. */
 export function connectPostgresStagedBatches({ url, project, log }: PostgresStagedBatchesOptions): StagedBatches {
   const onError = (error: Error): void =>
     log?.('warn', 'a connection to PostgreSQL was lost', { error: error.message });
@@ -49,7 +50,7 @@ class PostgresStagedBatches implements StagedBatches {
   begin({ stream, source, topic, revision, views }: RunRequest): Promise<BegunRun> {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
-      // No view changes hands meanwhile.
+      // The shared lock prevents views from changing their engine meanwhile.
       await lockSource(client, schema, source, 'shared');
       const tables = views.map((view) => view.table);
       await this.#checkHands(client, tables, source, revision);
@@ -63,7 +64,7 @@ class PostgresStagedBatches implements StagedBatches {
     });
   }
 
-  /** Begins a run, and sweeps. */
+  /** Begins a run and deletes unsealed batches of earlier runs. */
   async #nextEpoch(client: pg.PoolClient, stream: string, topic: string): Promise<number> {
     const schema = this.#schema;
     const { rows } = await client.query<{ epoch: string }>(
@@ -142,7 +143,8 @@ class PostgresStagedBatches implements StagedBatches {
   ): Promise<MergedBatch | null> {
     const schema = this.#schema;
     return inTransaction(this.#pool, async (client) => {
-      // Whoever waits here sees what was merged before; a lock on the batch would show it as gone, and no other in its place.
+      // A process that waits here sees what was merged before. Waiting for a lock on the batch's row would find that
+      // row merged, and would not select the next batch.
       await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [`${schema} ${stream}`]);
       const { rows } = await client.query<SealedBatch>(
         `SELECT id, stream, epoch, batch, size, events, unusable, newest, place
@@ -175,7 +177,9 @@ class PostgresStagedBatches implements StagedBatches {
     });
   }
 
-  /** Counts a merged batch. The row is taken last, so that nobody waits for a merge because of it. */
+  /**
+   * Counts a merged batch. This row is locked last, so that no other transaction waits for the merge because of it.
+   */
   async #count(client: pg.PoolClient, { stream, events, unusable, newest }: SealedBatch): Promise<void> {
     const place = `${this.#schema}.engine_intake`;
     await client.query(`INSERT INTO ${place} (stream) VALUES ($1) ON CONFLICT DO NOTHING`, [stream]);

@@ -1,18 +1,19 @@
 /**
- * Port: what other engines have computed, on its way into the offline store.
+ * Port: results of other engines, staged until they are merged into the offline store.
  *
  * Invariants that every adapter holds (test/contract/staged-batches.test.ts)
- * 1. Only the run that began last can seal; a batch is merged once, whole or not at all, in the order in which it was sealed.
- * 2. The positions of a stream's views move exactly when a batch is sealed: a run that begins anew goes on there.
- * 3. An entity that a merged batch has touched is handed out by `publish` until the callback for it has resolved.
- * 4. A run over a table is sealed once, with all of its batches; its rows are logged, and those that are unusable become dead letters, in
- *    the transaction that merges them. It is refused when a view of its source began with newer definitions.
+ * 1. Only the run that began last can seal. A batch is merged once, as a whole or not at all, in the order of sealing.
+ * 2. The positions of a stream's views advance exactly when a batch is sealed. A new run continues from them.
+ * 3. `publish` returns an entity that a merged batch has touched until the callback for it has resolved.
+ * 4. A run over a table is sealed once, with all of its batches. The transaction that merges a batch also logs its rows
+ *    and writes its dead letters. Sealing is refused if a view of the source began with newer definitions.
  */
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { NewDeadLetter } from './offline-store.js';
 import type { RunTotal, TableRun, UnusableRows } from './table-run.js';
 
+/** A run over a stream that is about to begin. */
 export interface RunRequest {
   readonly stream: string;
   readonly source: string;
@@ -21,45 +22,57 @@ export interface RunRequest {
   readonly views: readonly ViewVersion[];
 }
 
+/** A run that has begun. `epoch` numbers the runs of a stream. */
 export interface BegunRun {
   readonly epoch: number;
-  /** For each view, by table: the next offset of each partition. */
+  /** For each view, by history table: the next offset of each partition. */
   readonly positions: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
+/** The counts of a merged batch. */
 export interface MergedBatch {
-  /** Rows, usable or not. */
+  /** Number of rows, usable or not. */
   readonly size: number;
   readonly events: number;
-  /** Greatest event time, milliseconds; null: there is none. */
+  /** Greatest event time, in milliseconds since 1970; null if there is none. */
   readonly newest: number | null;
 }
 
+/** Stages, seals and merges the batches of runs. */
 export interface StagedBatches {
-  /** Begins a run; runs before it can seal no more. Throws DEFINITIONS_STALE if a view of a stream is not another engine's. */
+  /**
+   * Begins a run of a stream. Earlier runs cannot seal any more. Throws DEFINITIONS_STALE if another engine does not
+   * own all of the views.
+   */
   begin(request: RunRequest): Promise<BegunRun>;
-  /** Begins a run over a table. Throws BATCH_CHANGED if the built-in engine has begun to write under its number. */
+  /** Begins a run over a table. Throws BATCH_CHANGED if the built-in engine has written rows under its number. */
   beginRun(run: TableRun): Promise<{ readonly epoch: number }>;
-  /** What the run came to, if it was sealed. */
+  /** Returns the counts of a sealed run, or null if the run is not sealed. */
   sealedTotal(stream: string, run: number): Promise<RunTotal | null>;
-  /** Forgets what runs of a stream before the last one have staged and not sealed: one that died late may have staged after that began. */
+  /**
+   * Deletes unsealed batches of all runs before the last one. A dying run may have staged some after its successor
+   * began.
+   */
   sweep(stream: string): Promise<void>;
-  /** Ends the right to seal of every run of a stream. */
+  /** Prevents all runs of a stream from sealing. */
   fence(stream: string): Promise<void>;
-  /** Whether the run wants to know if its definitions are the newest. */
+  /** Returns whether the run asks if its definitions are the newest. */
   isAsking(stream: string, epoch: number): Promise<boolean>;
-  /** Says that they are. */
+  /** Confirms to the run that its definitions are the newest. */
   confirm(stream: string, epoch: number): Promise<void>;
   /**
-   * Merges the oldest sealed batch of a stream; null: there is none. Views that are not among `views` are left out. `bury` makes dead
-   * letters of unusable rows, before they are written.
+   * Merges the oldest sealed batch of a stream; returns null if there is none. Rows of views that are not in `views`
+   * are dropped. `bury` turns unusable rows into dead letters before they are written.
    */
   merge(
     stream: string,
     views: readonly ViewVersion[],
     bury: (unusable: UnusableRows) => Promise<readonly NewDeadLetter[]>,
   ): Promise<MergedBatch | null>;
-  /** Hands out the entities that merged batches of a stream have touched, some at a time; returns how many. */
+  /**
+   * Passes the entities that merged batches of a stream have touched to `take`, some at a time. Returns how many there
+   * were.
+   */
   publish(
     stream: string,
     views: readonly ViewVersion[],

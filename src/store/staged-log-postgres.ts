@@ -1,4 +1,4 @@
-/** What another engine has read of a table, on its way into the log of events and among the dead letters. */
+/** Writes the rows that another engine has read from a table to the event log and the dead letters. */
 import type pg from 'pg';
 import { FStoreError } from '../errors.js';
 import { instantOf } from './column-postgres.js';
@@ -7,7 +7,9 @@ import { countedIn } from './intake-postgres.js';
 import type { StagedBatches } from './staged-batches.js';
 import type { TableRun } from './table-run.js';
 
-/** Where rows of a batch have their places, and the clock that they were judged by (milliseconds since 1970). */
+/**
+ * Where the rows of a batch go in the event log, and the time (milliseconds since 1970) that they were checked against.
+ */
 export interface SealedPlace {
   readonly source: string;
   readonly consumer: string;
@@ -16,6 +18,7 @@ export interface SealedPlace {
   readonly now: number;
 }
 
+/** A sealed batch as PostgreSQL returns it; bigint columns are text. */
 export interface SealedBatch {
   readonly id: string;
   readonly stream: string;
@@ -25,11 +28,11 @@ export interface SealedBatch {
   readonly events: string;
   readonly unusable: string;
   readonly newest: string | null;
-  /** Null for a batch of a stream, which FStore's own consumer logs. */
+  /** Null for a batch of a stream, whose events FStore's own consumer logs. */
   readonly place: SealedPlace | null;
 }
 
-/** Throws BATCH_CHANGED if something was written under the number of a run that is to begin. */
+/** Throws BATCH_CHANGED if rows were already written under the number of the run. */
 export async function startTable(
   client: pg.PoolClient,
   schema: string,
@@ -45,7 +48,7 @@ export async function startTable(
   throw new FStoreError('BATCH_CHANGED', message, { field: 'batch.engine' });
 }
 
-/** Logs the rows of a batch at the places that follow those before, and writes what was unusable as dead letters. */
+/** Logs the rows of a batch at the next offsets of its consumer, and writes its unusable rows as dead letters. */
 export async function logStaged(
   client: pg.PoolClient,
   schema: string,
@@ -87,7 +90,7 @@ export async function logStaged(
   );
 }
 
-/** Throws ENGINE_BUSY while something of a source is sealed and not merged: it is not in the log yet. */
+/** Throws ENGINE_BUSY while a sealed batch of a source is not merged, because its rows are not in the log yet. */
 export async function refuseUnmerged(client: pg.PoolClient, schema: string, source: string): Promise<void> {
   const { rowCount } = await client.query(
     `SELECT 1 FROM ${schema}.sealed_batches WHERE merged_at IS NULL AND place->>'source' = $1 LIMIT 1`,

@@ -1,6 +1,6 @@
 import type { ViewVersion } from '../definition/view-version.js';
 
-/** Name of the column of a view's history that holds a join key: its own, or `_key_…` where a column of the view has that name. */
+/** Returns the history column of a join key: its own name, or `_key_…` if a column of the view has that name. */
 export function storedKeyName(view: ViewVersion, key: string): string {
   return view.columns.some((one) => one.name === key) ? `_key_${key}` : key;
 }

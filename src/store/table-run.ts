@@ -1,6 +1,9 @@
-/** Runs of other engines over all rows of a table: what they are called, and what comes of them. */
+/** Runs of other engines over all rows of a table: their names and results. */
 
-/** A run over all rows of a table, which have their places in the log at (topic, run). */
+/**
+ * A run over all rows of a table. The topic and the run's number (as partition) are its rows' position in the event
+ * log.
+ */
 export interface TableRun {
   readonly stream: string;
   readonly consumer: string;
@@ -8,7 +11,7 @@ export interface TableRun {
   readonly run: number;
 }
 
-/** What a sealed run came to; `newest` in milliseconds, null: no row could be used. */
+/** The counts of a sealed run. `newest` is in milliseconds since 1970; null if no row was usable. */
 export interface RunTotal {
   readonly read: number;
   readonly written: number;
@@ -16,7 +19,7 @@ export interface RunTotal {
   readonly newest: number | null;
 }
 
-/** Rows that an engine could not use, of one source, with the clock that they were judged by. */
+/** Unusable rows of one source, and the time (milliseconds since 1970) that they were checked against. */
 export interface UnusableRows {
   readonly source: string;
   readonly topic: string;

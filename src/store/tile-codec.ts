@@ -1,12 +1,12 @@
 /**
- * The packed form of an entity's tiles, as the online store keeps them beside the finished values.
+ * The packed form of an entity's tiles, as the online store keeps them beside the finalized values.
  *
- *   bytes 0–7    version of the tiles, float64 big-endian: the place in the order of writes
+ *   bytes 0–7    version of the tiles, float64 big-endian: the position in the order of writes
  *   bytes 8–15   0
  *   byte  16     format, 3
  *   bytes 17–20  first 4 bytes of the view's fingerprint
  *   bytes 21–28  event time of the newest event, float64 big-endian
- *   bytes 29–32  how many tiles follow
+ *   bytes 29–32  number of tiles
  *   then         for each tile: index of its hop (1 byte), start (float64 big-endian), its states (`packed-values.ts`)
  *
  * Bytes that no encoder wrote decode to null, as in `value-codec.ts`.
@@ -22,7 +22,7 @@ const FORMAT = 3;
 const HEADER = 33;
 const TILE_HEADER = 9;
 
-/** Packs and unpacks the tiles of one aggregation view. Create one for a view and keep it. */
+/** Packs and unpacks the tiles of one aggregation view. Create one for each view and reuse it. */
 export class TileCodec {
   readonly #stamp: number;
   readonly #hops: readonly number[];
@@ -37,6 +37,7 @@ export class TileCodec {
     this.#packer = new ValuePacker(aggregators.flatMap(({ parts }) => parts));
   }
 
+  /** Packs the tiles of an entity. */
   encode({ version, eventTime, tiles }: TileSet): Buffer {
     const flat = tiles.map(({ states }) => partsOf(states));
     const size = flat.reduce((sum, values) => sum + TILE_HEADER + this.#packer.size(values), HEADER);
@@ -56,6 +57,7 @@ export class TileCodec {
     return bytes;
   }
 
+  /** Unpacks bytes. Returns null if they are not packed tiles of this view version. */
   decode(bytes: Buffer): TileSet | null {
     if (bytes.length < HEADER || bytes[16] !== FORMAT || bytes.readUInt32BE(17) !== this.#stamp) return null;
     const [version, eventTime] = [bytes.readDoubleBE(0), bytes.readDoubleBE(21)];
@@ -84,7 +86,7 @@ export class TileCodec {
   }
 }
 
-/** The parts of all states in one list; `flat` takes several times as long. */
+/** Returns the parts of all states in one list; `flat` takes several times as long. */
 function partsOf(states: readonly State[]): FeatureValue[] {
   const parts: FeatureValue[] = [];
   for (const state of states) for (const part of state) parts.push(part);

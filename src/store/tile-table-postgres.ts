@@ -1,12 +1,14 @@
 /**
- * The tables of an aggregation view besides its history: tiles, and the head of each entity.
+ * The tables of an aggregation view besides its history: tiles, and a heads row for each entity with its version and
+ * newest event time.
  *
  * Invariants
- * 1. Whoever changes tiles of an entity holds the row of its head until the transaction ends, and raises its version: what is read of the
- *    tiles after that is what the version stands for.
- * 2. An event goes into its tiles in the transaction that writes it, or, if it lies in the future, in the one that finds it due.
- * 3. A point-in-time read takes whole tiles up to the last hop before the instant, and events from there. So what has come later into the
- *    tile of the instant is not seen.
+ * 1. A transaction that changes tiles of an entity locks the entity's heads row until it ends, and raises the version.
+ *    So a version identifies exactly one content of the tiles.
+ * 2. An event is merged into its tiles in the transaction that writes it. An event in the future is merged by the
+ *    transaction that finds it due.
+ * 3. A point-in-time read takes whole tiles up to the last hop before the instant, and events from there on. So it does
+ *    not see events that arrived later in the tile of the instant.
  */
 import { aggregationPlan, type Tile, type TileSet } from '../aggregation/tile-set.js';
 import type { AggregationMeaning } from '../definition/definition-record.js';
@@ -18,30 +20,38 @@ import { BARE_TYPES, COLUMN_TYPES, instantOf, parseInstant } from './column-post
 import type { PointInTimeOptions, StoredRow } from './offline-store.js';
 import { askedKeys, isSameEntity, isVisible, type KeyColumn } from './point-in-time-postgres.js';
 
+/** The statements on a view's tiles. */
 export interface TileTable {
   readonly ddl: string;
-  /** The statement that merges what `insert` writes, an INSERT without RETURNING: as `ViewTable.insert`. */
+  /**
+   * Returns a statement that executes `insert` (an INSERT without RETURNING) and merges the inserted rows. Parameters
+   * as in `ViewTable.insert`.
+   */
   mergeAfter(insert: string): string;
   /**
-   * Merges what another engine has staged: the CTEs that follow `staged` (kind, content) and `places` (at: sequences by order of arrival).
+   * CTEs that merge what another engine has staged. They follow `staged` (kind, content) and `places` (at: sequences by
+   * order of arrival).
    */
   readonly mergeStaged: string;
-  /** Merges events that are due: $1…$k arrays of join keys, then arrays of event times and of sequences. */
+  /**
+   * Merges events that are due. Parameters: an array for each join key, then arrays of event times and of sequences.
+   */
   readonly mergeDue: string;
-  /** $1…$k arrays of join keys, then for each hop the first start that is wanted. */
+  /** Reads tiles. Parameters: an array for each join key, then for each hop the first start to read. */
   readonly tilesAt: string;
-  /** The last parameters of `tilesAt`. */
+  /** Returns the last parameters of `tilesAt`: the first start to read for each hop. */
   liveFrom(now: number): number[];
-  /** The tiles of each key, from the records of `tilesAt` (row mode, raw text). */
+  /** Returns the tiles of each of `count` keys from the records of `tilesAt` (row mode, raw text). */
   readTiles(records: readonly (string | null)[][], count: number): (TileSet | null)[];
+  /** Returns the statement that reads values at past instants. Parameters as in `ViewTable.valuesAt`. */
   valuesAt(options: PointInTimeOptions): string;
-  /** A record of `valuesAt`, with the instant that was asked for. */
+  /** Converts a record of `valuesAt` to a row; null if the entity had no visible event. */
   readValues(record: readonly (string | null)[]): StoredRow | null;
 }
 
 interface TileTableOptions {
   readonly schema: string;
-  /** The history's table, qualified. */
+  /** The history table, qualified with its schema. */
   readonly table: string;
   readonly view: ViewVersion;
   readonly keys: readonly KeyColumn[];
@@ -51,14 +61,14 @@ interface TileTableOptions {
 interface Aggregate extends SqlAggregator {
   /** Names of the columns of its state. */
   readonly names: readonly string[];
-  /** The column of history that it reads, quoted; null if it counts events. */
+  /** The history column that it reads, quoted; null if it counts events. */
   readonly column: string | null;
 }
 
 const MILLISECONDS = (time: string): string => `round(date_part('epoch', ${time}) * 1000)`;
 const START = (time: string, hop: string | number): string => `(floor(${time} / ${hop}) * ${hop})`;
 
-/** The tables and statements of a view's tiles. */
+/** Returns the DDL and the statements of a view's tiles. */
 export function describeTiles({ schema, table, view, keys, aggregation }: TileTableOptions): TileTable {
   const plan = aggregationPlan(aggregation);
   const tiles = `${schema}."${view.table}_tiles"`;
@@ -72,7 +82,10 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
   const states = aggregates.flatMap(({ names }) => names);
   const columnOf = ({ column }: Aggregate, alias: string): string => (column === null ? 'NULL' : `${alias}.${column}`);
 
-  /** Merges entities with the event times of their newest events, and tiles; of what `newest` and `partial` select. */
+  /**
+   * Returns CTEs that merge entities with their newest event times (selected by `newest`) and tiles (selected by
+   * `partial`).
+   */
   const mergeInto = (newest: string, partial: string): string => `
       heads AS (
         INSERT INTO ${heads} AS h (${keyNames}, _version, _event_time)
@@ -93,7 +106,9 @@ export function describeTiles({ schema, table, view, keys, aggregation }: TileTa
           })
           .join(', ')}
       )`;
-  /** Merges the rows of the relation `visible`, which has the columns of history and `_ms`. */
+  /**
+   * Merges the rows of the relation `visible`, which has the columns of history and `_ms` (event time in milliseconds).
+   */
   const merge = mergeInto(
     `SELECT ${keyNames}, 1, max(_event_time) FROM visible GROUP BY ${keyNames}`,
     `SELECT ${keyNames}, p.hop AS _hop, ${START('v._ms', 'p.hop')}::bigint AS _start,

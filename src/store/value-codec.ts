@@ -1,20 +1,20 @@
 /**
  * The packed form of one (view version, entity) value, as online stores and the update topic carry it.
  *
- *   bytes 0–7    event time, milliseconds, float64 big-endian   ┐ the place in the order of writes:
+ *   bytes 0–7    event time, milliseconds, float64 big-endian   ┐ the position in the order of writes:
  *   bytes 8–15   sequence of arrival, float64 big-endian        ┘ greater is newer
- *   byte  16     format: 4 for a remembered NOT_FOUND, which ends with the stamp; 5, or 6 for the finished values of an aggregation
- *   bytes 17–20  first 4 bytes of the view's fingerprint
+ *   byte  16     format: 4 for a remembered NOT_FOUND, which ends with the stamp; 5 for a row; 6 for an aggregation
+ *   bytes 17–20  stamp: first 4 bytes of the view's fingerprint
  *   bytes 21–36  in format 6 only: event time, and the instant until which the values hold, float64 big-endian
  *   then         the features in the view's order (`json-packer.ts`)
  *
- * In format 6 the place in the order of writes is the version of the entity's tiles, then the instant at which the values were finished.
+ * In format 6, bytes 0–7 hold the version of the entity's tiles, and bytes 8–15 the instant of finalization.
  *
  * Invariants
  * 1. decode(encode(x)) = x for every value of every type.
- * 2. Bytes of another format or another meaning, cut short or too long, or with a length, a mark or a boolean that no
- *    encoder wrote, decode to null; nothing makes decoding throw. There is no checksum: bytes within a number or a text are
- *    trusted as the store returned them.
+ * 2. Bytes that no encoder of this view version wrote decode to null: another format or stamp, a wrong length, or an
+ *    invalid length, mark or boolean within. Decoding never throws. There is no checksum: bytes within a number or a
+ *    text are trusted as the store returned them.
  */
 import type { ViewVersion } from '../definition/view-version.js';
 import { JsonPacker } from './json-packer.js';
@@ -32,10 +32,10 @@ export interface UnpackedValue {
   readonly row: StoredRow | null;
 }
 
-/** Packs and unpacks the values of one view version. Create one for a view and keep it. */
+/** Packs and unpacks the values of one view version. Create one for each view and reuse it. */
 export class ValueCodec {
   readonly values: JsonPacker;
-  /** Where the values begin. */
+  /** Offset of the first value. */
   readonly start: number;
   readonly #stamp: number;
   readonly #format: typeof ROW | typeof FINISHED;
@@ -47,7 +47,7 @@ export class ValueCodec {
     this.start = view.aggregation ? HEADER + HOLDS : HEADER;
   }
 
-  /** Packs a row; null packs a remembered NOT_FOUND, which is older than every row. */
+  /** Packs a row. Null packs a remembered NOT_FOUND, which is older than every row. */
   encode(row: StoredRow | null): Buffer {
     if (!row) return this.#header(Buffer.alloc(HEADER), -Infinity, 0, NONE);
     const bytes = this.values.pack(this.start, row.values);
@@ -58,7 +58,7 @@ export class ValueCodec {
     return this.#header(bytes, row.sequence, from, FINISHED);
   }
 
-  /** Unpacks bytes, or returns null if they are not a packed value of this view version. */
+  /** Unpacks bytes. Returns null if they are not a packed value of this view version. */
   decode(bytes: Buffer): UnpackedValue | null {
     if (!this.#isOwn(bytes)) return null;
     if (bytes[16] === NONE) return bytes.length === HEADER ? { row: null } : null;
@@ -78,8 +78,9 @@ export class ValueCodec {
   }
 
   /**
-   * The event time of bytes whose values can be copied as what holds at instant `at` (milliseconds since 1970) of a view that keeps them for
-   * `ttl`; NaN if they have to be decoded to know what they show. Does not look at the values.
+   * Returns the event time if the values of `bytes` can be copied unchanged: they hold at instant `at` (milliseconds
+   * since 1970) and are not older than `ttl` (milliseconds). Returns NaN if the bytes have to be decoded to find out
+   * what they show. Does not read the values themselves.
    */
   eventTimeIfShown(bytes: Buffer, at: number, ttl: number | null): number {
     if (!this.#isOwn(bytes) || bytes[16] === NONE || bytes.length < this.start) return Number.NaN;
@@ -105,14 +106,14 @@ export class ValueCodec {
   }
 }
 
-/** What tells bytes of one view version from those of another meaning. */
+/** Returns the stamp of packed values, which distinguishes a view version from others. */
 export function stampOf(view: Pick<ViewVersion, 'fingerprint'>): number {
   return Number.parseInt(view.fingerprint.slice(0, 8), 16);
 }
 
 /**
- * True unless what is stored is newer than `candidate`, or equal, in the order that both headers carry. A damaged header
- * counts as older: it must not be there for ever.
+ * Returns whether `candidate` should replace `stored`, by the order in their headers; false if they are equal. A
+ * damaged stored header counts as older, so that it can be replaced.
  */
 export function isNewer(candidate: Buffer, stored: Buffer): boolean {
   if (stored.length < 16) return true;

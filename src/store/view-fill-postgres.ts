@@ -1,11 +1,12 @@
 /**
- * Which views have taken over what the event log in PostgreSQL had when they began, and who computes them since.
+ * Records which views were filled from the event log in PostgreSQL, and which engine computes each of them.
  *
  * Invariants
- * 1. A view is filled once, and changes hands at one instant of its source: no commit runs meanwhile (the caller has the source's lock),
- *    and none that was processed with older definitions comes after.
- * 2. A view that is handed to another engine begins there at the offsets that the built-in processor has committed; one that comes back
- *    gets from the log what that engine has not had, and does not get again what it has had.
+ * 1. A view is filled once, and its engine changes at one moment for all events of its source. The caller holds the
+ *    source's lock, so no commit runs meanwhile. Commits that were processed with older definitions are refused
+ *    afterwards.
+ * 2. A view that is handed to another engine begins there at the offsets that the built-in processor has committed. A
+ *    view that returns gets the events that the engine has not computed from the log, and no others.
  */
 import type pg from 'pg';
 import type { ViewVersion } from '../definition/view-version.js';
@@ -13,15 +14,17 @@ import { FStoreError } from '../errors.js';
 import type { LogStretch } from './event-log-postgres.js';
 import type { SourceStream } from './offline-store.js';
 
-/** What the store has noted about a view; `engine` null: nothing, the built-in processor computes it. */
+/**
+ * What is recorded about a view. `engine` is null if nothing is recorded: the built-in processor computes the view.
+ */
 export interface ViewStanding {
   readonly filled: boolean;
   readonly engine: string | null;
-  /** Revision at which it last changed hands. */
+  /** Revision at which its engine last changed. */
   readonly revision: number;
 }
 
-/** The standing of each of `views`, by table. */
+/** Returns what is recorded about each of `views`, by history table. */
 export async function readStandings(
   client: pg.PoolClient,
   schema: string,
@@ -36,7 +39,7 @@ export async function readStandings(
   return new Map(rows.map(({ view_table, ...standing }) => [view_table, standing]));
 }
 
-/** Notes that views of a source, which began at `revision`, are filled. */
+/** Records that views of a source, which began at `revision`, are filled. */
 export async function addFilled(
   client: pg.PoolClient,
   schema: string,
@@ -51,7 +54,7 @@ export async function addFilled(
   ]);
 }
 
-/** Notes who computes a view from now on. */
+/** Records which engine computes a view from now on. */
 async function noteEngine(
   client: pg.PoolClient,
   schema: string,
@@ -67,8 +70,8 @@ async function noteEngine(
 }
 
 /**
- * Hands a view to another engine: it goes on where the built-in processor stands (if that `has` what came before), or where it has been
- * before if that is further.
+ * Hands a view to another engine. With `has`, the view contains earlier events, and the engine continues at the offset
+ * of the built-in processor. If the engine had computed the view before and got further, it continues there.
  */
 export async function handOver(
   client: pg.PoolClient,
@@ -84,14 +87,17 @@ export async function handOver(
   await noteEngine(client, schema, source, revision, view);
 }
 
-/** Lets no run of a stream seal any more. Whoever seals holds the stream's row until it has committed, so this waits for it. */
+/**
+ * Prevents all runs of a stream from sealing. Waits for a run that is just sealing, because it locks the stream's row
+ * until it commits.
+ */
 export async function endRuns(on: pg.Pool | pg.PoolClient, schema: string, stream: string): Promise<void> {
   await on.query(`UPDATE ${schema}.engine_runs SET epoch = epoch + 1, question = NULL WHERE stream = $1`, [stream]);
 }
 
 /**
- * Takes a view back from another engine. Returns the stretches of the log that it has not had. Throws ENGINE_BUSY while something of the
- * view is not merged yet.
+ * Takes a view back from another engine. Returns the ranges of the log that the engine has not computed. Throws
+ * ENGINE_BUSY while results of the stream are not merged yet.
  */
 export async function takeBack(
   client: pg.PoolClient,

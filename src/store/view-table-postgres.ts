@@ -1,8 +1,9 @@
 /**
- * The history table of one view version: its DDL, its statements, and how values travel to and from it.
+ * The history table of one view version: its DDL, its statements, and the conversion of values.
  *
- * A view's table has a column for each join key and each feature, under their own names (`_key_…` for a join key whose name
- * a feature has), and three of FStore's: `_event_time`, `_sequence` (order of arrival, unique) and `_arrived_at`.
+ * The table has a column for each join key and each feature, under their own names. A join key that has the name of a
+ * feature is named `_key_…`. FStore adds three columns: `_event_time`, `_sequence` (order of arrival, unique) and
+ * `_arrived_at`.
  */
 import type { EntityKey } from '../definition/entity-key.js';
 import { elementType, type ScalarType, type ValueType, valueToJson } from '../definition/value-type.js';
@@ -23,14 +24,16 @@ import { askedKeys, isSameEntity, isVisible } from './point-in-time-postgres.js'
 import { storedKeyName } from './stored-key.js';
 import { describeTiles, type TileTable } from './tile-table-postgres.js';
 
-/** PostgreSQL keeps a row in a page of 8 kB; columns of varying length can move out, but up to 24 bytes of each stay. */
+/**
+ * PostgreSQL keeps a row within a page of 8 kB. Values of varying length can move out, but up to 24 bytes of each stay.
+ */
 const MAX_ROW_BYTES = 8_160;
 const MAX_COLUMNS = 1_600;
 const WIDEST: Record<ScalarType, number> = { STRING: 24, BOOL: 1, INT32: 4, INT64: 8, FLOAT64: 8, TIMESTAMP: 8 };
 
 /**
- * Throws DEFINITION_INVALID for a view that some event could make too wide a row for: such an event could never be
- * written, and would hold up all that come after it.
+ * Throws DEFINITION_INVALID for a view whose rows could exceed PostgreSQL's limits. An event that made such a row could
+ * never be written, and would block all later events.
  */
 export function refuseTooWide(view: ViewVersion): void {
   const types = [...view.keys, ...view.columns].map(({ type }) =>
@@ -39,7 +42,7 @@ export function refuseTooWide(view: ViewVersion): void {
   const columns = types.length + 3;
   let bytes = 24 + Math.ceil(columns / 64) * 8 + 3 * 8;
   for (const [index, type] of types.entries()) {
-    // A number begins at a multiple of its size: after a column of another size there may be a gap.
+    // A number is aligned to its size, so there may be a gap after a column of another size.
     const gap = index > 0 && WIDEST[types[index - 1]!] !== WIDEST[type] && type !== 'STRING' ? WIDEST[type] - 1 : 0;
     bytes += WIDEST[type] + gap;
   }
@@ -48,16 +51,26 @@ export function refuseTooWide(view: ViewVersion): void {
   throw new FStoreError('DEFINITION_INVALID', message, { field: 'features' });
 }
 
+/** The DDL and the statements of a view's table. */
 export interface ViewTable {
   readonly view: ViewVersion;
   readonly ddl: string;
-  /** $1: rows as JSON, which arrive in the order of `_n`. Of an aggregation view also $2: now, $3: the table's name. */
+  /**
+   * Inserts rows. $1 holds them as JSON, in the order of `_n`. In an aggregation view, $2 is the current time and $3
+   * the table's name.
+   */
   readonly insert: string;
-  /** Merges what another engine has staged. $1: stream, $2: epoch, $3: batch, $4: the table's name, $5: places that its rows take. */
+  /**
+   * Merges a staged batch of another engine. $1: stream, $2: epoch, $3: batch, $4: the table's name, $5: number of rows
+   * in the batch.
+   */
   readonly mergeStaged: string;
-  /** $1…$k: one array for each join key; then one of instants. Answers in the order of the keys. */
+  /**
+   * Returns the statement that reads values at past instants. Parameters: an array for each join key, then one of
+   * instants. It answers in the order of the keys.
+   */
   valuesAt(options: PointInTimeOptions): string;
-  /** What an aggregation view has besides; null for rows. */
+  /** The tiles of an aggregation view; null for a row view. */
   readonly tiles: TileTable | null;
 }
 
@@ -67,7 +80,7 @@ function fromStaged(name: string, type: ValueType): string {
   return `CASE WHEN ${name} IS NOT NULL THEN ARRAY(SELECT ${instantOf('v')} FROM unnest(${name}) WITH ORDINALITY AS l(v, o) ORDER BY o) END`;
 }
 
-/** The names and statements of a view's table in `schema` (a quoted identifier). */
+/** Returns the names and statements of a view's table in `schema` (a quoted identifier). */
 export function describeTable(schema: string, view: ViewVersion): ViewTable {
   const table = `${schema}."${view.table}"`;
   const keys = view.keys.map((key) => ({ name: `"${storedKeyName(view, key.name)}"`, type: key.type }));
@@ -136,12 +149,12 @@ export function describeTable(schema: string, view: ViewVersion): ViewTable {
   };
 }
 
-/** The key parameters of `valuesAt` and of the statements on tiles. */
+/** Returns the key parameters of `valuesAt` and of the statements on tiles. */
 export function keyArrays(view: ViewVersion, keys: readonly EntityKey[]): string[][] {
   return view.keys.map((_, index) => keys.map((key) => key.parts[index] ?? ''));
 }
 
-/** The rows parameter of `insert`; `_n`, a name that no column of a view can have, keeps their order of arrival. */
+/** Returns the rows parameter of `insert`. `_n` keeps the order of arrival; no column of a view can have that name. */
 export function rowsJson(view: ViewVersion, rows: readonly NewRow[]): string {
   return JSON.stringify(
     rows.map((row, _n) => {
@@ -156,7 +169,7 @@ export function rowsJson(view: ViewVersion, rows: readonly NewRow[]): string {
   );
 }
 
-/** Reads a record of `valuesAt` (row mode, raw text). */
+/** Converts a record of `valuesAt` (row mode, raw text) to a row; null if there is none. */
 export function parseRow(view: ViewVersion, record: readonly (string | null)[]): StoredRow | null {
   const time = record[view.columns.length];
   const sequence = record[view.columns.length + 1];
@@ -168,7 +181,7 @@ export function parseRow(view: ViewVersion, record: readonly (string | null)[]):
   };
 }
 
-/** The distinct keys of rows, in order of first appearance. */
+/** Returns the distinct keys of rows, in order of first appearance. */
 export function distinctKeys(rows: readonly { readonly key: EntityKey }[]): EntityKey[] {
   return [...new Map(rows.map(({ key }) => [key.text, key])).values()];
 }
