@@ -3,34 +3,16 @@
  *
  * FSTORE_TEST_SPARK_HOME (a folder with bin/spark-submit) and FSTORE_TEST_SPARK_JARS (a folder of jars) name another one.
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProcess } from './child-process.js';
-import { cachedFolder, programOnPath } from './server-cache.js';
+import { cachedFolder, programOnPath, repositoryRoot } from './server-cache.js';
 
-/** The connector is published for some versions of Spark only, and has to be of the same version: both move together. */
-const SPARK_VERSION = '4.2.0';
-const artifacts = [
-  ['org.apache.spark', 'spark-sql-kafka-0-10_2.13', SPARK_VERSION],
-  ['org.postgresql', 'postgresql', '42.7.8'],
-] as const;
-/** What PySpark brings along. */
-const SHIPPED =
-  'hadoop-client-api,hadoop-client-runtime,scala-library,scala-parallel-collections_2.13,jsr305,lz4-java,snappy-java,slf4j-api,spark-tags_2.13';
+/** The version of `docker/spark-jars.xml` and of the image's target `spark`: all move together. */
+export const SPARK_VERSION = '4.2.0';
 
 /** What a process is given to have `engine: spark`. */
 export type SparkEnvironment = Readonly<Record<string, string>>;
-
-function project(): string {
-  const dependency = ([group, artifact, version]: (typeof artifacts)[number]) =>
-    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`;
-  return `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>fstore.test</groupId><artifactId>spark</artifactId><version>1</version>
-  <dependencies>${artifacts.map(dependency).join('')}</dependencies>
-</project>
-`;
-}
 
 async function program(name: string): Promise<string> {
   const path = await programOnPath(name);
@@ -44,15 +26,9 @@ export async function sparkEnvironment(): Promise<SparkEnvironment> {
   const { FSTORE_TEST_SPARK_HOME: home, FSTORE_TEST_SPARK_JARS: jars } = process.env;
   if (home && jars) return environment(python, home, jars);
   const folder = await cachedFolder(`spark-${SPARK_VERSION}`, async (draft) => {
-    await writeFile(join(draft, 'pom.xml'), project());
+    await copyFile(join(repositoryRoot, 'docker', 'spark-jars.xml'), join(draft, 'pom.xml'));
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--target', join(draft, 'packages')];
-    const maven = [
-      '-q',
-      '-B',
-      'dependency:copy-dependencies',
-      '-DoutputDirectory=jars',
-      `-DexcludeArtifactIds=${SHIPPED}`,
-    ];
+    const maven = ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=jars'];
     await Promise.all([
       runProcess(python, [...pip, `pyspark==${SPARK_VERSION}`], { logFile: join(draft, 'pip.log') }),
       runProcess(await program('mvn'), maven, { cwd: draft, logFile: join(draft, 'maven.log') }),
