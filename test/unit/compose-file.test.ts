@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { readStages, variablesOf } from '../harness/image.js';
 
 interface Service {
   readonly image: string;
@@ -69,6 +70,19 @@ describe.each(processes)('%s', (name) => {
   test('it does not start without an API key', () => {
     expect(service.environment?.FSTORE_API_KEY_SHA256).toMatch(/^\$\{FSTORE_API_KEY_SHA256:\?.+\}$/);
   });
+});
+
+test('server and worker share the folders that they write to, where the image has them', async () => {
+  const variables = variablesOf((await readStages('docker/Dockerfile')).find(({ name }) => name === 'runtime')!);
+  const shared = [variables.FSTORE_TRAINING_FOLDER, variables.FSTORE_BATCH_FOLDER];
+  for (const name of processes) {
+    const { volumes, environment } = file.services[name] as Service;
+    expect(volumes?.map((volume) => volume.split(':')[1])).toEqual(shared);
+    // Mounted for writing, and not moved by the service.
+    for (const volume of volumes ?? []) expect(volume.split(':')).toHaveLength(2);
+    expect(Object.keys(environment ?? {})).not.toEqual(expect.arrayContaining(['FSTORE_TRAINING_FOLDER']));
+  }
+  expect(file.services['fstore-serve']?.volumes).toEqual(file.services['fstore-worker']?.volumes);
 });
 
 test('MongoDB is a replica set, which its own health check makes', () => {
