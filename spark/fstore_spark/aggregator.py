@@ -1,8 +1,8 @@
 """Spark SQL expressions of the states of aggregates over a group of rows.
 
 The twin of `src/store/aggregator-postgres.ts`. The columns of a state are `a<aggregate>_<part>`. Aggregates skip nulls,
-and an empty state is null (a count is 0). Rows have `_ms` (event time) and `_n` (order of arrival), and for a column
-`x` also its hash `_h_x` and its text `_t_x`, if an aggregate needs them.
+and an empty state is null (a count is 0). Rows have `_ms` (event time) and `_n` (order of arrival). If an aggregate
+needs them, they also have the hash `_h_x` and the text `_t_x` of a column `x`.
 """
 
 SKETCH_SIZE = 512

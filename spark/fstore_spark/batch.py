@@ -139,7 +139,7 @@ def _result_of(queries, events, at, view, plan, now):
 
 
 def run_batch(spark, plan):
-    """Computes a plan of the mode `batch` and seals it. Raises BadInput, SqlInvalid, Fenced, Stale or Spark's errors."""
+    """Computes a plan of the mode `batch` and seals it. Raises BadInput, SqlInvalid, Fenced, Stale or others."""
     queries = Queries(spark, plan)
     if refused := queries.refusals():
         raise SqlInvalid("; ".join(reason for _, reason in refused))

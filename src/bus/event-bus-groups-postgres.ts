@@ -211,7 +211,7 @@ export class PostgresConsumerGroups {
     member.readers.set(partition, { reader, released });
   }
 
-  /** Takes those locks that nobody holds, and returns them. */
+  /** Takes those locks that are free, and returns them. */
   async #lock(connection: SessionConnection, keys: readonly bigint[]): Promise<bigint[]> {
     const free = keys.filter((key) => !this.#locked.has(key));
     if (free.length === 0) return [];

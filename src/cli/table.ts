@@ -6,7 +6,7 @@ function width(text: string): number {
   return [...text.replace(ANSI, '')].length;
 }
 
-/** Returns the lines of a table. Without headings there is no heading line. Cells may contain colour codes. */
+/** Returns the lines of a table; if `headings` is null, only its rows. Cells may contain colour codes. */
 export function layOutTable(headings: readonly string[] | null, rows: readonly (readonly string[])[]): string[] {
   const all = headings ? [headings, ...rows] : rows;
   const widths: number[] = [];

@@ -41,7 +41,7 @@ function isBetween(value: unknown, first: number, last: number): boolean {
   return typeof number === 'number' && number >= first && number <= last;
 }
 
-/** Text is never taken for an integer: `"00123"` is an identifier, not 123. */
+/** Text never fits INT64, although `readValue` would read its digits: `"00123"` is an identifier, not 123. */
 function fits(type: ScalarType, value: unknown): boolean {
   if (typeof value === 'string' && type === 'INT64') return false;
   return readValue(type, value).ok;

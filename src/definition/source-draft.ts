@@ -10,7 +10,7 @@ import type { KeyType } from './value-type.js';
 
 /** One issue of data, or of its declaration. */
 export interface SourceFinding {
-  /** An error makes the data unusable. A warning needs somebody's judgement. */
+  /** An error makes the data unusable. A warning needs human judgement. */
   readonly severity: 'error' | 'warning';
   readonly code: ErrorCode;
   readonly column: string | null;

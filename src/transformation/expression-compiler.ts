@@ -1,11 +1,11 @@
 /**
- * Turns the syntax tree of an expression into a chain of closures, checking every type on the way.
+ * Compiles the syntax tree of an expression to a chain of closures, and checks every type.
  *
  * Null rule
- * 1. Null is "no value" and every operator, function and method with a null operand gives null. It is never an error.
- * 2. `&&` and `||` follow SQL: false && null is false, true || null is true, otherwise null wins.
+ * 1. Null means "no value". Operators, functions and methods with a null operand give null, and never an error.
+ * 2. `&&` and `||` follow SQL: false && null is false, and true || null is true. Otherwise a null operand gives null.
  * 3. A condition that is null makes `?:` null.
- * 4. Only coalesce(), isNull(), has() and the comparison with the literal null look at null itself.
+ * 4. Only coalesce(), isNull(), has() and comparisons with the literal null can tell null from a value.
  */
 import type { FeatureValue } from '../definition/value-type.js';
 import { FUNCTIONS, int64, METHODS, type Overload } from './expression-function.js';
@@ -25,7 +25,7 @@ import {
 } from './expression-type.js';
 import { SPECIAL_FUNCTIONS } from './special-function.js';
 
-/** Compiles `node`. Throws DEFINITION_INVALID with the place where a name is unknown or types do not go together. */
+/** Compiles `node`. Throws DEFINITION_INVALID with the position of an unknown name or of types that do not match. */
 export function compileNode(node: Node, scope: Scope): Typed {
   const name = nameOfNode(node);
   if (name !== null) return compileName(name, node, scope);
@@ -85,7 +85,7 @@ function compileLiteral(value: NodeOf<'value'>['args'], node: Node, scope: Scope
   return { type: 'int', evaluate: () => value };
 }
 
-/** Items of different types become one type where they convert; a list with a null inside is null. */
+/** Compiles a list. Its items convert to one type. A list with a null item is null. */
 function compileList(nodes: readonly Node[], node: Node, scope: Scope): Typed {
   const parts = nodes.map((each) => compileNode(each, scope));
   const item = unifyAll(parts, node, scope, 'the items of a list') ?? 'null';
@@ -100,7 +100,7 @@ function compileList(nodes: readonly Node[], node: Node, scope: Scope): Typed {
   return { type, evaluate: constant === undefined ? evaluate : () => constant };
 }
 
-/** Indexes from 0; an index outside of the list gives null. */
+/** Compiles access to a list item. Indexes begin at 0. An index outside of the list gives null. */
 function compileIndex(node: NodeOf<'[]'>, scope: Scope): Typed {
   const list = compileNode(node.args[0], scope);
   const index = compileNode(node.args[1], scope);
@@ -143,7 +143,7 @@ function compileLogical(node: NodeOf<'&&' | '||'>, scope: Scope): Typed {
 
 function compileUnary(node: NodeOf<'!_' | '-_'>, scope: Scope): Typed {
   const operand = node.args;
-  // The literal -9223372036854775808 is the minus of a literal that does not fit.
+  // The parser reads -9223372036854775808 as the minus of a literal, which alone does not fit in 64 bits.
   if (node.op === '-_' && operand.op === 'value' && typeof operand.args === 'bigint') {
     return compileLiteral(-operand.args, node, scope);
   }

@@ -1,15 +1,15 @@
 /**
- * The functions and methods of expressions, but for those that treat null or lists in ways of their own.
+ * The functions and methods of expressions, except those with special rules for null or lists.
  *
  * Invariants
- * 1. Every function is pure: no clock, no randomness, no time zone of the machine, no locale.
- * 2. A function is never called with null, and returns null where it has no answer: a result that is no finite double or
- *    no 64-bit integer, a text that is no number, an index outside of a string.
+ * 1. Every function is pure: it uses no clock, randomness, local time zone or locale.
+ * 2. A function is never called with null. It returns null if it has no result. Examples are a number that is not
+ *    finite or exceeds 64 bits, a text that is not a number, and an index outside of a string.
  */
 import { type FeatureValue, readValue } from '../definition/value-type.js';
 import type { ExpressionType } from './expression-type.js';
 
-/** One way to call a function. A method takes what stands before its dot as first argument. */
+/** One signature of a function. The receiver of a method is its first argument. */
 export interface Overload {
   readonly arguments: readonly ExpressionType[];
   readonly result: ExpressionType;
@@ -21,33 +21,33 @@ function overload(
   result: ExpressionType,
   call: (...values: never[]) => FeatureValue,
 ): Overload {
-  // The compiler calls an overload with values of `args` only, which TypeScript cannot see.
+  // The compiler only calls an overload with values of the types `args`, which TypeScript cannot check.
   return { arguments: args, result, call: call as Overload['call'] };
 }
 
-/** UTF-16 code units of the longest text that `replace` makes. */
+/** The longest result of `replace`, in UTF-16 code units. */
 const MAX_TEXT = 1_000_000;
 const INT_MIN = -(2n ** 63n);
 const INT_MAX = 2n ** 63n - 1n;
 
-/** `value`, or null where it is NaN or infinite. */
+/** Returns `value`, or null if it is NaN or infinite. */
 export function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-/** `value`, or null where it does not fit in 64 bits. */
+/** Returns `value`, or null if it does not fit in 64 bits. */
 export function int64(value: bigint): bigint | null {
   return value >= INT_MIN && value <= INT_MAX ? value : null;
 }
 
-/** Half away from zero, as CEL's math.round; Math.round takes −2.5 to −2. */
+/** Rounds half away from zero, like CEL's math.round. (Math.round would round −2.5 to −2.) */
 function roundHalfAway(value: number): number {
   return value < 0 ? -Math.round(-value) : Math.round(value);
 }
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 
-/** Milliseconds of a duration such as "1h30m", "-90s" or "1.5h"; null where it is none. */
+/** Returns the milliseconds of a duration such as "1h30m", "-90s" or "1.5h"; null for any other text. */
 function readDuration(text: string): number | null {
   if (!/^-?(?:\d+(?:\.\d+)?(?:h|ms|m|s))+$/.test(text)) return null;
   let total = 0;
@@ -74,7 +74,7 @@ function readTime(input: string | number): FeatureValue {
 const showTime = (time: number): string | null =>
   readValue('TIMESTAMP', time).ok ? new Date(time).toISOString() : null;
 
-/** Characters are code points, as in CEL: an emoji counts as one. */
+/** Returns a part of a text. Characters are code points, as in CEL, so an emoji counts as one. */
 function substring(text: string, from: bigint, to?: bigint): string | null {
   const characters = [...text];
   const end = to ?? BigInt(characters.length);
@@ -86,7 +86,7 @@ function indexOf(text: string, index: number): bigint {
   return BigInt(index < 0 ? -1 : [...text.slice(0, index)].length);
 }
 
-/** Null beyond MAX_TEXT: replacing inside of replacements grows exponentially with the length of an expression. */
+/** Returns null beyond MAX_TEXT, because nested calls of `replace` could grow a text exponentially. */
 function replaceAll(text: string, part: string, by: string): string | null {
   const parts = text.split(part);
   return text.length + parts.length * by.length > MAX_TEXT ? null : parts.join(by);
@@ -99,7 +99,7 @@ const LIST_TYPES = ['int', 'double', 'bool', 'string', 'timestamp', 'duration', 
 const sizeOf = (item: (typeof LIST_TYPES)[number]): Overload =>
   overload([`list<${item}>`], 'int', (list: readonly never[]) => BigInt(list.length));
 
-/** Functions by name. Of several overloads the first that fits exactly wins, then the first that fits by int → double. */
+/** Functions by name. The first overload with exactly these types is used, or else the first that int → double fits. */
 export const FUNCTIONS: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ['abs', [overload(['int'], 'int', (x: bigint) => int64(x < 0n ? -x : x)), double(Math.abs)]],
   ['log', [double(Math.log)]],
@@ -171,7 +171,7 @@ const dayOfYear = (time: Date): number => Math.round((time.getTime() - new Date(
 
 const test = (call: (text: string, part: string) => boolean): Overload => overload(['string', 'string'], 'bool', call);
 
-/** Methods by name. Those of timestamps are in UTC and count as CEL does: months and days of the month from 0. */
+/** Methods by name. Those of timestamps are in UTC. As in CEL, they count months and days of the month from 0. */
 export const METHODS: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ['size', FUNCTIONS.get('size') as readonly Overload[]],
   ['contains', [test((text, part) => text.includes(part))]],

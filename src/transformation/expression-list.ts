@@ -1,7 +1,8 @@
 /**
  * The methods of lists in expressions: sum, and the macros all, exists, exists_one, map and filter.
  *
- * Invariant: macros are not nested, so an expression takes time in proportion to the lists that it reads.
+ * Invariant: macros do not nest. A macro evaluates its body once for each item, and `in` or `sum` there may read
+ * another list.
  */
 import type { FeatureValue } from '../definition/value-type.js';
 import { finite, int64 } from './expression-function.js';
@@ -12,12 +13,12 @@ import { type Evaluate, type ExpressionScalar, isNumeric, itemType, type Typed }
 type Compile = (node: Node, scope: Scope) => Typed;
 type Items = readonly FeatureValue[];
 
-/** The methods that this file compiles. */
+/** The names of the methods in this file. */
 export const LIST_METHODS: readonly string[] = [...LIST_MACROS, 'sum'];
 
 /**
- * Compiles a method of `receiver`; `variable` is the one that the method declares, if it is a macro.
- * Returns null where lists have no such method of their own. `compile` compiles the body of a macro.
+ * Compiles a method of the list `receiver`. `variable` is the variable that a macro declares; null for other methods.
+ * Returns null if lists have no special method of this name. `compile` compiles the body of a macro.
  */
 export function compileListMethod(
   receiver: Typed,
@@ -43,7 +44,7 @@ function compileSum(receiver: Typed, item: ExpressionScalar): Typed {
   return { type: 'double', evaluate: strict([receiver], total as (value: FeatureValue) => FeatureValue) };
 }
 
-/** The value of a macro's variable. Evaluation is synchronous and macros do not nest, so one place for it is enough. */
+/** The value of a macro's variable. One cell is enough, because evaluation is synchronous and macros do not nest. */
 interface Cell {
   value: FeatureValue;
 }
@@ -74,7 +75,7 @@ function compileMacro(
   return { type: 'bool', evaluate: quantify(name, receiver.evaluate, first.evaluate, cell) };
 }
 
-/** An item whose condition is null is left out; a list that would hold a null is null. */
+/** Compiles `map`. It skips items whose condition is null. A list with a null item is null. */
 function compileMap(
   receiver: Typed,
   predicate: Typed | undefined,
@@ -112,7 +113,7 @@ function filterItems(source: Evaluate, predicate: Typed, cell: Cell): Evaluate {
   };
 }
 
-/** all, exists and exists_one, in the logic of three values: an answer that hangs on a null is null. */
+/** Compiles all, exists and exists_one with three-valued logic: null if the answer depends on a null condition. */
 function quantify(name: string, source: Evaluate, predicate: Evaluate, cell: Cell): Evaluate {
   return (values) => {
     const list = source(values) as Items | null;

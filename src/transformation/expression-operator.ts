@@ -2,9 +2,9 @@
  * The operators of expressions, by the types of their operands.
  *
  * Invariants
- * 1. An operator is never called with null and answers null where it has no answer: integer overflow, division by zero,
- *    and every result that is no finite double.
- * 2. int with int stays int (64 bits, exact, division towards zero as in CEL); int with double becomes double.
+ * 1. An operator is never called with null. It returns null if it has no result: for integer overflow, division by
+ *    zero, and a double that is not finite.
+ * 2. int with int gives int (64 bits, exact; division truncates towards zero, as in CEL). int with double gives double.
  */
 
 import { compareText } from '../definition/value-order.js';
@@ -12,7 +12,7 @@ import type { FeatureValue } from '../definition/value-type.js';
 import { finite, int64 } from './expression-function.js';
 import { type ExpressionType, isNumeric, itemType, unifyTypes } from './expression-type.js';
 
-/** How an operator is carried out: the type that both operands are converted to first, or null for none. */
+/** An operator for two types. `operands` is the type to which both operands are converted first; null for none. */
 export interface Operation {
   readonly operands: ExpressionType | null;
   readonly result: ExpressionType;
@@ -45,7 +45,7 @@ const DOUBLE: Readonly<Record<string, Operation>> = {
 const plus = (a: number, b: number): number | null => finite(a + b);
 const minus = (a: number, b: number): number | null => finite(a - b);
 
-/** Operators of other types than numbers, by `left operator right`. */
+/** Operators on other types than numbers, by `left operator right`. */
 const OTHERS: Readonly<Record<string, Operation>> = {
   'string + string': operation(null, 'string', (a: string, b: string) => a + b),
   'timestamp + duration': operation(null, 'timestamp', plus),
@@ -64,7 +64,7 @@ const ORDERS: Readonly<Record<string, Order>> = {
   '>=': (order) => order >= 0,
 };
 
-/** Comparisons of numbers. JavaScript compares a bigint with a number exactly, beyond 2^53 too. */
+/** Comparisons of numbers. JavaScript compares a bigint with a number exactly, even beyond 2^53. */
 const NUMBER_ORDERS: Readonly<Record<string, Operation['call']>> = {
   '<': (a, b) => (a as number) < (b as number),
   '<=': (a, b) => (a as number) <= (b as number),
@@ -72,7 +72,7 @@ const NUMBER_ORDERS: Readonly<Record<string, Operation['call']>> = {
   '>=': (a, b) => (a as number) >= (b as number),
 };
 
-/** True where two values of unifiable scalar types are equal; an int equals the double of the same number. */
+/** Returns true if two values of unifiable scalar types are equal. An int may equal a double. */
 function sameValue(left: FeatureValue, right: FeatureValue): boolean {
   // biome-ignore lint/suspicious/noDoubleEquals: 1n == 1 is the mathematical equality of an int with a double.
   return left === right || (typeof left !== typeof right && left == right);
@@ -87,7 +87,7 @@ function ordering(operator: string, left: ExpressionType, right: ExpressionType)
   return comparable ? { operands: null, result: 'bool', call: NUMBER_ORDERS[operator] as Operation['call'] } : null;
 }
 
-/** The operation of `left operator right`, or null where these types do not go together. */
+/** Returns the operation for `left operator right`, or null if there is none for these types. */
 export function findOperation(operator: string, left: ExpressionType, right: ExpressionType): Operation | null {
   if (operator in ORDERS) return ordering(operator, left, right);
   if (operator === 'in') {

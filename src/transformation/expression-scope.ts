@@ -1,25 +1,24 @@
 /**
- * What every part of the compiler of expressions shares: the names in scope, the error at a node, and the null rule of
- * strict operations.
+ * Shared parts of the expression compiler: names in scope, errors at a node, and the null rule of strict operations.
  */
 import type { FeatureValue, ValueType } from '../definition/value-type.js';
 import { expressionError, type Node } from './expression-syntax.js';
 import { type Evaluate, type ExpressionType, type Typed, unifyTypes } from './expression-type.js';
 
-/** What an expression may name, and how to say that it is wrong. */
+/** The names that an expression may use, and its source for error messages. */
 export interface Scope {
   readonly source: string;
   readonly inputs: ReadonlyMap<string, { readonly index: number; readonly type: ValueType }>;
-  /** The variable of the list macro around, if there is one. */
+  /** The variable of the enclosing list macro; null outside of a macro. */
   readonly variable: { readonly name: string; readonly part: Typed } | null;
 }
 
-/** An error at the place of `node`. */
+/** Returns an error at the position of `node`. */
 export function fail(node: Node, scope: Scope, reason: string): Error {
   return expressionError(scope.source, node.start, reason);
 }
 
-/** The one type that all `parts` convert to; null for no parts. */
+/** Returns the type that all `parts` convert to; null if there are no parts. Throws DEFINITION_INVALID. */
 export function unifyAll(parts: readonly Typed[], node: Node, scope: Scope, what: string): ExpressionType | null {
   let type: ExpressionType | null = null;
   for (const part of parts) {
@@ -30,12 +29,12 @@ export function unifyAll(parts: readonly Typed[], node: Node, scope: Scope, what
   return type;
 }
 
-/** Throws unless `part` is bool or the literal null. */
+/** Throws DEFINITION_INVALID unless `part` is a bool or the literal null. */
 export function requireBool(part: Typed, node: Node, scope: Scope, what: string): void {
   if (part.type !== 'bool' && part.type !== 'null') throw fail(node, scope, `${what} is a bool, not ${part.type}`);
 }
 
-/** Calls `call` with the values of `parts`, or gives null where one of them is null. */
+/** Returns a function that passes the values of one to three `parts` to `call`, and returns null if a value is null. */
 export function strict(parts: readonly Typed[], call: (...values: FeatureValue[]) => FeatureValue): Evaluate {
   const [first, second, third] = parts.map((part) => part.evaluate);
   if (first && second && third) {

@@ -1,8 +1,8 @@
 /**
- * The syntax of expressions: CEL as @marcbachmann/cel-js parses it, bounded in size, with errors that say where.
+ * The syntax of expressions: CEL as @marcbachmann/cel-js parses it, with limits of size and errors with positions.
  *
- * Boundary: only the parser of the library is used. Its checker and evaluator are not: they know no null of a typed
- * value and no mixed arithmetic, and some of their time functions depend on the time zone of the machine.
+ * Boundary: only the parser of the library is used. Its checker and evaluator support neither null in a typed value
+ * nor mixed arithmetic. Some of its time functions depend on the local time zone.
  */
 import { type ASTNode, Environment, ParseError } from '@marcbachmann/cel-js';
 import { FStoreError } from '../errors.js';
@@ -14,10 +14,10 @@ const MAX_EXPRESSION_LENGTH = 4000;
 const LIMITS = { maxAstNodes: 1000, maxDepth: 50, maxListElements: 500, maxMapEntries: 1, maxCallArguments: 32 };
 const PARSER = new Environment({ limits: LIMITS });
 
-/** Methods whose first argument names a variable that stands for each item of the list in turn. */
+/** Methods whose first argument declares a variable for the items of the list. */
 export const LIST_MACROS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
 
-/** An error about `source` at character `position` (from 0), shown as line and column from 1. */
+/** Returns an error about `source` at offset `position` (from 0), which it shows as line and column (from 1). */
 export function expressionError(source: string, position: number, reason: string): FStoreError {
   const before = source.slice(0, position).split('\n');
   const column = (before.at(-1)?.length ?? 0) + 1;
@@ -27,7 +27,7 @@ export function expressionError(source: string, position: number, reason: string
 
 /**
  * Parses `source`.
- * Throws DEFINITION_INVALID with the place where it is no CEL, where it is empty, or where it is larger than allowed.
+ * Throws DEFINITION_INVALID with the position if it is not valid CEL, is empty or is too large.
  */
 export function parseExpression(source: string): Node {
   if (source.trim() === '') throw expressionError(source, 0, 'an expression may not be empty');
@@ -43,7 +43,7 @@ export function parseExpression(source: string): Node {
   }
 }
 
-/** The name of an input that `node` may be: `amount` or `request.amount`; null for every other node. */
+/** Returns the input name that `node` may be (`amount` or `request.amount`); null for any other node. */
 export function nameOfNode(node: Node): string | null {
   if (node.op === 'id') return node.args;
   if (node.op !== '.') return null;
@@ -51,14 +51,14 @@ export function nameOfNode(node: Node): string | null {
   return left.op === 'id' ? `${left.args}.${field}` : null;
 }
 
-/** The name of the variable that a list macro declares, or null where `node` is no list macro. */
+/** Returns the name of the variable that a list macro declares, or null if `node` is not a list macro. */
 export function macroVariable(node: Node): string | null {
   if (node.op !== 'rcall' || !LIST_MACROS.has(node.args[0])) return null;
   const variable = node.args[2][0];
   return variable?.op === 'id' ? variable.args : null;
 }
 
-/** The nodes right below `node`, in the order in which they are written. */
+/** Returns the direct children of `node`, in source order. */
 function childrenOf(node: Node): readonly Node[] {
   switch (node.op) {
     case 'value':
@@ -81,7 +81,7 @@ function childrenOf(node: Node): readonly Node[] {
   }
 }
 
-/** Adds the names of inputs that `node` reads to `names`; `variables` are those of list macros around it. */
+/** Adds the input names that `node` reads to `names`. `variables` are those of the enclosing list macros. */
 export function collectNames(node: Node, names: Set<string>, variables: readonly string[] = []): void {
   const name = nameOfNode(node);
   if (name !== null) {

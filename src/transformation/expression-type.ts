@@ -1,20 +1,20 @@
 /**
- * Types inside of expressions and how they meet the types of features.
+ * Types in expressions, and their conversion from and to the types of features.
  *
  * Invariants
- * 1. A value inside of an expression has one form for its type: int bigint (64 bits), double finite number, timestamp and
- *    duration milliseconds as number, bool boolean, string string, a list an array, and null is "no value" of any type.
- * 2. The only conversion that nobody writes is int → double, to the nearest double.
+ * 1. A value has one form for its type. int is a bigint (64 bits), and double a finite number. timestamp and duration
+ *    are numbers of milliseconds. bool, string and list are a boolean, a string and an array. Every type has null.
+ * 2. The only implicit conversion is int → double, to the nearest double.
  */
 import { elementType, type FeatureValue, type ScalarType, type ValueType } from '../definition/value-type.js';
 
 export type ExpressionScalar = 'int' | 'double' | 'bool' | 'string' | 'timestamp' | 'duration' | 'null';
 export type ExpressionType = ExpressionScalar | `list<${ExpressionScalar}>`;
 
-/** A compiled part of an expression: takes the values of the inputs, in their order; null is "no value". */
+/** A compiled part of an expression. It takes the values of the inputs, in order; null means "no value". */
 export type Evaluate = (values: readonly FeatureValue[]) => FeatureValue;
 
-/** A part of an expression whose type is known. */
+/** A compiled part of an expression and its type. */
 export interface Typed {
   readonly type: ExpressionType;
   readonly evaluate: Evaluate;
@@ -29,23 +29,23 @@ const OF_SCALAR: Record<ScalarType, ExpressionScalar> = {
   TIMESTAMP: 'timestamp',
 };
 
-/** The type that a feature of `type` has inside of an expression. */
+/** Returns the type that a feature of `type` has in an expression. */
 export function expressionTypeOf(type: ValueType): ExpressionType {
   const element = elementType(type);
   return element ? `list<${OF_SCALAR[element]}>` : OF_SCALAR[type as ScalarType];
 }
 
-/** The type of a list's items, or null for what is no list. */
+/** Returns the type of a list's items, or null if `type` is not a list. */
 export function itemType(type: ExpressionType): ExpressionScalar | null {
   return type.startsWith('list<') ? (type.slice(5, -1) as ExpressionScalar) : null;
 }
 
-/** True for int and double. */
+/** Returns true for int and double. */
 export function isNumeric(type: ExpressionType): boolean {
   return type === 'int' || type === 'double';
 }
 
-/** The narrowest type that both types convert to without being asked, or null where there is none. */
+/** Returns the narrowest type that both types convert to implicitly, or null if there is none. */
 export function unifyTypes(left: ExpressionType, right: ExpressionType): ExpressionType | null {
   if (left === right || right === 'null') return left;
   if (left === 'null') return right;
@@ -57,7 +57,7 @@ export function unifyTypes(left: ExpressionType, right: ExpressionType): Express
   return item ? `list<${item as ExpressionScalar}>` : null;
 }
 
-/** `part` as a part of type `to`, which must be what `unifyTypes` gave for the type of the part and another. */
+/** Returns `part` converted to type `to`, which must be a result of `unifyTypes` for the part's type. */
 export function convertPart(part: Typed, to: ExpressionType): Typed {
   if (part.type === to) return part;
   const { evaluate } = part;
@@ -80,8 +80,8 @@ export function convertPart(part: Typed, to: ExpressionType): Typed {
 }
 
 /**
- * How an input of `type` is read at place `index` of the values: INT32 numbers become bigint, everything else is already
- * in its form. A value that is missing altogether reads as null.
+ * Returns a reader of the input at `index` of the values. INT32 becomes bigint; all other types keep their form.
+ * A missing value is null.
  */
 export function readInput(type: ValueType, index: number): Evaluate {
   if (type === 'INT32') {

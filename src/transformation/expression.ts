@@ -1,11 +1,11 @@
 /**
- * Expressions of on-demand feature views: CEL over the values of a request and of features, checked when defined.
+ * Expressions of on-demand feature views: CEL over values of a request and of features, checked at definition.
  *
  * Invariants
- * 1. An expression that compiles never throws: what has no answer is null (see the null rule in expression-compiler.ts).
- * 2. The result is a value of its declared type in the one form of value-type.ts, or null. int → FLOAT64 is the only
- *    conversion of the result; an int outside of INT32 and a text or time that its type cannot hold become null.
- * 3. Evaluation is deterministic and has no effects; it takes no clock, randomness or time zone.
+ * 1. An expression that compiles never throws. Without a result it gives null (null rule in expression-compiler.ts).
+ * 2. The result is null or a value of its declared type, in the form that value-type.ts defines. Only int → FLOAT64 is
+ *    converted. An int outside of INT32, or a text or time that the type cannot hold, becomes null.
+ * 3. Evaluation is deterministic and has no effects. It uses no clock, randomness or time zone.
  */
 import { type FeatureValue, readValue, type ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
@@ -13,7 +13,7 @@ import { compileNode } from './expression-compiler.js';
 import { collectNames, expressionError, parseExpression } from './expression-syntax.js';
 import { convertPart, type Evaluate, expressionTypeOf, type Typed, unifyTypes } from './expression-type.js';
 
-/** What an expression may read: `name` is an identifier or two with a dot between, such as `request.amount`. */
+/** An input of an expression. `name` is an identifier, or two with a dot between, such as `request.amount`. */
 export interface ExpressionInput {
   readonly name: string;
   readonly type: ValueType;
@@ -29,9 +29,9 @@ export interface Expression {
 const INPUT_NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?$/;
 
 /**
- * Compiles `source`, an expression over `inputs` whose value is of type `result`.
- * Throws DEFINITION_INVALID where the source is no expression, names what does not exist, or has another type; the
- * message says what, where (line and column) and which names exist.
+ * Compiles `source`, an expression over `inputs` whose value has the type `result`.
+ * Throws DEFINITION_INVALID if the source is not an expression, uses unknown names, or has another type. The message
+ * has the reason, the position (line and column) and the known names.
  */
 export function compileExpression(source: string, inputs: readonly ExpressionInput[], result: ValueType): Expression {
   const byName = new Map<string, { index: number; type: ValueType }>();
@@ -47,8 +47,8 @@ export function compileExpression(source: string, inputs: readonly ExpressionInp
 }
 
 /**
- * The names that `source` reads, dotted ones with their dot, each once in the order of their first use: its lineage.
- * Throws DEFINITION_INVALID where the source is no expression.
+ * Returns the names that `source` reads (its lineage), each once in order of first use, with their dots.
+ * Throws DEFINITION_INVALID if the source is not an expression.
  */
 export function expressionInputs(source: string): readonly string[] {
   const names = new Set<string>();
@@ -70,7 +70,7 @@ function convertResult(part: Typed, result: ValueType, source: string): Evaluate
   const { evaluate } = convertPart(part, wanted);
   switch (result) {
     case 'FLOAT64':
-      // Adding 0 makes −0 the 0 that every store keeps.
+      // Adding 0 turns −0 into 0, the form in which stores keep it.
       return (values) => {
         const value = evaluate(values) as number | null;
         return value === null ? null : value + 0;
@@ -88,7 +88,7 @@ function convertResult(part: Typed, result: ValueType, source: string): Evaluate
   }
 }
 
-/** Texts, times and lists are read as a value of JSON is: what value-type.ts refuses becomes null. */
+/** Checks texts, times and lists like JSON values: a value that value-type.ts refuses becomes null. */
 function checkedResult(evaluate: Evaluate, result: ValueType): Evaluate {
   return (values) => {
     const value = evaluate(values);

@@ -1,7 +1,7 @@
 /**
- * The mean and variance of a stream of numbers in constant memory, by Welford's method ("Note on a Method for
- * Calculating Corrected Sums of Squares and Products", Technometrics 4(3), 1962). It avoids cancellation, because it
- * needs no sum of squares.
+ * The mean and variance of a stream of numbers in constant memory, by Welford's method. It avoids cancellation, because
+ * it needs no sum of squares. Source: B. P. Welford, "Note on a Method for Calculating Corrected Sums of Squares and
+ * Products", Technometrics 4(3), 1962.
  */
 export class Moments {
   #count = 0;

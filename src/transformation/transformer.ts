@@ -33,8 +33,8 @@ type Apply = (value: FeatureValue) => FeatureValue;
 
 /**
  * Returns the transformer of `options` with the parameters that its fitter found on a column of `inputType`.
- * Throws DEFINITION_INVALID, which names `field`, if the transformer does not accept that type, or if the parameters
- * belong to another transformer or have an unknown version.
+ * Throws DEFINITION_INVALID, which names `field`, if the transformer does not accept that type. It throws the same if
+ * the parameters belong to another transformer or have an unknown version.
  */
 export function createTransformer(
   options: TransformerOptions,
