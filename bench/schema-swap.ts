@@ -1,10 +1,10 @@
 /**
- * What an exchange of the schema costs: how long it blocks the event loop, and what it leaves on the heap.
+ * Measures the cost of replacing the schema: how long it blocks the event loop, and how the heap grows.
  *
  *   node --expose-gc --import tsx bench/schema-swap.ts [views] [features] [swaps]
  *
- * Measured is what one replica does between learning of a revision and serving it: index the snapshot, build, check and
- * publish to a started Apollo Server. Not measured: loading the revision from the registry.
+ * Measured is the work of one replica between learning of a revision and serving it: index the snapshot, build, check,
+ * and publish to a started Apollo Server. Loading the revision from the registry is not measured.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -22,7 +22,7 @@ import { LiveSchema } from '../src/schema/live-schema.js';
 import { OperationCheck } from '../src/schema/operation-check.js';
 import { computation } from '../src/transformation/computation.js';
 
-/** What a run measured; times in milliseconds, heap in megabytes. */
+/** The result of a run; times in milliseconds, heap in megabytes. */
 export interface SwapReport {
   readonly views: number;
   readonly features: number;
@@ -30,7 +30,7 @@ export interface SwapReport {
   readonly medianMs: number;
   readonly p99Ms: number;
   readonly maxMs: number;
-  /** The longest stretch for which the event loop answered nobody, of each swap. */
+  /** The longest time for which each swap blocked the event loop. */
   readonly blockP50Ms: number;
   readonly blockMaxMs: number;
   readonly heapAfterWarmUpMb: number;
@@ -68,7 +68,7 @@ const heapMb = (): number => {
   return process.memoryUsage().heapUsed / 1_000_000;
 };
 
-/** Swaps the schema `swaps` times, each time with one view changed, and reports what that cost. */
+/** Replaces the schema `swaps` times, with one changed view each time. Returns the costs. */
 export async function measureSwaps(views: number, features: number, swaps: number): Promise<SwapReport> {
   const control = buildControlSchema();
   const reserved = reservedNames(control);
@@ -100,7 +100,7 @@ export async function measureSwaps(views: number, features: number, swaps: numbe
   let heapAfterWarmUpMb = 0;
   const delay = monitorEventLoopDelay({ resolution: 1 });
   for (let swap = 0; swap < swaps; swap += 1) {
-    // As the registry hands them over: every record a fresh object, one of them changed.
+    // As the registry returns them: every record is a new object, and one of them has changed.
     const records = JSON.parse(JSON.stringify(snapshot.records)) as DefinitionRecord[];
     const changed = records.findIndex((record) => record.name === `view${swap % Math.min(views, 20)}`);
     const record = records[changed]!;

@@ -1,7 +1,8 @@
 /**
- * How soon an event is seen: probes are single events of users of their own, sent while the load goes on, and looked for at three doors.
+ * Measures how soon an event is visible. Probes are single events of separate users, sent under load. They are looked
+ * for in Redis, through GraphQL and through a subscription.
  *
- * A probe is seen at a door when the value there has the probe's event time, or a later one.
+ * A probe is visible when the value has the event time of the probe or a later one.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from 'graphql-ws';
@@ -16,11 +17,12 @@ import { eventJson, MEASURED, type ProducedEvent } from './views.js';
 const DOORS = ['redis', 'graphql', 'subscription'] as const;
 type Door = (typeof DOORS)[number];
 
-/** How often each door is asked, milliseconds: as exact as a figure can be. */
+/** How often each is polled, in milliseconds; this limits the precision of the figures. */
 const EVERY = { redis: 3, graphql: 15 } as const;
-/** Where a packed value of an aggregation has its event time: see `src/store/value-codec.ts`. */
+/** The bytes of a packed aggregation that hold its event time; see `src/store/value-codec.ts`. */
 const EVENT_TIME = [21, 28] as const;
 
+/** Percentiles of a latency, in milliseconds. */
 export interface Latency {
   readonly samples: number;
   readonly p50: number;
@@ -28,15 +30,17 @@ export interface Latency {
   readonly max: number;
 }
 
+/** When the probes were visible. */
 export interface Freshness {
-  /** Milliseconds from before the event was handed to the Kafka client. */
+  /** Milliseconds from before the event was handed to the Kafka client until it was visible. */
   readonly doors: Readonly<Record<Door, Latency>>;
-  /** Until Kafka had acknowledged it. */
+  /** Milliseconds until Kafka had acknowledged the event. */
   readonly acknowledged: Latency;
-  /** Probes that a door had not shown ten seconds after the last was sent. */
+  /** Probes that were not visible everywhere ten seconds after the last was sent. */
   readonly unseen: number;
 }
 
+/** What to measure, and how many probes to send. */
 export interface FreshnessOptions {
   readonly project: string;
   readonly url: string;
@@ -48,6 +52,7 @@ export interface FreshnessOptions {
   readonly perSecond: number;
 }
 
+/** Returns percentiles of times in milliseconds. */
 export function latencyOf(times: readonly number[]): Latency {
   const sorted = times.toSorted((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
@@ -60,7 +65,9 @@ interface Probe {
   readonly waiting: Set<Door>;
 }
 
-/** Sends probes for so many seconds, and reports when they were seen. The events sent are added to `events`. */
+/**
+ * Sends probes for the given number of seconds and returns when they were visible. Appends the sent events to `events`.
+ */
 export async function measureFreshness(options: FreshnessOptions, events: ProducedEvent[]): Promise<Freshness> {
   const { project, url, redisUrl, producer, topic, users, seconds, perSecond } = options;
   const times: Record<Door, number[]> = { redis: [], graphql: [], subscription: [] };
@@ -119,7 +126,7 @@ export async function measureFreshness(options: FreshnessOptions, events: Produc
     })(),
   ].map((one) => one.catch((error: unknown) => failures.push(error)));
 
-  // The subscription says nothing when it stands; probes that come before that would be missed.
+  // The subscription does not confirm its start, and would miss probes that are sent before it.
   await delay(1_000);
   const started = Date.now();
   const sends: Promise<unknown>[] = [];

@@ -1,4 +1,4 @@
-/** CPU time and memory of processes and of what they started, from /proc. Linux only. */
+/** CPU time and memory of processes and their descendants, from /proc. Linux only. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
@@ -6,7 +6,7 @@ const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding:
 
 interface ProcessTimes {
   readonly parent: number;
-  /** Its own, and that of its children that have ended. */
+  /** CPU seconds of the process, including those of its ended children. */
   readonly seconds: number;
 }
 
@@ -23,13 +23,13 @@ function processTimes(): Map<number, ProcessTimes> {
       const ticks = fields.slice(11, 15).reduce((sum, one) => sum + one, 0);
       times.set(Number(name), { parent: fields[1]!, seconds: ticks / TICKS_PER_SECOND });
     } catch {
-      // It has ended meanwhile; its time is now its parent's.
+      // It has ended meanwhile; its time counts for its parent.
     }
   }
   return times;
 }
 
-/** Seconds that all CPUs were busy since the machine started, with whatever. */
+/** Returns the seconds for which all CPUs were busy since the machine started, for any process. */
 function machineBusy(): number {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = /^cpu +(.*)$/m
     .exec(readFileSync('/proc/stat', 'utf8'))![1]!
@@ -38,9 +38,13 @@ function machineBusy(): number {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
+/** CPU seconds by name. */
 export type CpuSeconds = Readonly<Record<string, number>>;
 
-/** CPU seconds so far of each named process, with those of its children that have no name here, and of the `machine`. */
+/**
+ * Returns the CPU seconds so far of each named process and its descendants that have no name here, and of the
+ * `machine`.
+ */
 export function cpuSeconds(roots: Readonly<Record<string, number | null>>): CpuSeconds {
   const times = processTimes();
   const named = new Set(Object.values(roots));
@@ -54,7 +58,7 @@ export function cpuSeconds(roots: Readonly<Record<string, number | null>>): CpuS
   return { ...Object.fromEntries(seconds), machine: machineBusy() };
 }
 
-/** The process that listens on a port of this machine, or null if it is not to be seen. */
+/** Returns the process that listens on a port of this machine, or null if it cannot be found. */
 export function listenerOf(port: number): number | null {
   const wanted = port.toString(16).toUpperCase().padStart(4, '0');
   const inodes = new Set(
@@ -80,11 +84,11 @@ export function listenerOf(port: number): number | null {
       return false;
     }
   });
-  // A server's children hold its socket too: the oldest is the server.
+  // Children of a server share its socket; the oldest process is the server.
   return found.length > 0 ? Math.min(...found.map(Number)) : null;
 }
 
-/** Megabytes of a process in memory, now and at most. */
+/** Returns the megabytes of a process in memory: now, and at most so far. */
 export function memoryMb(pid: number): { readonly now: number; readonly peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const megabytes = (name: string): number =>

@@ -1,27 +1,30 @@
-/** What PostgreSQL says of the statements that ran and of the tables they wrote. */
+/** Statistics of PostgreSQL on executed statements and on the tables that they wrote. */
 import pg from 'pg';
 
+/** The cost of one statement. */
 export interface StatementCost {
   readonly query: string;
   readonly calls: number;
   readonly meanMs: number;
   readonly totalMs: number;
-  /** Of all statements' time. */
+  /** Share of the time of all statements. */
   readonly share: number;
   readonly rowsPerCall: number;
   readonly walKbPerCall: number;
 }
 
+/** The size and the writes of one table. */
 export interface TableCost {
   readonly table: string;
   readonly rows: number;
   readonly megabytes: number;
   readonly inserted: number;
   readonly updated: number;
-  /** Of the updates, those that needed no new index entry. */
+  /** Share of updates that needed no new index entry (HOT); null without updates. */
   readonly hotShare: number | null;
 }
 
+/** Reads the statistics of one database. */
 export class PostgresCost {
   readonly #client: pg.Client;
 
@@ -39,7 +42,7 @@ export class PostgresCost {
     return this.#client.end();
   }
 
-  /** The settings without which the figures say little. */
+  /** Returns the settings that are necessary to interpret the figures. */
   async settings(): Promise<Record<string, string>> {
     const names = ['server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers'];
     const { rows } = await this.#client.query<{ name: string; setting: string }>(
@@ -49,7 +52,7 @@ export class PostgresCost {
     return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
   }
 
-  /** Counts from zero; false if the server has not loaded pg_stat_statements. */
+  /** Resets the counters. Returns false if the server has not loaded pg_stat_statements. */
   async reset(): Promise<boolean> {
     try {
       await this.#client.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements');
@@ -62,7 +65,7 @@ export class PostgresCost {
     }
   }
 
-  /** The statements of this database that took most, since `reset`. */
+  /** Returns the statements of this database that took the most time since `reset`. */
   async statements(limit: number): Promise<StatementCost[]> {
     const { rows } = await this.#client.query<StatementCost>(
       `SELECT regexp_replace(query, '\\s+', ' ', 'g') AS query, calls::int, total_exec_time / calls AS "meanMs",

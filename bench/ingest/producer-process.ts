@@ -1,4 +1,4 @@
-/** The producer as its parent sees it: a process of its own that writes to a topic when it is told to. */
+/** The producer as its parent sees it: a separate process that writes to a topic on request. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Order, Produced, ProduceOrder } from './producer.js';
 import type { ProducedEvent } from './views.js';
 
+/** Starts and controls the producer process. */
 export class ProducerProcess {
   readonly #child: ChildProcess;
   readonly #connection: { readonly brokers: readonly string[]; readonly topic: string; readonly users: number };
@@ -13,7 +14,7 @@ export class ProducerProcess {
   constructor(brokers: readonly string[], topic: string, users: number) {
     this.#connection = { brokers, topic, users };
     const file = fileURLToPath(new URL('producer.ts', import.meta.url));
-    // kafkajs warns of its partitioner, which is the default of every Kafka client.
+    // kafkajs warns about its partitioner, which is the default of all Kafka clients.
     const env = { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: '1' };
     this.#child = fork(file, { execArgv: ['--import', 'tsx'], env });
   }
@@ -26,7 +27,7 @@ export class ProducerProcess {
     return this.#ask({ kind: 'produce', ...this.#connection, ...order }) as Promise<Produced>;
   }
 
-  /** All events that were produced. */
+  /** Returns all events that were produced. */
   async events(folder: string): Promise<ProducedEvent[]> {
     const file = join(folder, 'produced.bin');
     await this.#ask({ kind: 'dump', file });

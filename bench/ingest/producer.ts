@@ -1,45 +1,48 @@
 /**
- * The producer, a process of its own (started by `run.ts`): writes transactions to Kafka, keyed by user, and remembers them.
+ * The producer process, started by `run.ts`. It writes transactions to Kafka, keyed by user, and remembers them.
  *
- * It is told what to do by messages of its parent, and ends with it.
+ * It follows messages of its parent and ends with it.
  */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { eventJson } from './views.js';
 
+/** An order to produce events. */
 export interface ProduceOrder {
   readonly kind: 'produce';
   readonly brokers: readonly string[];
   readonly topic: string;
   readonly users: number;
-  /** Events in all. */
+  /** Total number of events. */
   readonly count: number;
-  /** Events a second; null: as fast as it can. */
+  /** Events a second; null for as fast as possible. */
   readonly rate: number | null;
-  /** Event times lie at random within so many milliseconds before now; 0: they are now. */
+  /** Event times are random within this many milliseconds before now; 0 for now. */
   readonly spread: number;
 }
 
+/** An order of the parent process. */
 export type Order = ProduceOrder | { readonly kind: 'dump'; readonly file: string };
 
+/** What was produced. */
 export interface Produced {
   readonly sent: number;
   readonly startedAt: number;
   readonly endedAt: number;
-  /** The newest events' users, the last first. */
+  /** The users of the newest events, newest first. */
   readonly lastUsers: readonly string[];
 }
 
 const BATCH = 1_000;
 const TICK = 10;
-/** User, amount, event time, of each event that Kafka has acknowledged. */
+/** User, amount and event time of each event that Kafka has acknowledged. */
 const remembered: number[] = [];
 let seed = 0x5eed;
 let number = 0;
 let connected: { readonly key: string; readonly producer: ReturnType<Kafka['producer']> } | null = null;
 
-/** mulberry32: the same events in each run. */
+/** mulberry32, so that each run produces the same events. */
 function random(): number {
   seed = (seed + 0x6d2b79f5) | 0;
   let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
@@ -71,7 +74,7 @@ async function produce(order: ProduceOrder): Promise<Produced> {
     }
     const events = Array.from({ length: size }, () => {
       const user = Math.floor(random() * order.users);
-      // Quarters: sums of them are exact, in whatever order they are added up.
+      // Amounts are multiples of 0.25, so that their sums are exact in any order.
       const amount = Math.floor(random() * 4_000) / 4;
       return { user, amount, eventTime: Date.now() - Math.floor(random() * order.spread) };
     });

@@ -1,5 +1,5 @@
 /**
- * Where a process spent its time, from a profile of `node --cpu-prof`.
+ * Summarizes where a process spent its time, from a profile of `node --cpu-prof`.
  *
  *   tsx bench/ingest/profile.ts <file.cpuprofile> [how many]
  */
@@ -15,13 +15,15 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
+/** The self time of a function or a file. */
 export interface FunctionTime {
   readonly where: string;
   readonly selfMs: number;
-  /** Of the time in which the process was not idle. */
+  /** Share of the time in which the process was not idle. */
   readonly share: number;
 }
 
+/** A summary of one profile. */
 export interface ProfileSummary {
   readonly busyMs: number;
   readonly idleMs: number;
@@ -36,7 +38,7 @@ function placeOf(url: string): string {
   return /\/dist\/(.+)$/.exec(url)?.[1] ?? (url === '' ? '(native)' : url);
 }
 
-/** Self time of functions and places within a profile, the most first. */
+/** Returns the functions and files with the most self time in a profile. */
 export function summarizeProfile(file: string, limit: number): ProfileSummary {
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, 'utf8')) as CpuProfile;
   const frames = new Map(nodes.map((node) => [node.id, node.callFrame]));
@@ -67,7 +69,7 @@ export function summarizeProfile(file: string, limit: number): ProfileSummary {
   return { busyMs, idleMs, functions: ranked(functions), places: ranked(places) };
 }
 
-/** A summary as lines of text. */
+/** Returns a summary as lines of text. */
 export function describeProfile({ busyMs, idleMs, functions, places }: ProfileSummary): string {
   const line = ({ where, selfMs, share }: FunctionTime): string =>
     `  ${(share * 100).toFixed(1).padStart(5)} %  ${selfMs.toFixed(0).padStart(6)} ms  ${where}`;

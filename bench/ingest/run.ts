@@ -1,10 +1,11 @@
 /**
- * What the road of an event costs: Kafka → `fstore worker` → PostgreSQL and Redis → online value, for views of 1, 4 and 12 windows.
+ * The costs of the ingest path: Kafka → `fstore worker` → PostgreSQL and Redis → online value, for views of 1, 4 and 12
+ * windows.
  *
  *   node --import tsx bench/ingest/run.ts [--quick] [--windows 1,4,12] [--users 10000] [--history 10] [--seconds 20]
  *     [--rate <events/s>] [--profile <folder>] [--main dist/main.js] [--json <file>]
  *
- * See README.md beside this file for what is measured and what is not.
+ * README.md beside this file says what is measured and what is not.
  */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -42,32 +43,32 @@ import {
 interface Options {
   readonly windows: readonly number[];
   readonly users: number;
-  /** Events of each user before anything is measured, over the last seven days. */
+  /** Events of each user before the measurement, over the last seven days. */
   readonly history: number;
   readonly seconds: number;
-  /** Events a second under saturation; null: half more than the worker drained. */
+  /** Events a second while saturated; null for 1.5 times the rate at which the worker drained its backlog. */
   readonly rate: number | null;
   readonly profile: string | null;
   readonly main: string;
   readonly json: string | null;
 }
 
-/** What the processes did between two looks at them. */
+/** What the processes did between two samples. */
 interface Stretch {
   readonly events: number;
   readonly seconds: number;
   readonly eventsPerSecond: number;
-  /** CPU milliseconds an event, by process. `machine` is all that the CPUs did, also for others. */
+  /** CPU milliseconds of each process for one event. `machine` is the time of all CPUs, including other processes. */
   readonly cpuMsPerEvent: Readonly<Record<string, number>>;
-  /** CPUs kept busy by processes that are not part of this. */
+  /** CPUs kept busy by processes that are not part of the bench. */
   readonly othersBusy: number;
 }
 
 interface FreshnessAtLoad extends Freshness {
-  /** Events a second beside the probes. */
+  /** Events a second besides the probes. */
   readonly load: number;
   readonly backlogAtEnd: number;
-  /** CPUs kept busy meanwhile, by the worker and by processes that are not part of this. */
+  /** CPUs kept busy meanwhile, by the worker and by processes that are not part of the bench. */
   readonly workerBusy: number;
   readonly othersBusy: number;
 }
@@ -75,13 +76,13 @@ interface FreshnessAtLoad extends Freshness {
 interface WindowReport {
   readonly windows: number;
   readonly view: string;
-  /** The worker alone with a backlog: the producer is silent. */
+  /** The worker alone works on a backlog: the producer is silent. */
   readonly drain: Stretch;
   /** The producer is faster than the worker, on the same machine. */
   readonly saturated: Stretch & {
     readonly producedPerSecond: number;
     readonly backlogAtEnd: number;
-    /** From the last acknowledged event until the values of the last users were right. */
+    /** Milliseconds from the last acknowledged event until the values of the last users were right. */
     readonly lastEventOnlineMs: number;
   };
   readonly freshness: readonly FreshnessAtLoad[];
@@ -95,11 +96,11 @@ interface WindowReport {
 }
 
 const PROBES = 200;
-/** Of the sustained rate: the road empty but for the probes, and half full. */
+/** Shares of the sustained rate at which freshness is measured: probes alone, and half the load. */
 const FRESHNESS_SHARES = [0, 0.5];
 const CHECKED = 200;
 const SAMPLE_EVERY = 150;
-/** A worker commits four partitions side by side, 2,000 events each: a step of progress is that long. */
+/** A worker commits four partitions in parallel, 2,000 events each. So progress moves in steps of 8,000 events. */
 const MIN_BACKLOG = 50_000;
 const SERVERS: readonly ServerName[] = ['redis', 'postgres', 'mongo', 'kafka'];
 
@@ -134,12 +135,12 @@ function readOptions(): Options {
 
 interface Sample {
   readonly at: number;
-  /** Events that the worker's group has behind it. */
+  /** Events that the worker's consumer group has committed. */
   readonly committed: number;
   readonly cpu: CpuSeconds;
 }
 
-/** One measured system: FStore's two processes on the servers, and the producer. */
+/** One measured system: the two FStore processes on the servers, and the producer. */
 class Road {
   readonly #options: Options;
   readonly #platform: Platform;
@@ -151,7 +152,7 @@ class Road {
   #started = 0;
   #serve: RunningProcess | null = null;
   #worker: RunningProcess | null = null;
-  /** What a worker said that ended by itself. */
+  /** The log of a worker that ended by itself. */
   #ended: string | null = null;
   url = '';
 
@@ -186,7 +187,7 @@ class Road {
     });
   }
 
-  /** Starts the worker, without waiting for it; with a folder, its CPU is profiled. */
+  /** Starts the worker without waiting for it. With a folder, profiles its CPU. */
   startWorker(profile: string | null = null): void {
     const profiling = ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${profile}`];
     this.#worker = this.#start(['worker'], profile === null ? [] : profiling);
@@ -215,7 +216,7 @@ class Road {
     return { at: Date.now(), committed, cpu: cpuSeconds({ ...roots, ...this.#servers, bench: process.pid }) };
   }
 
-  /** Waits until the worker's group has `total` events behind it. Samples its progress. */
+  /** Waits until the worker's group has committed `total` events, and samples its progress. */
   async until(total: number, timeoutSeconds: number): Promise<Sample[]> {
     const samples: Sample[] = [];
     for (const deadline = Date.now() + timeoutSeconds * 1000; ; await delay(SAMPLE_EVERY)) {
@@ -238,7 +239,7 @@ class Road {
   }
 }
 
-/** CPU seconds between two samples, by process, and those of processes that are not part of this. */
+/** Returns the CPU seconds between two samples, by process, and those of processes that are not part of the bench. */
 function spentBetween(first: Sample, last: Sample): { seconds: number; cpu: CpuSeconds; others: number } {
   const spent = Object.entries(last.cpu)
     .filter(([name]) => first.cpu[name] !== undefined)
@@ -248,7 +249,7 @@ function spentBetween(first: Sample, last: Sample): { seconds: number; cpu: CpuS
   return { seconds: (last.at - first.at) / 1000, cpu, others: (cpu.machine ?? 0) - ours };
 }
 
-/** What happened between the first and the last step that the group made within these samples. */
+/** Summarizes the time between the first and the last step that the group made within these samples. */
 function stretchOf(samples: readonly Sample[]): Stretch {
   const steps = samples.filter((one, index) => index > 0 && one.committed !== samples[index - 1]!.committed);
   const [first, last] = [steps[0], steps.at(-1)];
@@ -321,13 +322,14 @@ async function measure(windows: number, options: Options, platform: Platform, ka
     await cost.reset();
     road.startWorker(options.profile && join(options.profile, `${windows}`));
     const draining = await road.until(total + backlog, 600);
-    // Steady: without the start of the process, and without the end, when partitions run dry one after the other.
+    // The steady part: without the start of the process, and without the end, when partitions run dry one after the
+    // other.
     const drain = stretchOf(
       draining.filter(({ committed }) => committed >= total + backlog * 0.15 && committed <= total + backlog * 0.9),
     );
     total += backlog;
     note(`  drained at ${drain.eventsPerSecond.toFixed(0)} events/s`);
-    // Before tails of windows go on: statements of a saturated worker.
+    // Read them while they still are the statements of a saturated worker.
     const statements = await cost.statements(12).catch(() => []);
 
     const rate = options.rate ?? Math.ceil(drain.eventsPerSecond * 1.5);
@@ -382,10 +384,10 @@ async function measure(windows: number, options: Options, platform: Platform, ka
     const freshness: FreshnessAtLoad[] = [];
     for (const share of FRESHNESS_SHARES) {
       const load = Math.floor(steady.eventsPerSecond * share);
-      // Longer than the probes: two seconds before them, and then to their end.
+      // Longer than the probes: the load begins two seconds before them and lasts until they end.
       const loaded = load * (seconds + 5);
       const loading = road.producer.produce({ count: loaded, rate: load, spread: 0 });
-      // A rejection is seen below; until then it is not unhandled.
+      // The rejection is handled at `await loading` below; this prevents it from counting as unhandled until then.
       loading.catch(() => {});
       await delay(2_000);
       const sentBefore = probeEvents.length;
@@ -412,7 +414,8 @@ async function measure(windows: number, options: Options, platform: Platform, ka
     const chosen = Array.from({ length: CHECKED }, () => `u${Math.floor(Math.random() * users)}`);
     const checked = [...new Set([...chosen, ...probeUsers.slice(0, 20)])];
     let wrong: string[] = [];
-    // The group's offset is committed after the values are online; a worker that has just refreshed may need a moment.
+    // The group's offset is committed after the values are online, but a worker that has just refreshed may need a
+    // moment.
     await eventually(
       async () => {
         wrong = await findWrong(road.url, windows, checked, all);
@@ -535,7 +538,7 @@ async function main(): Promise<number> {
   const options = readOptions();
   const pool = await startServers({ only: SERVERS });
   const reports: WindowReport[] = [];
-  // What was started ends with this process; databases must be dropped before.
+  // The servers end with this process, but databases must be dropped before that.
   const interrupted = new Promise<never>((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
   });

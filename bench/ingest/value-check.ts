@@ -1,8 +1,10 @@
-/** Online values beside a recount of what was produced. */
+/** Compares online values with a recount of the produced events. */
 import { ask } from '../../test/system/graphql-door.js';
 import { featuresOf, type ProducedEvent, recount } from './views.js';
 
-/** Values of users as the generated API gives them, with the moments between which they were read. */
+/**
+ * Reads the values of users through the generated API. `before` and `after` are the times between which they were read.
+ */
 async function readValues(url: string, windows: number, users: readonly string[]) {
   const fields = featuresOf(windows).map(({ field }) => field);
   const before = Date.now();
@@ -13,7 +15,7 @@ async function readValues(url: string, windows: number, users: readonly string[]
   return { before, after: Date.now(), values: new Map(data.users.map(({ id, spending }) => [id, spending])) };
 }
 
-/** Compares online values of users with a recount of what was produced; gives the differences. */
+/** Compares online values of users with a recount of the produced events. Returns the differences. */
 export async function findWrong(
   url: string,
   windows: number,
@@ -28,7 +30,7 @@ export async function findWrong(
     for (const feature of featuresOf(windows)) {
       const raw = values.get(user)?.[feature.field] ?? null;
       const online = raw === null ? null : Number(raw);
-      // A tail may move between the two moments.
+      // The tail of a window may move between the two times, so either value is right.
       const expected = [before, after].map((at) => recount(feature, own.get(user)!, at));
       const same = expected.some((one) =>
         one === null || online === null ? one === online : Math.abs(one - online) <= 1e-9 * Math.max(1, Math.abs(one)),

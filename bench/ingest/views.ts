@@ -1,11 +1,11 @@
-/** The views that are measured, and a recount of what they must say that shares nothing with FStore but the words. */
+/** The measured views, and a recount of their values that shares no code with FStore. */
 
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000];
 
 interface MeasuredWindow {
   readonly length: string;
   readonly lengthMs: number;
-  /** FStore's default for this length. */
+  /** FStore's default hop for this length. */
   readonly hopMs: number;
 }
 
@@ -20,7 +20,7 @@ interface Aggregation {
   readonly windows: readonly MeasuredWindow[];
 }
 
-/** By number of windows (features): what the view aggregates. */
+/** The aggregations of the measured views, by number of windows (and so of features). */
 const VIEWS: Readonly<Record<number, readonly Aggregation[]>> = {
   1: [{ name: 'spend', function: 'sum', windows: [ONE_HOUR] }],
   4: [
@@ -38,7 +38,7 @@ export const WINDOW_COUNTS = Object.keys(VIEWS).map(Number);
 export const HISTORY_SPAN = 7 * DAY;
 export const SOURCE = 'transactions';
 const VIEW = 'user_spending';
-/** What keys of the online store are made of. */
+/** The view that keys of the online store are made of. */
 export const MEASURED = { entity: 'user', id: `${VIEW}@1` };
 
 /** One event, as its producer remembers it. */
@@ -48,7 +48,7 @@ export interface ProducedEvent {
   readonly eventTime: number;
 }
 
-/** A transaction as it goes through Kafka: about 160 bytes of JSON. */
+/** Returns a transaction as the JSON that goes through Kafka, about 160 bytes. */
 export function eventJson({ user, amount, eventTime }: ProducedEvent, number: number): string {
   return JSON.stringify({
     transaction_id: `t${number.toString(36).padStart(9, '0')}`,
@@ -61,7 +61,7 @@ export function eventJson({ user, amount, eventTime }: ProducedEvent, number: nu
   });
 }
 
-/** Entity, source and a view of so many windows. */
+/** Returns the definitions of an entity, a source, and a view with this number of windows. */
 export function definitionsOf(windows: number): unknown[] {
   return [
     {
@@ -107,20 +107,21 @@ interface Feature {
   readonly window: MeasuredWindow;
 }
 
+/** Returns the features of the view with this number of windows. */
 export function featuresOf(windows: number): Feature[] {
   return aggregationsOf(windows).flatMap((one) =>
     one.windows.map((window) => ({ field: `${one.name}${window.length}`, function: one.function, window })),
   );
 }
 
-/** What the view is, in words: `sum 1h,24h; count 1h,24h`. */
+/** Returns a short description of the view: `sum 1h,24h; count 1h,24h`. */
 export function describeView(windows: number): string {
   return aggregationsOf(windows)
     .map((one) => `${one.function} ${one.windows.map(({ length }) => length).join(',')}`)
     .join('; ');
 }
 
-/** The value of a feature at an instant, from all events of one user. */
+/** Returns the value of a feature at an instant, computed from all events of one user. */
 export function recount(feature: Feature, events: readonly ProducedEvent[], at: number): number | null {
   const { lengthMs, hopMs } = feature.window;
   const tail = Math.floor((at - lengthMs) / hopMs) * hopMs;

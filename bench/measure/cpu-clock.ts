@@ -1,6 +1,6 @@
 /**
- * CPU time of processes and of what they started, read in microseconds: the generator reads it between two requests, and a look through all
- * of /proc there would be in the latencies. So descendants are looked up once. Linux only.
+ * CPU time of processes and their descendants, read within microseconds. The load generator reads it between two
+ * requests, and a scan of all of /proc would add to the latencies. So descendants are looked up once. Linux only.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding:
 
 interface ProcessStat {
   readonly parent: number;
-  /** Its own, and that of its children that have ended. */
+  /** CPU seconds of the process, including those of its ended children. */
   readonly seconds: number;
 }
 
@@ -21,7 +21,7 @@ function statOf(pid: number): ProcessStat | null {
     const ticks = fields.slice(11, 15).reduce((sum, one) => sum + Number(one), 0);
     return { parent: Number(fields[1]), seconds: ticks / TICKS_PER_SECOND };
   } catch {
-    // It has ended meanwhile; its time is now its parent's.
+    // It has ended meanwhile; its time counts for its parent.
     return null;
   }
 }
@@ -42,10 +42,11 @@ function childrenByParent(): Map<number, number[]> {
   return children;
 }
 
+/** Reads the CPU time of a fixed set of processes. */
 export class CpuClock {
   readonly #processes: readonly (readonly [name: string, pids: readonly number[]])[];
 
-  /** Looks up the descendants of each root as they are now; those that have a name of their own count under it. */
+  /** Looks up the current descendants of each root. Descendants that have a name of their own count under it. */
   constructor(roots: Readonly<Record<string, number | null>>) {
     const children = childrenByParent();
     const named = new Set(Object.values(roots));
@@ -56,7 +57,7 @@ export class CpuClock {
     );
   }
 
-  /** Seconds so far of each named process, and of the `machine` for whomever. */
+  /** Returns the seconds so far of each named process, and of the `machine` for all processes. */
   read(): CpuSeconds {
     const seconds = this.#processes.map(([name, pids]) => {
       return [name, pids.reduce((sum, pid) => sum + (statOf(pid)?.seconds ?? 0), 0)] as const;
@@ -64,7 +65,7 @@ export class CpuClock {
     return { ...Object.fromEntries(seconds), machine: machineBusy() };
   }
 
-  /** What was spent between two readings. */
+  /** Returns the seconds between two readings. */
   static between(before: CpuSeconds, after: CpuSeconds): CpuSeconds {
     return Object.fromEntries(Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? value)]));
   }

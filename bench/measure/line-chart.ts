@@ -1,10 +1,12 @@
-/** Panels of lines over one scale, as SVG; both axes are logarithmic. */
+/** Draws panels of lines over one scale as SVG. Both axes are logarithmic. */
 
+/** A named line. */
 export interface Line {
   readonly name: string;
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
+/** A titled panel of lines. */
 export interface LinePanel {
   readonly title: string;
   readonly lines: readonly Line[];
@@ -18,7 +20,7 @@ interface Scale {
   readonly ticks: readonly number[];
 }
 
-/** Powers of ten around the values; `at` gives 0 to 1. */
+/** Returns a scale from the power of ten below the values to the one above; `at` gives 0 to 1. */
 function scaleOf(values: readonly number[]): Scale {
   const known = values.filter((value) => Number.isFinite(value) && value > 0);
   const low = Math.floor(Math.log10(Math.min(...known)));
@@ -29,7 +31,7 @@ function scaleOf(values: readonly number[]): Scale {
   };
 }
 
-/** The whole width for what there is. */
+/** Returns a scale that spreads the values over the whole width. */
 function acrossOf(values: readonly number[]): Scale {
   const [low, high] = [Math.log10(Math.min(...values)), Math.log10(Math.max(...values))];
   const at = (value: number): number => (high > low ? (Math.log10(value) - low) / (high - low) : 0.5);
@@ -76,7 +78,7 @@ function drawPanel({ title, lines }: LinePanel, top: number, axis: string): stri
   return [`<text x="${LEFT}" y="${top - 14}" font-size="14" font-weight="bold">${title}</text>`, ...grid, ...drawn];
 }
 
-/** Draws panels below each other; `axis` names what runs across. Values that are not above zero are left out. */
+/** Draws panels below each other. `axis` names the horizontal axis. Values that are not above zero are left out. */
 export function drawLines(panels: readonly LinePanel[], axis: string): string {
   const parts = panels.flatMap((panel, index) => drawPanel(panel, 50 + index * (HEIGHT + GAP), axis));
   const size = `0 0 ${LEFT + WIDTH + 220} ${50 + panels.length * (HEIGHT + GAP)}`;

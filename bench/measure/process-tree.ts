@@ -1,4 +1,4 @@
-/** Memory of a process and of what it started, from /proc. Linux only. */
+/** Memory of a process and its descendants, from /proc. Linux only. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 function parentOf(pid: string): number | null {
@@ -18,7 +18,7 @@ function residentKb(pid: number): number {
   }
 }
 
-/** Resident megabytes of a process and all its descendants. Pages that they share count once for each. */
+/** Returns the resident megabytes of a process and all its descendants. Shared pages count once for each process. */
 export function residentMb(root: number): number {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {

@@ -1,6 +1,7 @@
 /**
- * FStore in the point-in-time benchmark: `load` takes the peers' files into history, through the store's own door; the other verbs are
- * contenders and print one JSON line. `join` hands rows over in memory, as the peers do; `job` is a training set from file to file.
+ * FStore in the point-in-time benchmark. `load` writes the peers' files to history through the offline store's port.
+ * The other verbs are contenders and print one JSON line. `join` returns rows in memory, as the peers do; `job` builds
+ * a training set from file to file.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -139,7 +140,7 @@ async function contend(store: OfflineStore, view: ViewVersion, job: boolean): Pr
       const asked = batch.map(([user, at]) => ({ keys: { user_id: user! }, at: at as number, request: {} }));
       pending.push(joinFeatures(plan, store, asked, rows, { patient: true }));
       rows += batch.length;
-      // As many as there are cores for PostgreSQL to work on.
+      // Two statements at a time, one for each core that PostgreSQL may use.
       if (pending.length >= 2) for (const row of await pending.shift()!) sum(row);
     }
     for (const answer of pending) for (const row of await answer) sum(row);

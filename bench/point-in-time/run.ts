@@ -1,4 +1,4 @@
-/** Runs the contenders of the point-in-time benchmark, rotated from round to round, and prints medians and ratios. */
+/** Runs the contenders of the point-in-time benchmark in rotating order, and prints medians and ratios. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';

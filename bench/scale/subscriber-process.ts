@@ -1,9 +1,10 @@
-/** The subscribers of `subscriptions.ts`, a process of its own: told what to do by messages of its parent, it ends with it. */
+/** The process of the subscribers of `subscriptions.ts`. It follows messages of its parent and ends with it. */
 
 import { SubscriptionFleet } from '../../test/harness/subscription-fleet.js';
 import { CpuClock } from '../measure/cpu-clock.js';
 import { LatencyHistogram, type Percentiles } from '../measure/latency-histogram.js';
 
+/** An order of the parent process. */
 export type FleetOrder =
   | {
       readonly kind: 'open';
@@ -16,11 +17,12 @@ export type FleetOrder =
   | { readonly kind: 'report'; readonly newest: readonly (readonly [device: string, n: number])[] }
   | { readonly kind: 'close' };
 
+/** What the subscribers received since `measure`. */
 export interface FleetReport {
   readonly received: number;
   readonly missing: number;
   readonly faults: readonly string[];
-  /** From when a value was sent to when it was received. */
+  /** Milliseconds from sending a value to receiving it. */
   readonly latency: Percentiles;
   /** CPU seconds of this process since `measure`. */
   readonly cpu: number;
@@ -32,7 +34,7 @@ let receivedBefore = 0;
 const clock = new CpuClock({ fleet: process.pid });
 let cpuBefore = 0;
 
-/** Milliseconds since 1970, with fractions. */
+/** Returns the time in milliseconds since 1970, with fractions. */
 const now = (): number => performance.timeOrigin + performance.now();
 const cpu = (): number => clock.read().fleet ?? 0;
 

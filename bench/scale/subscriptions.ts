@@ -1,7 +1,8 @@
 /**
- * Subscriptions on one API process: what arrives of 1,000 updates a second, how late, and what it costs.
+ * Subscriptions on one API process: how many of 1,000 updates a second arrive, how late, and at what cost.
  *
- *   node --import tsx bench/scale/subscriptions.ts [--subscriptions 100,1000,10000] [--rate 1000] [--seconds 20] [--devices 1000] [--out subscriptions.json]
+ *   node --import tsx bench/scale/subscriptions.ts [--subscriptions 100,1000,10000] [--rate 1000] [--seconds 20]
+ *     [--devices 1000] [--out subscriptions.json]
  *
  * README.md beside this file says what is measured. Needs a build (`npm run build`).
  */
@@ -31,22 +32,22 @@ interface Settings {
 interface SubscriptionsReport extends Pick<FleetReport, 'faults' | 'latency'> {
   readonly subscriptions: number;
   readonly sockets: number;
-  /** Updates that were sent, and values that subscribers would have had of them one by one. */
+  /** Updates that were sent, and values that subscribers would have received if each update were delivered. */
   readonly sent: number;
   readonly due: number;
   readonly received: number;
-  /** Milliseconds from the last update until every subscriber had the newest of all its devices. */
+  /** Milliseconds from the last update until every subscriber had the newest value of all its devices. */
   readonly settled: number;
   /** CPUs kept busy. */
   readonly serverCores: number;
   readonly workerCores: number;
   readonly fleetCores: number;
-  /** RSS of the API process each second, megabytes. */
+  /** RSS of the API process, once a second, in megabytes. */
   readonly resident: readonly number[];
   readonly openMs: number;
 }
 
-/** Beyond so many subscriptions sockets carry several. */
+/** With more subscriptions than this, each socket carries several. */
 const MAX_SOCKETS = 500;
 const TICK_MS = 10;
 const SETTLE_MS = 120_000;
@@ -56,7 +57,7 @@ class FleetProcess {
 
   constructor() {
     const file = fileURLToPath(new URL('subscriber-process.ts', import.meta.url));
-    // JSON would make null of NaN.
+    // JSON would turn NaN into null.
     this.#child = fork(file, { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
   }
 
@@ -78,7 +79,7 @@ class FleetProcess {
   }
 }
 
-/** Puts updates on the bus as a producer of the company would: device after device, evenly over time. */
+/** Sends updates to the bus like an external producer: one device after the other, evenly over time. */
 async function produce(
   topic: string,
   { rate, seconds, devices, brokers }: Settings,
@@ -120,7 +121,7 @@ async function measure(
   await apply(server.url, TICK_DEFINITIONS);
   const topic = `${platform.project}.ticks`;
   const newest = new Map<string, number>();
-  // The worker has its partitions, and what runs has run before.
+  // After this the worker owns its partitions, and all code has run once.
   await produce(topic, { ...settings, seconds: 2 }, newest);
   const fleet = new FleetProcess();
   try {
@@ -174,7 +175,10 @@ function allNewest(fleet: FleetProcess, newest: ReadonlyMap<string, number>): Pr
   );
 }
 
-/** Each device has as many subscribers as its turn came, and the one of all. */
+/**
+ * Returns how many values subscribers should receive. A device's subscribers are those assigned to it in turn, and the
+ * one that subscribes to all.
+ */
 function dueOf(subscriptions: number, { devices }: Settings, sent: number): number {
   const perDevice = (subscriptions - 1) / devices;
   return Math.round(sent * (perDevice + 1));

@@ -1,7 +1,9 @@
 /**
- * What views cost: start of a server, a swap as requests see it, introspection, SDL and memory, by the number of views.
+ * The costs of views, by their number: start of a server, a schema swap as requests see it, introspection, SDL and
+ * memory.
  *
- *   node --import tsx bench/scale/views.ts [--views 100,500,1000,2000,5000] [--features 20] [--swaps 5] [--out views.json]
+ *   node --import tsx bench/scale/views.ts [--views 100,500,1000,2000,5000] [--features 20] [--swaps 5] [--out
+ * views.json]
  *
  * README.md beside this file says what is measured. Needs a build (`npm run build`).
  */
@@ -18,14 +20,14 @@ import { machineOf, report, say, withServers } from './world.js';
 
 interface ViewsReport {
   readonly views: number;
-  /** Milliseconds, but for what is named otherwise; swaps are medians. */
+  /** Milliseconds unless the name says otherwise. Figures of swaps are medians. */
   readonly firstApply: number;
   readonly start: number;
   readonly apply: number;
   readonly visible: number;
   readonly applyingBlock: number;
   readonly followingBlock: number;
-  /** CPU of each replica for one view more; unlike times, it does not depend on who else has the CPUs. */
+  /** CPU milliseconds of each replica for one more view. Unlike the times, they do not depend on other processes. */
   readonly applyingCpu: number;
   readonly followingCpu: number;
   readonly introspection: number;
@@ -42,7 +44,7 @@ const INTROSPECTION = `{ __schema { types { kind name description fields(include
   args { name type { ...T } defaultValue } type { ...T } } inputFields { name type { ...T } } enumValues { name } possibleTypes { name } } } }
   fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }`;
 const PROBE_MS = 2;
-/** A swap is looked for so often. */
+/** How often the bench checks whether a swap is visible, in milliseconds. */
 const LOOK_MS = 2;
 
 function definitionsOf(views: number, features: number): unknown[] {
@@ -77,7 +79,7 @@ function isHealthy(url: string): Promise<void> {
   });
 }
 
-/** Asks for health again and again; the longest answer is how long the event loop answered nobody. */
+/** Requests /health again and again. The longest answer shows how long the event loop was blocked. */
 class Probe {
   #longest = 0;
   #isRunning = true;
@@ -110,7 +112,7 @@ async function textOf(url: string, query: string): Promise<string> {
   return text;
 }
 
-/** Adds a view at one replica; it is there when the other answers it. */
+/** Adds a view at one replica and waits until the other answers a query on it. */
 async function swap(one: FStoreProcess, other: FStoreProcess, index: number, features: number) {
   const clock = new CpuClock({ one: one.process.pid, other: other.process.pid });
   const cpuBefore = clock.read();

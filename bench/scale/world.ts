@@ -1,4 +1,4 @@
-/** What both benches begin and end with: servers, a platform of fresh names, and files of what was found. */
+/** Shared by both benches: servers, a platform with fresh names, and the report files. */
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { resolve } from 'node:path';
@@ -8,13 +8,14 @@ import type { Platform } from '../../test/system/platform.js';
 
 const SERVERS = ['redis', 'postgres', 'mongo', 'kafka'] as const;
 
+/** Prints a line to standard error. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
 /**
- * Runs `work` with servers started, or with those of the environment, and ends the process. Platforms that `keep` was given are dropped,
- * whatever happens.
+ * Runs `work` with started servers, or those of the environment, and ends the process. Drops the platforms that `keep`
+ * was given, whatever happens.
  */
 export async function withServers(
   work: (keep: (platform: Platform) => void, pool: ServerPool) => Promise<void>,
@@ -22,7 +23,7 @@ export async function withServers(
   const pool = await startServers({ only: [...SERVERS] });
   for (const name of SERVERS) process.env[endpointVariables[name]] = pool.endpoints[name];
   const platforms: Platform[] = [];
-  // Whatever was started ends with this process; databases must be dropped before.
+  // The servers end with this process, but databases must be dropped before that.
   const interrupted = new Promise<never>((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
   });
@@ -39,13 +40,14 @@ export async function withServers(
   process.exit(code);
 }
 
+/** Describes the machine and the versions of the servers. */
 export function machineOf(pool: ServerPool): Record<string, unknown> {
   const [cpu] = cpus();
   const hardware = { cpus: cpus().length, model: cpu?.model, memoryGb: Math.round(totalmem() / 1e9) };
   return { ...hardware, node: process.version, servers: pool.versions };
 }
 
-/** Prints the text; with `out`, writes `<out>.json`, `.md` and `.svg`. */
+/** Prints the text. With `out`, also writes `<out>.json`, `.md` and `.svg`. */
 export function report(out: string | undefined, json: unknown, text: string, svg: string): void {
   process.stdout.write(text);
   if (out === undefined) return;

@@ -1,11 +1,11 @@
-/** Whether the contenders answer the same. Without that no figure means anything. */
+/** Checks that all contenders give the same answers. Without that, the figures mean nothing. */
 
 import { askContender, type Contender } from './contender.js';
 import { answerText, entityId, VIEWS, viewNamed } from './dataset.js';
 import { keysOf, missId, type Workload } from './workload.js';
 
 const SAMPLES = 12;
-/** Entity 0 has odd text and a null, 53 a null. */
+/** Entity 0 has text that JSON escapes and a null; entity 53 has a null. */
 const ODD = [entityId(0), entityId(53), missId(7)];
 
 interface FeastAnswer {
@@ -13,7 +13,7 @@ interface FeastAnswer {
   readonly results: readonly { readonly values: readonly unknown[] }[];
 }
 
-/** What the answer must be, from the data alone; Apollo ends it with a line feed, which is no difference. */
+/** Returns the expected answer, computed from the data alone. A line feed that Apollo appends does not count. */
 function expectedText({ form, views }: Workload, ids: readonly string[]): string {
   const entities = ids.map((id) => {
     const fields = views.map((view) => `"${view}":${answerText(viewNamed(view), entityOf(id))}`);
@@ -27,7 +27,7 @@ function entityOf(id: string): number | null {
   return id.startsWith('u') ? Number(id.slice(1)) : null;
 }
 
-/** Feast's columns as numbers, texts and booleans by entity, in the order of the workload's features. */
+/** Compares Feast's columns with the expected values of each entity. Returns the first difference, or null. */
 function feastDifference(workload: Workload, ids: readonly string[], text: string): string | null {
   const { metadata, results } = JSON.parse(text) as FeastAnswer;
   for (const name of workload.views) {
@@ -53,10 +53,11 @@ function firstDifference(found: string, expected: string): string {
 }
 
 /**
- * Asks a contender for sample keys of a workload, odd ones among them.
+ * Requests sample keys of a workload from a contender, including unusual ones.
  *
- * @returns how many answers were compared
- * @throws at the first that is not byte for byte the expected one; of Feast, whose form is its own, values are compared
+ * @returns the number of compared answers
+ * @throws at the first answer that is not byte for byte the expected one; Feast has its own format, so its values are
+ * compared
  */
 export async function checkAnswers(contender: Contender, workload: Workload, entities: number): Promise<number> {
   const keys = keysOf(workload, entities, 99);

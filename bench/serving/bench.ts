@@ -1,4 +1,4 @@
-/** The measured rounds: contenders in turn, each round beginning with another one. */
+/** The measured rounds: all contenders in turn, starting with another one in each round. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { listenerOf } from '../ingest/meter.js';
 import { residentMb } from '../measure/process-tree.js';
@@ -15,6 +15,7 @@ export interface CellTimes {
   readonly warmupMs: number;
 }
 
+/** The number of rounds, and the loads of each. */
 export interface BenchOptions extends CellTimes {
   readonly rounds: number;
   readonly connections: readonly number[];
@@ -24,14 +25,17 @@ export interface BenchOptions extends CellTimes {
 /** Connections of an open load: more than a server that keeps up ever uses at once. */
 const OPEN_CONNECTIONS = 64;
 const TIMEOUT_MS = 2_000;
-/** The first load of a workload meets code that has never run with it. */
+/** The first load of a workload warms up this many times as long, because its code has not run yet. */
 const FIRST_WARMUP = 6;
-/** Below this multiple of the offered rate a contender would only pile up requests. */
+/** A contender whose capacity is below this multiple of the offered rate would only queue requests. */
 const NEEDED_CAPACITY = 1.05;
 const PAUSE_MS = 200;
-/** What a cell takes beside its load, until some have shown it: preparing requests, opening connections, the pause. */
+/**
+ * Assumed time of a cell besides its load, until some were measured: preparing requests, opening connections, the
+ * pause.
+ */
 const USUAL_OVERHEAD_MS = 1_000;
-/** Less than this says nothing. */
+/** Shorter measurements say nothing. */
 const LEAST_MEASURED_MS = 300;
 const WARMUP_SHARE = 0.2;
 
@@ -39,6 +43,7 @@ function portOf(endpoint: string): number {
   return Number(new URL(endpoint).port);
 }
 
+/** Runs the loads and collects their results. */
 export class Bench {
   readonly #options: BenchOptions;
   readonly #contenders: readonly Contender[];
@@ -63,7 +68,10 @@ export class Bench {
     this.#generator.stop();
   }
 
-  /** Shortens the loads of the next workload so that all of them fit into so many milliseconds; returns what they have. */
+  /**
+   * Shortens the loads of the next workload so that all of them fit into `budgetMs` milliseconds. Returns the new
+   * times.
+   */
   fitInto(budgetMs: number): CellTimes {
     const { rounds, connections, measuredMs, warmupMs } = this.#options;
     const idle = this.#contenders.some(({ name }) => name === 'feast2') && connections.includes(1) ? 1 : 0;
@@ -79,12 +87,12 @@ export class Bench {
     return this.#times;
   }
 
-  /** All rounds of a workload's closed loads. */
+  /** Runs all rounds of a workload's closed loads. */
   async runClosed(workload: Workload): Promise<void> {
     for (let round = 0; round < this.#options.rounds; round += 1) {
       for (const connections of this.#options.connections) {
         for (const contender of this.#inTurn(round)) {
-          // With one connection only one of two workers has work.
+          // With one connection only one of the two workers has work.
           if (contender.name === 'feast2' && connections === 1) continue;
           const warmupMs = this.#warmupOf(contender, workload);
           const report = await this.#run(warmupMs, {
@@ -99,8 +107,8 @@ export class Bench {
   }
 
   /**
-   * All rounds of a workload's open load, at half of what the raw server (or else the first contender) can do. Who can not do that is left
-   * out; FStore is then offered half of what it can do itself.
+   * Runs all rounds of a workload's open load, at half the capacity of the raw server (or of the first contender).
+   * Skips contenders with too little capacity, except FStore, which then gets half of its own capacity.
    */
   async runOpen(workload: Workload): Promise<void> {
     const summaries = summarize(this.cells);
@@ -148,7 +156,7 @@ export class Bench {
     return this.#times.warmupMs * (first ? FIRST_WARMUP : 1);
   }
 
-  /** The seed is the same for all contenders, and another in each round and with each number of connections. */
+  /** All contenders get the same seed. It differs between rounds and numbers of connections. */
   #targetOf(contender: Contender, workload: Workload, round: number, connections: number): LoadTarget {
     return {
       ...{ port: contender.port, door: contender.door, workload: workload.name, entities: this.#options.entities },

@@ -1,34 +1,35 @@
-/** One measurement of one contender, and what several of them have in the middle. */
+/** One measurement of one contender, and medians over several. */
 import type { ContenderName } from './contender.js';
 import type { PhaseReport } from './load.js';
 
-/** What one contender did in one round of one load. */
+/** The result of one contender in one round of one load. */
 export interface Cell {
   readonly workload: string;
   readonly contender: ContenderName;
   readonly mode: 'closed' | 'open';
   readonly connections: number;
-  /** Requests a second that were offered; null for a closed load. */
+  /** Offered requests a second; null for a closed load. */
   readonly rate: number | null;
   readonly round: number;
   readonly figures: Figures;
-  /** Answers that were not good, and requests without one. */
+  /** Answers that were not good, and requests without an answer. */
   readonly refused: number;
   readonly failed: number;
   readonly timedOut: number;
 }
 
+/** The figures of one measurement. */
 export interface Figures {
   readonly requestsPerSecond: number;
-  /** Milliseconds; of an open load, from when the request was due. */
+  /** Milliseconds; for an open load, counted from the time at which the request was due. */
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
-  /** CPU of the contender's processes, microseconds a request. */
+  /** CPU microseconds of the contender's processes for one request. */
   readonly cpuMicroseconds: number;
-  /** Of Redis and PostgreSQL, microseconds a request. */
+  /** CPU microseconds of Redis and PostgreSQL for one request. */
   readonly storesCpuMicroseconds: number;
-  /** CPUs kept busy: by the contender, by the load generator, and by processes that are not part of this. */
+  /** CPUs kept busy: by the contender, by the load generator, and by processes that are not part of the bench. */
   readonly serverCores: number;
   readonly generatorCores: number;
   readonly othersCores: number;
@@ -37,6 +38,7 @@ export interface Figures {
   readonly residentMb: number;
 }
 
+/** Returns the figures of one measured phase. */
 export function figuresOf(phase: PhaseReport, residentMb: number): Figures {
   const { cpu, latency, ms, good } = phase;
   const of = (name: string): number => cpu[name] ?? 0;
@@ -55,6 +57,7 @@ export function figuresOf(phase: PhaseReport, residentMb: number): Figures {
   };
 }
 
+/** Returns the median of the values that are not NaN; NaN if there are none. */
 export function median(values: readonly number[]): number {
   const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -62,11 +65,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** The cells of all rounds as one: the median of each figure by itself. */
+/** The cells of all rounds as one, with the median of each figure. */
 export interface Summary extends Omit<Cell, 'round'> {
   readonly rounds: number;
 }
 
+/** Returns one summary for each contender and load. */
 export function summarize(cells: readonly Cell[]): Summary[] {
   const groups = new Map<string, Cell[]>();
   for (const cell of cells) {
@@ -86,7 +90,7 @@ export function summarize(cells: readonly Cell[]): Summary[] {
   });
 }
 
-/** The summary of one contender under one load, if it was measured. */
+/** Returns the summary of one contender under one load, or undefined if it was not measured. */
 export function find(
   summaries: readonly Summary[],
   workload: string,
@@ -103,7 +107,7 @@ export function find(
   );
 }
 
-/** Requests a second of a contender with the number of connections that it likes best; NaN if it was not measured. */
+/** Returns the requests a second of a contender with its best number of connections; NaN if it was not measured. */
 export function capacityOf(summaries: readonly Summary[], workload: string, contender: ContenderName): number {
   const all = summaries.filter(
     (one) => one.workload === workload && one.contender === contender && one.mode === 'closed',

@@ -1,4 +1,4 @@
-/** The figures as a drawing: for each workload a group of bars, at the highest number of connections. */
+/** Draws the figures: a group of bars for each workload, at the highest number of connections. */
 
 import { short, whole } from '../measure/markdown.js';
 import type { Summary } from './cell.js';
@@ -23,7 +23,7 @@ interface Panel {
   readonly ticks: readonly number[];
 }
 
-/** A scale of powers of ten that spans the values. */
+/** Returns a logarithmic scale that spans the values, with ticks at powers of ten. */
 function logarithmic(values: readonly number[]): Pick<Panel, 'scale' | 'ticks'> {
   const known = values.filter((value) => Number.isFinite(value) && value > 0);
   const low = Math.floor(Math.log10(Math.min(...known, 1e9)));
@@ -44,7 +44,7 @@ function bar(panel: Panel, summary: Summary, x: number, top: number): string {
   return `${box}<text transform="translate(${at}) rotate(-90)" font-size="9">${panel.label(value)}</text>`;
 }
 
-/** Draws requests/s and CPU of each request, both on scales of powers of ten. */
+/** Draws requests/s and CPU time of a request, both on logarithmic scales. */
 export function drawChart(summaries: readonly Summary[]): string {
   const closed = summaries.filter(({ mode }) => mode === 'closed');
   const most = Math.max(...closed.map(({ connections }) => connections));

@@ -1,4 +1,4 @@
-/** Starts the servers that are compared, each as a process of its own. */
+/** Starts the compared servers, each as a process of its own. */
 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import { startFStore, type World } from './world.js';
 export const CONTENDERS = ['fstore', 'raw', 'mercurius', 'apollo', 'feast', 'feast2'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
+/** A started server. */
 export interface Contender {
   readonly name: ContenderName;
   readonly door: Door;
@@ -18,7 +19,7 @@ export interface Contender {
   readonly running: RunningProcess;
 }
 
-/** Posts the body of one request and returns the answer's text. */
+/** Sends one request to a contender and returns the text of the answer. */
 export async function askContender(
   { port, door }: Pick<Contender, 'port' | 'door'>,
   workload: Workload,
@@ -46,7 +47,7 @@ function command(
   }
   const workers = name === 'feast2' ? '2' : '1';
   const arguments_ = ['-c', world.feastFolder, 'serve', '-h', '127.0.0.1', '-p', `${port}`, '-w', workers];
-  // By default a worker ends after 1,000 requests and the next one takes a second to start, which would be all that is measured.
+  // By default a worker ends after 1,000 requests, and the next takes a second to start. That alone would be measured.
   return [
     join(programs, 'feast'),
     [...arguments_, '--no-access-log', '--max-requests', '0', '--max-requests-jitter', '0'],

@@ -1,23 +1,27 @@
 /**
  * The data that every contender serves: views of typed features, and the value of each feature of each entity.
  *
- * Invariant: a value depends on view, feature and entity alone, so that who loads and who checks need not exchange anything.
+ * Invariant: a value depends only on view, feature and entity, so the loader and the checker need to exchange nothing.
  */
+
+/** The type of a feature. */
 export type FeatureType = 'FLOAT64' | 'INT64' | 'STRING' | 'BOOL';
-/** A value in the form of the API's JSON: INT64 is a decimal string. */
+/** A value as the API's JSON has it: INT64 is a decimal string. */
 export type Value = number | string | boolean | null;
 
+/** A feature of a view. */
 export interface Feature {
   readonly name: string;
   readonly type: FeatureType;
 }
 
+/** A view with its features. */
 export interface View {
   readonly name: string;
   readonly features: readonly Feature[];
 }
 
-/** Views whose values lie in one file, as one source. */
+/** Views whose values are in one file, as one source. */
 export interface Table {
   readonly name: string;
   readonly views: readonly View[];
@@ -26,7 +30,10 @@ export interface Table {
 export const FEAST_VIEWS = 25;
 /** How long FStore keeps a value. */
 export const TTL_DAYS = 365;
-/** Types of features in turn: 4 of 10 are floats (of cents and of full precision in turn), 3 integers, 2 texts, 1 boolean. */
+/**
+ * The types of features in turn. Of 10, 4 are floats (alternating cents and full precision), 3 integers, 2 texts, 1
+ * boolean.
+ */
 const TYPES: readonly FeatureType[] = [
   ...(['FLOAT64', 'FLOAT64', 'FLOAT64', 'FLOAT64', 'INT64', 'INT64', 'INT64'] as const),
   ...(['STRING', 'STRING', 'BOOL'] as const),
@@ -42,7 +49,7 @@ const CATEGORIES = [
   'restaurants',
   'health',
 ];
-/** One entity in so many has a text that JSON escapes and UTF-8 encodes, and one in so many lacks its boolean. */
+/** Every 997th entity has a text that JSON escapes and UTF-8 encodes; every 53rd lacks its boolean. */
 const ODD_TEXT_EVERY = 997;
 const NULL_EVERY = 53;
 
@@ -69,22 +76,27 @@ export const TABLES: readonly Table[] = [
 ];
 export const VIEWS: readonly View[] = TABLES.flatMap(({ views }) => views);
 
+/** Returns the view with this name. Throws if there is none. */
 export function viewNamed(name: string): View {
   const view = VIEWS.find((one) => one.name === name);
   if (!view) throw new Error(`there is no view ${name}`);
   return view;
 }
 
-/** How many entities a table has: the 250 features of a shape are as much as 25 profiles. */
+/**
+ * Returns how many entities a table has. The table with 25 views has a tenth, because each of its entities is as large
+ * as 25 profiles.
+ */
 export function entitiesOf(table: Table, entities: number): number {
   return table.views.length > 1 ? Math.max(1, Math.ceil(entities / 10)) : entities;
 }
 
+/** Returns the key of an entity. */
 export function entityId(entity: number): string {
   return `u${entity}`;
 }
 
-/** 32 bits that look random. */
+/** Returns 32 pseudo-random bits. */
 export function scramble(seed: number): number {
   let bits = Math.imul(seed ^ (seed >>> 16), 0x85eb_ca6b);
   bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2_ae35);
@@ -115,20 +127,25 @@ function featureValue(viewIndex: number, index: number, entity: number): Value {
   }
 }
 
-/** The values of one entity in the order of the view's features. */
+/** Returns the values of one entity in the order of the view's features. */
 export function valuesOf(view: View, entity: number): Value[] {
   const viewIndex = VIEWS.indexOf(view);
   return view.features.map((_, index) => featureValue(viewIndex, index, entity));
 }
 
-/** The answer for one view as JSON: all features, then the status; null stands for an entity that does not exist. */
+/**
+ * Returns the answer for one view as JSON: all features, then the status. `entity` is null for an entity that does not
+ * exist.
+ */
 export function answerText(view: View, entity: number | null): string {
   const values = entity === null ? null : valuesOf(view, entity);
   const pairs = view.features.map(({ name }, index) => [name, values?.[index] ?? null] as const);
   return JSON.stringify({ ...Object.fromEntries(pairs), status: values ? 'PRESENT' : 'NOT_FOUND' });
 }
 
-/** One line of a table's file: the key, the time and the columns of all its views. INT64 stays below 2^53. */
+/**
+ * Returns one line of a table's file: the key, the time and the columns of all its views. INT64 values stay below 2^53.
+ */
 export function tableLine(table: Table, entity: number, eventTime: string): string {
   const row: Record<string, unknown> = { user_id: entityId(entity), event_time: eventTime };
   for (const view of table.views) {
@@ -140,12 +157,12 @@ export function tableLine(table: Table, entity: number, eventTime: string): stri
   return `${JSON.stringify(row)}\n`;
 }
 
-/** The name of a table's file. */
+/** Returns the name of a table's file. */
 export function fileOf(table: Table): string {
   return `${table.name}.ndjson`;
 }
 
-/** The definitions that FStore is given; files lie in its batch folder. */
+/** Returns the definitions for FStore. The files must be in its batch folder. */
 export function definitionsOf(tables: readonly Table[]): unknown[] {
   const sources = tables.map((table) => {
     const columns = table.views.flatMap(({ features }) => features.map(({ name, type }) => [name, type] as const));

@@ -1,14 +1,15 @@
-/** The load generator as seen by who gives the orders. */
+/** The load generator as its parent sees it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Load, LoadReport } from './load.js';
 
+/** Starts and controls the load generator's process. */
 export class GeneratorProcess {
   readonly #child: ChildProcess;
 
   constructor() {
     const file = fileURLToPath(new URL('load-generator.ts', import.meta.url));
-    // JSON would make null of the NaN of a load in which nothing was answered.
+    // JSON would turn into null the NaN of a load without answers.
     this.#child = fork(file, { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
   }
 

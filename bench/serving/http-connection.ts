@@ -1,21 +1,23 @@
 /**
- * One keep-alive HTTP/1.1 connection with at most one request on its way, on a bare socket: a client that costs a few
- * microseconds a request, so that it is not what is measured.
+ * One keep-alive HTTP/1.1 connection with at most one request in flight, on a bare socket. The client costs a few
+ * microseconds a request, so that it does not distort the measurement.
  */
 import { connect, type Socket } from 'node:net';
 
+/** The answer to one request. */
 export interface Answer {
   /** HTTP status; 0 if the connection broke. */
   readonly status: number;
-  /** Whether the body began as it should. */
+  /** Whether the body began as expected. */
   readonly good: boolean;
 }
 
-/** What is read is looked at at once, and copied if it has to be kept, so all connections share the place it is read to. */
+/** Received bytes are examined at once, and copied if they must be kept, so all connections share one buffer. */
 const readBuffer = Buffer.allocUnsafeSlow(128 * 1024);
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 const CLOSE = /\r\nconnection: *close/i;
 
+/** Sends requests one after the other over one connection. */
 export class HttpConnection {
   readonly #port: number;
   readonly #prefixes: readonly Buffer[];
@@ -27,7 +29,7 @@ export class HttpConnection {
   #good = false;
   #closing = false;
   #busy = false;
-  /** For its owner: when the request was meant to leave, and when it left; `performance.now()`. */
+  /** For the owner: when the request was due and when it was sent, as `performance.now()`. */
   intended = 0;
   sent = 0;
 
@@ -45,7 +47,7 @@ export class HttpConnection {
     return this.#busy;
   }
 
-  /** Connects; resolves when a request may be sent. */
+  /** Connects. Resolves when a request may be sent. */
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
       const onread = { buffer: readBuffer, callback: (count: number) => this.#read(readBuffer.subarray(0, count)) };
@@ -61,7 +63,7 @@ export class HttpConnection {
     });
   }
 
-  /** Sends the bytes of a whole request. A connection that the server has closed is opened again first. */
+  /** Sends the bytes of a whole request. Reconnects first if the server has closed the connection. */
   send(bytes: Buffer): void {
     this.#busy = true;
     if (this.#socket) this.#socket.write(bytes);
@@ -80,7 +82,7 @@ export class HttpConnection {
   }
 
   #read(chunk: Buffer): boolean {
-    // What comes unasked (408 on a connection that was never used) is no answer to what is asked next.
+    // Bytes without a request (a 408 on an unused connection) are not the answer to the next request.
     if (!this.#busy) {
       this.close();
       return true;
@@ -93,7 +95,7 @@ export class HttpConnection {
     const head = this.#head ? Buffer.concat([this.#head, chunk]) : chunk;
     const end = head.indexOf('\r\n\r\n');
     const length = end < 0 ? null : LENGTH.exec(head.toString('latin1', 0, end));
-    // The buffer is read into again, so what is kept must be copied. The first bytes of the body are needed for judging it.
+    // The buffer is reused, so bytes to keep must be copied. The first bytes of the body are needed to judge it.
     if (end < 0 || (length && Number(length[1]) >= 16 && head.length < end + 20)) {
       this.#head = Buffer.from(head);
       return true;

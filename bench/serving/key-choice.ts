@@ -1,11 +1,11 @@
-/** Which entities requests ask for, and whether they exist. The same seed chooses the same. */
+/** Chooses the entities of requests, and whether they exist. Equal seeds give equal choices. */
 import { scramble } from './dataset.js';
 
 export type Distribution = 'uniform' | 'zipf';
 
 const ZIPF_EXPONENT = 0.99;
 
-/** Numbers in [0, 1) that are the same in every run. */
+/** Returns a generator of numbers in [0, 1) that gives the same sequence in every run. */
 export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -14,7 +14,9 @@ export function createRandom(seed: number): () => number {
   };
 }
 
-/** Chooses one of `count` entities at each call. With `zipf` the popular ones lie anywhere, not side by side. */
+/**
+ * Returns a function that chooses one of `count` entities. With `zipf`, the popular ones are scattered, not adjacent.
+ */
 export function createChoice(distribution: Distribution, count: number, random: () => number): () => number {
   if (distribution === 'uniform') return () => Math.floor(random() * count);
   const cumulative = new Float64Array(count);

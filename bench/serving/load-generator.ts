@@ -1,6 +1,7 @@
 /**
- * The load generator's process: takes one order after the other from its parent and answers each with a report. It is a process of its own,
- * so that its work is nobody else's latency; its CPU time is told under the name `generator`.
+ * The load generator's process. It takes one order after the other from its parent and answers each with a report. It
+ * is a separate process so that its work does not add to the latency of others. Its CPU time is reported as
+ * `generator`.
  */
 import { CpuClock } from '../measure/cpu-clock.js';
 import { LatencyHistogram } from '../measure/latency-histogram.js';
@@ -38,7 +39,7 @@ async function runClosed(load: ClosedLoad): Promise<LoadReport> {
     connection.send(requests.next());
   }
   await wait(load.warmupMs / 2);
-  // Half-way, so that what a server starts when it is first asked is there already.
+  // Half-way through the warm-up, so that the processes that a server starts at its first request exist already.
   const clock = new CpuClock({ ...load.processes, generator: process.pid });
   await wait(load.warmupMs / 2);
   const before = clock.read();

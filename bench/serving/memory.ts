@@ -1,9 +1,11 @@
 /**
- * Bytes of Redis that a million entities with 10 features take, in FStore's packed form, as JSON and MessagePack, and as Feast lays them out.
+ * Measures how many bytes of Redis a million entities with 10 features take: in FStore's packed form, as JSON, as
+ * MessagePack, and in Feast's layout.
  *
  *   node --import tsx bench/serving/memory.ts [--entities 100000] [--main dist/main.js] [--out memory.json]
  *
- * FStore and Feast write for themselves. Nobody else may use the server meanwhile: what counts is how its memory grew.
+ * FStore and Feast write their values themselves. Nothing else may use the server meanwhile, because the growth of its
+ * memory is measured.
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -20,7 +22,10 @@ const VIEW = PROFILES.views[0]!;
 const SAMPLES = 1_000;
 const PIPELINE = 1_000;
 const MILLION = 1_000_000;
-/** Memory is read when it has not changed for so many looks: Redis moves a grown table over in the background. */
+/**
+ * How many checks in a row must find the same memory before it counts: Redis moves a grown hash table in the
+ * background.
+ */
 const SETTLED_LOOKS = 4;
 const LOOK_MS = 500;
 const SETTLED_BYTES = 20_000;
@@ -36,9 +41,9 @@ interface Measured {
   readonly layout: string;
   readonly keys: number;
   readonly expires: boolean;
-  /** Growth of `used_memory` for each entity. */
+  /** Growth of `used_memory` for each entity, in bytes. */
   readonly usedBytes: number;
-  /** Mean MEMORY USAGE of sampled keys: key, value and their heads, without the server's tables. */
+  /** Mean MEMORY USAGE of sampled keys: key, value and their headers, without the server's tables. */
   readonly keyBytes: number;
   readonly valueBytes: number;
 }
@@ -88,7 +93,7 @@ async function measure(world: World, layout: Layout, entities: number): Promise<
   }
 }
 
-/** Writes one value for each entity, under a key as one would choose by hand. */
+/** Writes one value for each entity, under a short readable key. */
 async function writeValues(url: string, entities: number, expires: boolean, pack: (entity: number) => Buffer) {
   const redis = new Redis(url);
   try {
@@ -106,7 +111,7 @@ async function writeValues(url: string, entities: number, expires: boolean, pack
   }
 }
 
-/** The values of an entity as a program would pack them: integers as numbers, not in the API's texts. */
+/** Returns the values of an entity as a program would pack them: integers are numbers, not the API's strings. */
 function plainValues(entity: number): unknown[] {
   const values = valuesOf(VIEW, entity);
   return VIEW.features.map(({ type }, index) => (type === 'INT64' ? Number(values[index]) : values[index]));
@@ -114,7 +119,7 @@ function plainValues(entity: number): unknown[] {
 
 async function layoutsOf(world: World, main: string, entities: number): Promise<Layout[]> {
   const files = await writeTables(world, entities, [PROFILES]);
-  // Of the benchmark's own packages, so that the product's type check needs none of them.
+  // One of the benchmark's own packages, imported by a variable so that the product's type check does not need it.
   const name = '@msgpack/msgpack';
   const { encode } = (await import(name)) as { encode(value: unknown): Uint8Array };
   const named = (entity: number) => {

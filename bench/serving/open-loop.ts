@@ -1,9 +1,9 @@
 /**
- * An open load: requests are due by the clock, evenly spaced, and latency counts from when a request was due. So an answer that comes late
- * makes the requests behind it late too, as it does for users who do not wait for each other.
+ * An open load. Requests are due by the clock, evenly spaced, and latency counts from the time a request was due. So a
+ * late answer also delays the requests behind it, as it does for users who do not wait for each other.
  *
- * The loop spins through the event loop while the next request is due soon: timers of a millisecond would be the latency. It takes a whole
- * CPU for that.
+ * The loop spins through the event loop while the next request is due soon, because timers of a millisecond would
+ * distort the latency. That takes a whole CPU.
  */
 import type { CpuSeconds } from '../ingest/meter.js';
 import { CpuClock } from '../measure/cpu-clock.js';
@@ -13,12 +13,12 @@ import type { LoadReport, OpenLoad, PhaseReport, WindowReport } from './load.js'
 import type { RequestList } from './request-list.js';
 import { PREFIXES } from './workload.js';
 
-/** Below so many milliseconds until the next request a timer is too coarse. */
+/** Within this many milliseconds before the next request, a timer is too coarse. */
 const SPIN_BELOW = 4;
-/** How long answers are waited for after the last request, beyond the timeout. */
+/** How long to wait for answers after the last request, in addition to the timeout. */
 const DRAIN_MS = 200;
 
-/** What is counted of requests that were due in one stretch of time. */
+/** Counts the requests that were due in one phase or window. */
 class Tally {
   readonly latency = new LatencyHistogram();
   readonly lateness = new LatencyHistogram();
@@ -43,13 +43,14 @@ interface Stretch {
   cpu: CpuSeconds | null;
 }
 
+/** Runs one open load. */
 export class OpenLoop {
   readonly #load: OpenLoad;
   readonly #requests: RequestList;
   readonly #clock: CpuClock;
   readonly #connections: HttpConnection[];
   readonly #idle: HttpConnection[] = [];
-  /** When requests were due that wait for a connection; those before `#first` have left. */
+  /** When each request that waits for a connection was due. Those before `#first` have been sent. */
   #waiting: number[] = [];
   #first = 0;
   #stretches: Stretch[] = [];
@@ -107,7 +108,7 @@ export class OpenLoop {
           return;
         }
         const next = issued < total ? start + issued * spacing : start + ms;
-        // With all connections in use it is answers that make requests leave; spinning would only take the server's CPU.
+        // If all connections are in use, only answers can free one; spinning would only take CPU time from the server.
         if (this.#first < this.#waiting.length || !this.#load.isExact) setTimeout(turn, 1);
         else if (next - now > SPIN_BELOW) setTimeout(turn, Math.floor(next - now - SPIN_BELOW / 2));
         else setImmediate(turn);
@@ -116,7 +117,7 @@ export class OpenLoop {
     });
   }
 
-  /** Hands what waits to connections that are free, first come first served. What waited too long is given up. */
+  /** Sends waiting requests over free connections, in order. Requests that have waited too long time out. */
   #send(): void {
     const now = performance.now();
     while (this.#first < this.#waiting.length) {
@@ -131,7 +132,7 @@ export class OpenLoop {
         continue;
       }
       const connection = this.#idle.pop()!;
-      // Waiting for a connection is the server's doing; lateness is ours: only what had a connection at once tells it.
+      // Waiting for a connection is caused by the server. Lateness counts only requests that found a free connection.
       if (this.#idle.length > 0) this.#stretchOf(due)?.tally.lateness.record(now - due);
       connection.intended = due;
       connection.send(this.#requests.next());

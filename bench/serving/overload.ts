@@ -1,10 +1,11 @@
 /**
- * What becomes of a server that is offered three times what it can do, by clients that do not wait for each other.
+ * Measures a server that is offered three times its capacity by clients that do not wait for each other.
  *
- *   node --import tsx bench/serving/overload.ts [--contender fstore] [--workload list100x10] [--seconds 60] [--factor 3]
- *     [--connections 4096] [--timeout 2] [--entities 100000] [--main dist/main.js] [--out overload.json]
+ *   node --import tsx bench/serving/overload.ts [--contender fstore] [--workload list100x10] [--seconds 60]
+ *     [--factor 3] [--connections 4096] [--timeout 2] [--entities 100000] [--main dist/main.js] [--out overload.json]
  *
- * First its capacity is found by a closed load. Then it gets half of that, then the overload, then half again, without a pause between.
+ * A closed load finds the server's capacity. Then the server gets half of that, then the overload, then half again,
+ * without pauses.
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -25,7 +26,9 @@ const CAPACITY_MS = 5_000;
 const CALM_MS = 5_000;
 const RECOVERY_MS = 15_000;
 const WINDOW_MS = 100;
-/** A server has recovered when so many windows in a row are good and as quick as before, within a factor or a floor in ms. */
+/**
+ * A server has recovered after CALM_WINDOWS good windows in a row whose p99 is at most twice that of before, or 10 ms.
+ */
 const CALM_WINDOWS = 5;
 const CALM_FACTOR = 2;
 const CALM_FLOOR = 10;
@@ -81,7 +84,7 @@ async function load(world: World, { contender, workload, entities, main }: Optio
   else await loadFragments(world, entities, say);
 }
 
-/** Milliseconds from the end of the overload until answers are as before; null if that was not seen. */
+/** Returns the milliseconds from the end of the overload until answers are as before; null if that did not happen. */
 function recoveryOf({ phases, windows }: LoadReport): number | null {
   const before = phases.find(({ name }) => name === 'before')!;
   const limit = Math.max(CALM_FLOOR, before.latency.p99 * CALM_FACTOR);
@@ -138,7 +141,7 @@ async function measure(world: World, options: Options): Promise<{ capacity: numb
       timeoutMs,
       phases,
       windowMs: WINDOW_MS,
-      // The CPUs are for the server: it is what is to be overloaded.
+      // The CPUs belong to the server, because the server should be the bottleneck.
       isExact: false,
     });
     return { capacity, report };

@@ -1,4 +1,4 @@
-/** The figures as Markdown. */
+/** Formats the figures as Markdown. */
 import { short, table, whole } from '../measure/markdown.js';
 import { find, type Summary } from './cell.js';
 import type { ContenderName } from './contender.js';
@@ -93,6 +93,7 @@ function targetTable(summaries: readonly Summary[]): string {
   return `${count}\n\n${table(['promise', 'cell', 'ratio', 'bound', ''], rows)}`;
 }
 
+/** Returns the report on all summaries as Markdown. */
 export function describe(summaries: readonly Summary[], machine: object, settings: object): string {
   const workloads = [...new Set(summaries.map(({ workload }) => workload))];
   return [

@@ -1,16 +1,17 @@
-/** Requests as bytes, made before anything is measured. */
+/** Prepares requests as bytes before the measurement. */
 import { bodyOf, type Door, keysOf, MISS_DIGITS, missId, PATHS, type Workload } from './workload.js';
 
 const MAX_REQUESTS = 20_000;
 const MAX_BYTES = 64_000_000;
 const MISS = /"x\d{9}"/g;
 
-/** Where a miss stands in a request: its digits are written anew each time, so that nobody remembers the miss. */
+/** A request and the offsets of its misses. Their digits change with each use, so that no server can cache a miss. */
 interface PreparedRequest {
   readonly bytes: Buffer;
   readonly misses: readonly number[];
 }
 
+/** An endless list of prepared requests. */
 export class RequestList {
   readonly #requests: readonly PreparedRequest[];
   #next = 0;
@@ -32,11 +33,11 @@ export class RequestList {
       if (requests.length >= MAX_REQUESTS || size >= MAX_BYTES) break;
     }
     this.#requests = requests;
-    // Each seed has misses of its own: what one run missed, no other asks for within a million requests.
+    // Each seed has its own misses: another run uses the same ones only after a million requests.
     this.#misses = (seed * 1_000_000) % 10 ** MISS_DIGITS;
   }
 
-  /** The next request; its bytes are good until the list comes round to it again. */
+  /** Returns the next request. Its bytes are valid until the list returns to it. */
   next(): Buffer {
     const request = this.#requests[this.#next]!;
     this.#next = (this.#next + 1) % this.#requests.length;

@@ -1,10 +1,11 @@
 /**
- * Serving, beside its peers: requests a second, latency and CPU of FStore, a raw server, Mercurius, Apollo Server and Feast, which answer the
- * same from the same Redis.
+ * The serving benchmark: requests a second, latency and CPU of FStore, a raw server, Mercurius, Apollo Server and
+ * Feast. All of them give the same answers from the same Redis.
  *
- *   node --import tsx bench/serving/run.ts [--contenders fstore,raw,mercurius,apollo,feast,feast2] [--workloads one10,…]
- *     [--rounds 3] [--seconds 5] [--warmup 1] [--connections 1,16,64] [--entities 100000] [--minutes 40] [--main dist/main.js]
- *     [--out results.json]
+ *   node --import tsx bench/serving/run.ts [--contenders fstore,raw,mercurius,apollo,feast,feast2] [--workloads
+ * one10,…]
+ *     [--rounds 3] [--seconds 5] [--warmup 1] [--connections 1,16,64] [--entities 100000] [--minutes 40]
+ *     [--main dist/main.js] [--out results.json]
  *
  * NOTES.md beside this file says what is measured and what is not.
  */
@@ -22,7 +23,7 @@ import { buildContenders, feastPrograms, installPackages } from './tools.js';
 import { WORKLOADS, type Workload, workloadNamed } from './workload.js';
 import { createWorld, loadFeast, loadFragments, loadFStore, type World, writeTables } from './world.js';
 
-/** The odd entities that are compared must be among those of the smallest table. */
+/** The smallest table must contain the unusual entities that are compared. */
 const MIN_ENTITIES = 1_000;
 
 interface Options {
@@ -33,7 +34,7 @@ interface Options {
   readonly warmup: number;
   readonly connections: readonly number[];
   readonly entities: number;
-  /** The whole run takes no longer, with less time for each load; null: as long as it takes. */
+  /** Time limit of the whole run, which shortens each load; null for no limit. */
   readonly minutes: number | null;
   readonly main: string;
   readonly out: string | null;
@@ -118,7 +119,7 @@ function machineOf(world: World) {
 async function main(): Promise<void> {
   const options = readOptions();
   const started = performance.now();
-  // Whatever was started ends with this process; databases must be dropped before.
+  // The servers end with this process, but databases must be dropped before that.
   const interrupted = new Promise<never>((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
   });

@@ -1,8 +1,8 @@
-/** What FStore promises beside its peers, and whether the figures hold it. */
+/** FStore's performance targets compared with its peers, and whether the figures meet them. */
 import { find, type Summary } from './cell.js';
 import type { ContenderName } from './contender.js';
 
-/** One promise in one cell. `ratio` is FStore's figure against the peer's; infinite if it can not even be measured. */
+/** One target in one cell. `ratio` is FStore's figure divided by the peer's; infinite if it could not be measured. */
 export interface Verdict {
   readonly promise: string;
   readonly cell: string;
@@ -24,7 +24,7 @@ function ratioOf(
   return other ? one.figures[figure] / other.figures[figure] : Number.NaN;
 }
 
-/** Every promise for which both sides were measured. */
+/** Returns a verdict on every target for which both sides were measured. */
 export function judge(summaries: readonly Summary[]): Verdict[] {
   const own = summaries.filter(({ contender }) => contender === 'fstore');
   const verdicts: Verdict[] = [];
@@ -47,7 +47,7 @@ export function judge(summaries: readonly Summary[]): Verdict[] {
       add('p50 against Feast', one, ratioOf(summaries, one, 'feast', 'p50'), 0.2, false);
     }
     if (one.mode === 'open') {
-      // Half of what it can do itself is not half of what the raw server can do.
+      // The ratio counts only if both ran at the same rate, and not if FStore got half of its own capacity.
       const same = find(summaries, one.workload, 'raw', 'open')?.rate === one.rate;
       const ratio = ratioOf(summaries, one, 'raw', 'p99');
       add(

@@ -1,4 +1,7 @@
-/** What the contenders need besides FStore's own packages, got on first use: npm packages, a Python with Feast, and built programs. */
+/**
+ * Installs on first use what the contenders need besides FStore's packages: npm packages, a Python with Feast, and
+ * built programs.
+ */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -10,12 +13,12 @@ export const HERE = dirname(fileURLToPath(import.meta.url));
 const CACHE = join(HERE, '.cache');
 const LOG = join(CACHE, 'tools.log');
 
-/** Whether everything in `marker` was made from `source`, as it is now. */
+/** Returns whether everything in `marker` was made from the current `source`. */
 async function isCurrent(marker: string, source: string): Promise<boolean> {
   return existsSync(marker) && (await readFile(marker, 'utf8')) === source;
 }
 
-/** Installs the packages of this folder's lockfile, unless that was done. */
+/** Installs the packages of this folder's lockfile unless that was already done. */
 export async function installPackages(): Promise<void> {
   const marker = join(CACHE, 'packages-ready');
   const lock = await readFile(join(HERE, 'package-lock.json'), 'utf8');
@@ -26,10 +29,10 @@ export async function installPackages(): Promise<void> {
   await writeFile(marker, lock);
 }
 
-/** With what FStore's own command starts Node (the first line of src/main.ts); the other contenders on Node get it too. */
+/** The Node options of FStore's own command (first line of src/main.ts); the other contenders on Node get them too. */
 export const NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --max-semi-space-size=64`.trim();
 
-/** The folder of programs of a Python that has Feast; it is made on first use. */
+/** Returns the folder of programs of a Python that has Feast. Installs it on first use. */
 export async function feastPrograms(): Promise<string> {
   const folder = join(CACHE, 'feast');
   const programs = join(folder, 'bin');
@@ -47,7 +50,8 @@ export async function feastPrograms(): Promise<string> {
 }
 
 /**
- * Compiles the contenders to plain JavaScript, as they would run in production: a loader in the process would count as their memory.
+ * Compiles the contenders to plain JavaScript, as they would run in production. A loader in the process would count as
+ * their memory.
  *
  * @returns the folder of `contenders/*.js`
  */

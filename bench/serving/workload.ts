@@ -1,16 +1,17 @@
-/** What is asked for: operations with their variables, the same features for Feast, and lists of prepared requests. */
+/** The requests of each workload: operations with their variables, and the same features for Feast. */
 import { entitiesOf, entityId, FEAST_VIEWS, TABLES, type View, viewNamed } from './dataset.js';
 import { createChoice, createRandom, type Distribution } from './key-choice.js';
 
-/** How entities are asked for: by `user(id)`, by `users(ids)`, or as a router asks, by `_entities`. */
+/** How entities are requested: by `user(id)`, by `users(ids)`, or by `_entities` as a router does. */
 export type Form = 'one' | 'list' | 'entities';
-/** The language of a door: GraphQL, or Feast's /get-online-features. */
+/** The API of a contender: GraphQL, or Feast's /get-online-features. */
 export type Door = 'graphql' | 'feast';
 
+/** One kind of request. */
 export interface Workload {
   readonly name: string;
   readonly form: Form;
-  /** Entities in one request. */
+  /** Number of entities in one request. */
   readonly entities: number;
   readonly views: readonly string[];
   readonly distribution: Distribution;
@@ -38,6 +39,7 @@ export const WORKLOADS: readonly Workload[] = [
   { name: 'one10-hit0', ...one10, hitRate: 0 },
 ];
 
+/** Returns the workload with this name. Throws if there is none. */
 export function workloadNamed(name: string): Workload {
   const workload = WORKLOADS.find((one) => one.name === name);
   if (!workload) throw new Error(`no workload "${name}"; there are ${WORKLOADS.map((one) => one.name).join(', ')}`);
@@ -48,7 +50,7 @@ function selectionOf({ name, features }: View): string {
   return `${name} { ${features.map((feature) => feature.name).join(' ')} status }`;
 }
 
-/** The operation of a workload; its variables are the keys. */
+/** Returns the operation of a workload; its variables are the keys. */
 export function queryOf(workload: Workload): string {
   const fields = `id ${workload.views.map((name) => selectionOf(viewNamed(name))).join(' ')}`;
   switch (workload.form) {
@@ -67,7 +69,7 @@ function variablesOf({ form }: Workload, ids: readonly string[]): Record<string,
   return { representations: ids.map((id) => ({ __typename: 'User', id })) };
 }
 
-/** The body of one request. */
+/** Returns the body of one request. */
 export function bodyOf(workload: Workload, door: Door, ids: readonly string[]): string {
   if (door === 'graphql') return JSON.stringify({ query: queryOf(workload), variables: variablesOf(workload, ids) });
   const features = workload.views.flatMap((name) => viewNamed(name).features.map((one) => `${name}:${one.name}`));
@@ -81,13 +83,16 @@ export const PREFIXES: Readonly<Record<Door, readonly string[]>> = {
   feast: ['{"results"', '{"metadata'],
 };
 
-/** Ids that no entity has, of one width, so that each request can be given one that nobody asked for before. */
+/**
+ * Digits in the id of a miss. All ids of misses have the same width, so a new one can be written into each request.
+ */
 export const MISS_DIGITS = 9;
+/** Returns an id that no entity has. */
 export function missId(number: number): string {
   return `x${`${number}`.padStart(MISS_DIGITS, '0')}`;
 }
 
-/** The keys of request after request, without end. */
+/** Yields the keys of one request after the other, endlessly. */
 export function* keysOf(workload: Workload, entities: number, seed: number): Generator<string[]> {
   const random = createRandom(seed);
   const table = TABLES.find(({ views }) => views.some(({ name }) => name === workload.views[0]))!;

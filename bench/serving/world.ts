@@ -1,6 +1,6 @@
 /**
- * Where the contenders meet: Redis and PostgreSQL, with the data in it once for each way to keep it. Each way has a database number of its
- * own, which must be empty before and is emptied afterwards.
+ * The servers that all contenders use: Redis and PostgreSQL, with the data in each contender's format. Each format has
+ * its own database number in Redis, which must be empty at the start and is emptied at the end.
  */
 
 import { once } from 'node:events';
@@ -18,19 +18,21 @@ import { fragmentKey } from './contenders/fragment-store.js';
 import { answerText, definitionsOf, entitiesOf, entityId, fileOf, TABLES, type Table, tableLine } from './dataset.js';
 import { feastPrograms, HERE, NODE_OPTIONS } from './tools.js';
 
-/** Database numbers of Redis. */
+/** Database numbers in Redis. */
 const DATABASES = { fstore: 13, fragments: 14, feast: 15 } as const;
+/** A format of the data in Redis. */
 export type Keeping = keyof typeof DATABASES;
 const HOUR = 3_600_000;
 const PIPELINE = 1_000;
 
+/** The servers and folders of one run. */
 export interface World {
   readonly pool: ServerPool;
-  /** A folder for files and logs; PostgreSQL can pass through. */
+  /** A folder for files and logs, which the user of PostgreSQL can traverse. */
   readonly folder: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly feastFolder: string;
-  /** URL of Redis with the database of a way to keep the data. */
+  /** Returns the URL of Redis with the database of a format. */
   redisUrl(keeping: Keeping): string;
   drop(): Promise<void>;
 }
@@ -47,7 +49,7 @@ async function emptyDatabases(url: (keeping: Keeping) => string, check: boolean)
   }
 }
 
-/** Starts the servers, or takes those of the environment. */
+/** Starts the servers, or uses those of the environment. */
 export async function createWorld(): Promise<World> {
   const pool = await startServers({ only: ['redis', 'postgres'] });
   for (const name of ['redis', 'postgres'] as const) process.env[endpointVariables[name]] = pool.endpoints[name];
@@ -88,7 +90,7 @@ function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`;
 }
 
-/** Writes the tables as files of JSON lines into the world's folder; returns their paths by table. */
+/** Writes the tables as files of JSON lines to the world's folder. Returns their paths by table. */
 export async function writeTables(
   world: World,
   entities: number,
@@ -109,7 +111,7 @@ export async function writeTables(
   return files;
 }
 
-/** Starts a command of FStore; `url` is empty for commands that do not serve. */
+/** Starts `fstore serve` and waits until it has announced its URL. */
 export async function startFStore(world: World, main: string, serve: readonly string[], log: string) {
   const logFile = join(world.folder, `${log}.log`);
   const running = startProcess(process.execPath, [main, 'serve', ...serve], {
@@ -124,7 +126,7 @@ export async function startFStore(world: World, main: string, serve: readonly st
   return { running, url };
 }
 
-/** Applies the definitions and materializes the files, through FStore's own door. */
+/** Applies the definitions and materializes the files, through FStore's own API. */
 export async function loadFStore(
   world: World,
   main: string,
@@ -145,7 +147,7 @@ export async function loadFStore(
   }
 }
 
-/** Writes the answer of each view as JSON, which the raw server copies and Mercurius and Apollo parse. */
+/** Writes the answer of each view as JSON, which the raw server copies and which Mercurius and Apollo parse. */
 export async function loadFragments(world: World, entities: number, say: (text: string) => void): Promise<void> {
   const started = performance.now();
   const redis = new Redis(world.redisUrl('fragments'));

@@ -1,4 +1,7 @@
-/** The batch: a table of PostgreSQL → one engine → history, tiles and online values, for tables of growing length. */
+/**
+ * The batch benchmark: a table of PostgreSQL → one engine → history, tiles and online values, for tables of growing
+ * length.
+ */
 import pg from 'pg';
 import { eventually } from '../../test/harness/eventually.js';
 import type { SparkEnvironment } from '../../test/harness/spark-home.js';
@@ -7,13 +10,14 @@ import type { Platform } from '../../test/system/platform.js';
 import type { CpuSeconds } from '../ingest/meter.js';
 import { type Engine, processes, spentBetween } from './processes.js';
 
+/** The result for one engine and one table. */
 export interface BatchReport {
   readonly engine: Engine;
   readonly rows: number;
-  /** From the request until every value is in history and online. */
+  /** Seconds from the request until every value is in history and online. */
   readonly seconds: number;
   readonly rowsPerSecond: number;
-  /** CPU milliseconds a row, by process. */
+  /** CPU milliseconds of each process for one row. */
   readonly cpuMsPerRow: CpuSeconds;
   /** Values of users that differ from a recount in SQL. */
   readonly wrong: readonly string[];
@@ -23,7 +27,9 @@ const USERS = 100_000;
 const CHECKED = 200;
 const YEAR = 365;
 
-/** A year of orders, of users by turns; amounts are quarters, so that sums are exact. */
+/**
+ * Creates a table with a year of orders, spread over all users. Amounts are multiples of 0.25, so that sums are exact.
+ */
 async function createTable(database: pg.Pool, table: string, rows: number): Promise<void> {
   await database.query(
     `CREATE TABLE ${table} AS SELECT i AS id, 'u' || (i * 7919 % ${USERS}) AS user_id, (i * 31 % 4000) / 4.0::float8 AS amount,
@@ -55,7 +61,7 @@ function definitionsOf(engine: Engine, table: string): unknown[] {
   ];
 }
 
-/** Users whose values are not what SQL counts over the same table. */
+/** Returns the users whose values differ from those that SQL computes over the same table. */
 async function findWrong(url: string, database: pg.Pool, table: string): Promise<string[]> {
   const ids = Array.from({ length: CHECKED }, (_, index) => `u${(index * 997) % USERS}`);
   const at = new Date(Date.now() - 1_000);
@@ -80,7 +86,7 @@ async function findWrong(url: string, database: pg.Pool, table: string): Promise
   });
 }
 
-/** Measures one engine over one table, on a platform of its own. */
+/** Measures one engine over one table, on its own platform. */
 export async function measureBatch(
   engine: Engine,
   rows: number,

@@ -1,4 +1,4 @@
-/** Who spends CPU: FStore, the Spark that it has started, and the servers. */
+/** CPU time of FStore, of the Spark that it starts, and of the servers. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Platform } from '../../test/system/platform.js';
 import { type CpuSeconds, cpuSeconds, listenerOf } from '../ingest/meter.js';
@@ -6,7 +6,7 @@ import { type CpuSeconds, cpuSeconds, listenerOf } from '../ingest/meter.js';
 export type Engine = 'builtin' | 'spark';
 export const ENGINES: readonly Engine[] = ['builtin', 'spark'];
 
-/** The first process of the run of Spark whose plan lies in this folder: spark-submit, which has become Java. */
+/** Returns the first process of the Spark run whose plan is in this folder: spark-submit, which has become Java. */
 function sparkOf(folder: string): number | null {
   const found = readdirSync('/proc').filter((name) => {
     if (!/^\d+$/.test(name)) return false;
@@ -20,7 +20,7 @@ function sparkOf(folder: string): number | null {
   return found.length > 0 ? Math.min(...found.map(Number)) : null;
 }
 
-/** CPU seconds so far, by process; `others` are processes that have a name of their own here. */
+/** Returns the CPU seconds so far, by process. `others` are further processes by name. */
 export function processes(platform: Platform, fstore: number, others: Readonly<Record<string, number>>): CpuSeconds {
   const { environment, folder } = platform;
   const portOf = (address: string): number | null =>
@@ -36,7 +36,7 @@ export function processes(platform: Platform, fstore: number, others: Readonly<R
   });
 }
 
-/** What was spent between two looks; a process that was not there at the first began at nothing. */
+/** Returns the CPU seconds between two samples. A process that was not in the first sample counts from zero. */
 export function spentBetween(
   first: { readonly at: number; readonly cpu: CpuSeconds },
   last: { readonly at: number; readonly cpu: CpuSeconds },

@@ -1,10 +1,11 @@
 /**
- * Views on Spark beside the same views on the built-in engine: a stream of Kafka, and tables of PostgreSQL of growing length.
+ * Views on Spark compared with the same views on the built-in engine: a Kafka stream, and tables of PostgreSQL of
+ * growing length.
  *
- *   node --import tsx bench/spark/run.ts [--quick] [--part stream,batch] [--engine builtin,spark] [--events 300000] [--rows 10000,100000,1000000,10000000]
- *     [--seconds 20] [--json <file>]
+ *   node --import tsx bench/spark/run.ts [--quick] [--part stream,batch] [--engine builtin,spark] [--events 300000]
+ *     [--rows 10000,100000,1000000,10000000] [--seconds 20] [--json <file>]
  *
- * See README.md beside this file for what is measured and what is not.
+ * README.md beside this file says what is measured and what is not.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';

@@ -1,4 +1,4 @@
-/** The stream: Kafka → one engine → online value, at full speed and as latency. */
+/** The stream benchmark: Kafka → one engine → online value, as throughput and as latency. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import { eventually } from '../../test/harness/eventually.js';
@@ -12,21 +12,23 @@ import { findWrong } from '../ingest/value-check.js';
 import { definitionsOf, eventJson, type ProducedEvent, SOURCE } from '../ingest/views.js';
 import { type Engine, processes, spentBetween } from './processes.js';
 
+/** How much to produce and how long to measure. */
 export interface StreamOptions {
   readonly events: number;
   readonly users: number;
   /** Seconds of probes at each load. */
   readonly seconds: number;
-  /** Events a second beside the probes. */
+  /** Events a second besides the probes, for each measurement. */
   readonly loads: readonly number[];
-  /** Seconds of micro-batches before anything is measured: Spark's code is compiled meanwhile. */
+  /** Seconds of micro-batches before the measurement, in which Spark's code is compiled. */
   readonly warmup: number;
 }
 
+/** The result for one engine. */
 export interface StreamReport {
   readonly engine: Engine;
   readonly eventsPerSecond: number;
-  /** CPU milliseconds an event, by process. */
+  /** CPU milliseconds of each process for one event. */
   readonly cpuMsPerEvent: CpuSeconds;
   readonly freshness: readonly (Freshness & { readonly load: number })[];
   readonly checked: number;
@@ -44,7 +46,7 @@ interface Sample {
   readonly cpu: CpuSeconds;
 }
 
-/** Measures one engine on a platform of its own. */
+/** Measures one engine on its own platform. */
 export async function measureStream(
   engine: Engine,
   options: StreamOptions,
@@ -124,7 +126,7 @@ export async function measureStream(
     const events = [...(await producer.events(platform.folder)), ...probed];
     const checked = Array.from({ length: CHECKED }, (_, index) => `u${(index * 7_919) % options.users}`);
     let wrong: string[] = [];
-    // What is counted is in history; it is online a moment later.
+    // Counted events are in history; their values are online a moment later.
     await eventually(
       async () => {
         wrong = await findWrong(fstore.url, WINDOWS, [...new Set(checked)], events);

@@ -1,4 +1,6 @@
-/** Reads packed answers from Redis: what all requests of one turn of the event loop ask for goes out as one MGET. */
+/**
+ * Reads prepared answers from Redis. All keys that are requested in one turn of the event loop are read by one MGET.
+ */
 import { Redis } from 'ioredis';
 
 interface Waiting {
@@ -7,10 +9,12 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Returns the key of a view's answer for an entity. */
 export function fragmentKey(view: string, id: string): string {
   return `${view}:${id}`;
 }
 
+/** Reads answers of views from Redis. */
 export class FragmentStore {
   readonly #redis: Redis;
   #waiting: Waiting[] = [];
@@ -19,7 +23,7 @@ export class FragmentStore {
     this.#redis = new Redis(url);
   }
 
-  /** The fragment of each key, in order; null where there is none. */
+  /** Returns the answer of each key, in order; null where there is none. */
   read(keys: readonly string[]): Promise<(Buffer | null)[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ keys, resolve, reject });

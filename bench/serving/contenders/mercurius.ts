@@ -1,6 +1,6 @@
 /**
- * Mercurius on Fastify with compiled queries and a DataLoader for each request, which is faster here than Mercurius's own loaders. Its reads
- * are coalesced over all requests, as the raw server's are.
+ * Mercurius on Fastify with compiled queries and a DataLoader for each request, which is faster here than Mercurius's
+ * own loaders. Like the raw server, it combines the reads of all requests.
  *
  *   node mercurius.js <port> <redis url>
  */

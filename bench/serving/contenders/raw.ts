@@ -1,6 +1,6 @@
 /**
- * The limit: node:http and ioredis, and nothing between. It knows the operations beforehand, so it parses no GraphQL; the answer of each view
- * lies in Redis as the bytes that are to be sent, so it decodes nothing and copies.
+ * The upper bound: node:http and ioredis, and nothing in between. It knows the operations in advance, so it parses no
+ * GraphQL. Redis holds the answer of each view as the bytes to send, so it decodes nothing and copies.
  *
  *   node raw.js <port> <redis url>
  */
@@ -15,9 +15,9 @@ const store = new FragmentStore(url);
 interface Plan {
   readonly form: Workload['form'];
   readonly views: readonly string[];
-  /** `,"profile":` by view. */
+  /** `,"profile":` for each view. */
   readonly labels: readonly Buffer[];
-  /** The answer for an entity that does not exist, by view. */
+  /** The answer for an entity that does not exist, for each view. */
   readonly missing: readonly Buffer[];
   readonly opening: string;
   readonly closing: string;
@@ -54,7 +54,7 @@ async function answer(body: string): Promise<Buffer> {
   const keys: string[] = [];
   for (const id of ids) for (const view of views) keys.push(fragmentKey(view, id));
   const found = await store.read(keys);
-  // Ids and names of views are ASCII here, so their length is their size.
+  // Ids and view names are ASCII here, so their length equals their size in bytes.
   let head = '';
   let size = plan.closing.length;
   const heads: string[] = [];

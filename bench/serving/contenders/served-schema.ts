@@ -1,4 +1,4 @@
-/** The schema that Mercurius and Apollo serve, written down once as one would who knows the features beforehand. */
+/** The schema that Mercurius and Apollo serve, written by hand for the known features. */
 import { type FeatureType, VIEWS } from '../dataset.js';
 import { type FragmentStore, fragmentKey } from './fragment-store.js';
 
@@ -35,14 +35,15 @@ type Query {
 }
 `;
 
+/** The parent value of a user's fields. */
 export interface User {
   readonly id: string;
 }
 
-/** The type of every entity, which the servers ask for under names of their own. */
+/** Returns the type of every entity; the two servers need this function under different names. */
 export const resolveType = (): string => 'User';
 
-/** Resolvers of the root fields: they know the keys, and views are read by `User`. */
+/** Resolvers of the root fields. They return keys only; `User` reads the views. */
 export const ROOT_RESOLVERS = {
   Query: {
     user: (_: unknown, { id }: { id: string }): User => ({ id }),
@@ -52,12 +53,12 @@ export const ROOT_RESOLVERS = {
   },
 };
 
-/** What a view's fields are read from: a fragment of Redis, or what an absent one means. */
+/** Returns the fields of a view from its prepared answer in Redis, or those of a missing entity. */
 function parseFragment(bytes: Buffer | null): Record<string, unknown> {
   return bytes ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : { status: 'NOT_FOUND' };
 }
 
-/** Of the package `dataloader`: the benchmark's own, so that the product's type check needs none of its packages. */
+/** A loader of the package `dataloader`. It belongs to the benchmark, so the product's type check does not need it. */
 interface Loader {
   load(key: string): Promise<unknown>;
 }
@@ -66,12 +67,15 @@ export type LoaderClass = new (
   options: { readonly cache: boolean },
 ) => Loader;
 
-/** What resolvers see of one request: what they ask for goes out as one read. */
+/** The context of one request. Its loader combines all reads of the request. */
 export interface RequestContext {
   readonly loader: Loader;
 }
 
-/** Makes the context of a request. No key occurs twice in a request, so remembering answers would only cost time. */
+/**
+ * Returns a function that creates the context of a request. No key occurs twice in a request, so caching would only
+ * cost time.
+ */
 export function contextMaker(DataLoader: LoaderClass, store: FragmentStore): () => RequestContext {
   const read = async (keys: readonly string[]) => (await store.read(keys)).map(parseFragment);
   return () => ({ loader: new DataLoader(read, { cache: false }) });
