@@ -2,8 +2,8 @@
  * The costs of views, by their number: start of a server, a schema swap as requests see it, introspection, SDL and
  * memory.
  *
- *   node --import tsx bench/scale/views.ts [--views 100,500,1000,2000,5000] [--features 20] [--swaps 5] [--out
- * views.json]
+ *   node --import tsx bench/scale/views.ts [--views 100,500,1000,2000,5000] [--features 20] [--swaps 5]
+ *     [--out views.json]
  *
  * README.md beside this file says what is measured. Needs a build (`npm run build`).
  */

@@ -2,10 +2,9 @@
  * The serving benchmark: requests a second, latency and CPU of FStore, a raw server, Mercurius, Apollo Server and
  * Feast. All of them give the same answers from the same Redis.
  *
- *   node --import tsx bench/serving/run.ts [--contenders fstore,raw,mercurius,apollo,feast,feast2] [--workloads
- * one10,…]
- *     [--rounds 3] [--seconds 5] [--warmup 1] [--connections 1,16,64] [--entities 100000] [--minutes 40]
- *     [--main dist/main.js] [--out results.json]
+ *   node --import tsx bench/serving/run.ts [--contenders fstore,raw,mercurius,apollo,feast,feast2]
+ *     [--workloads one10,…] [--rounds 3] [--seconds 5] [--warmup 1] [--connections 1,16,64] [--entities 100000]
+ *     [--minutes 40] [--main dist/main.js] [--out results.json]
  *
  * NOTES.md beside this file says what is measured and what is not.
  */

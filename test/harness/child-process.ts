@@ -1,10 +1,10 @@
 /**
- * Job: start a program that can not outlive this process, not even when this process is killed with SIGKILL.
+ * Starts programs that cannot outlive this process, even if it is killed with SIGKILL.
  *
- * How: `sh` forks a watcher, then becomes the program (`exec`), so the pid we hold is the program's own and its exit code
- * reaches us untouched. The watcher, detached from the program, reads a pipe whose other end only we hold:
- *   a line  → the program is gone, and we saw it: the watcher leaves (its pid may already belong to someone else);
- *   the end → we are gone: the watcher sends the stop signal, and SIGKILL ten seconds later (scaled).
+ * `sh` forks a watcher and then becomes the program (`exec`). So the pid is the program's own, and its exit code is
+ * unchanged. The watcher is detached from the program and reads a pipe whose other end only this process holds:
+ *   a line       → this process has seen the program end. The watcher exits, as the pid may belong to another process.
+ *   end of file  → this process is gone. The watcher sends the stop signal, and SIGKILL ten seconds later (scaled).
  */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
@@ -26,46 +26,48 @@ unset STOP_SIGNAL
 exec "$@" 3<&-
 `;
 
-/** How a process ended: exactly one of the two is not null. */
+/** How a process ended; exactly one of the two is not null. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
+/** How to run a program. */
 export interface ProcessOptions {
-  /** Added to this process's own environment; undefined removes a variable. */
+  /** Variables added to this process's own environment; undefined removes a variable. */
   readonly env?: Record<string, string | undefined>;
   readonly cwd?: string;
-  /** Run as this user; only root can ask for it. */
+  /** Run as this user; only root may set it. */
   readonly uid?: number;
   readonly gid?: number;
-  /** Standard output and standard error are appended to it; without it they go to this process's own. */
+  /** File that standard output and standard error are appended to. Without it, they go to those of this process. */
   readonly logFile?: string;
-  /** What asks the program to stop; SIGTERM unless told (PostgreSQL wants SIGINT). */
+  /** The signal that stops the program; SIGTERM by default. PostgreSQL needs SIGINT. */
   readonly stopSignal?: 'SIGTERM' | 'SIGINT';
-  /** Keep the terminal: standard input and Ctrl-C reach the program. */
+  /** Keep the terminal, so that standard input and Ctrl-C reach the program. */
   readonly foreground?: boolean;
 }
 
+/** A started program. */
 export interface RunningProcess {
-  /** The program's own pid, not a shell's. */
+  /** The program's own pid, not that of a shell. */
   readonly pid: number;
   /** Resolves when the program has ended; never rejects. */
   readonly exited: Promise<ProcessExit>;
-  /** Sends a signal to the program itself; false when it has already ended. */
+  /** Sends a signal to the program itself. Returns false if it has already ended. */
   kill(signal: NodeJS.Signals): boolean;
-  /** Asks the program to stop, kills it after ten seconds (scaled); resolves when it has ended. */
+  /** Stops the program, and kills it after ten seconds (scaled). Resolves when it has ended. */
   stop(): Promise<ProcessExit>;
-  /** The last lines of the log file, for error messages; empty without a log file. */
+  /** Returns the last lines of the log file for error messages; empty without a log file. */
   logTail(lines?: number): string;
 }
 
 /**
  * Starts a program under the supervisor above.
  *
- * @param command a program on PATH or the path of one
- * @returns the running program; it may end right away, for instance with code 127 when `command` does not exist
- * @throws when no process can be started at all
+ * @param command a program on PATH, or the path of one
+ * @returns the running program; it may end at once, for instance with code 127 if `command` does not exist
+ * @throws if no process can be started at all
  */
 export function startProcess(command: string, args: readonly string[], options: ProcessOptions = {}): RunningProcess {
   const { logFile, stopSignal = 'SIGTERM', foreground = false } = options;
@@ -76,7 +78,8 @@ export function startProcess(command: string, args: readonly string[], options: 
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
-    // A session of its own: Ctrl-C reaches only us, and we stop servers after the tests that use them.
+    // A session of its own, so that Ctrl-C reaches only this process, which stops servers after the tests that use
+    // them.
     detached: !foreground,
     stdio: [foreground ? 'inherit' : 'ignore', output, output, 'pipe'],
   });
@@ -112,7 +115,7 @@ export function startProcess(command: string, args: readonly string[], options: 
 /**
  * Runs a program to its end.
  *
- * @throws with the tail of its log when it ends with anything but code 0
+ * @throws with the end of its log if its exit code is not 0
  */
 export async function runProcess(command: string, args: readonly string[], options: ProcessOptions = {}) {
   const running = startProcess(command, args, options);
@@ -121,11 +124,11 @@ export async function runProcess(command: string, args: readonly string[], optio
 }
 
 /**
- * Asks until a probe succeeds. `timeoutMs` is the limit on a quiet machine; it is scaled here.
+ * Repeats a probe until it succeeds. `timeoutMs` is the limit on a quiet machine; it is scaled here.
  *
  * @param probe throws while the server is not ready
- * @returns what the probe returned
- * @throws with the tail of the process's log when it ends first, or with the last failure when time is up
+ * @returns the result of the probe
+ * @throws with the end of the process's log if the process ends first, or with the last failure when the time is over
  */
 export async function whenReady<T>(
   running: RunningProcess,

@@ -9,7 +9,7 @@ import { scaled } from './time-factor.js';
 
 const run = promisify(execFile);
 
-/** True when a container engine answers and knows Compose; one without the other is of no use here. */
+/** Returns whether a container engine and Compose both answer. One without the other is of no use here. */
 export async function composeAnswers(): Promise<boolean> {
   try {
     await run('docker', ['info'], { timeout: scaled(10_000) });
@@ -21,10 +21,10 @@ export async function composeAnswers(): Promise<boolean> {
 }
 
 /**
- * Starts services of docker/compose.yaml as a Compose project of this process's own, on free ports of 127.0.0.1.
+ * Starts services of docker/compose.yaml as a Compose project for this process alone, on free ports of 127.0.0.1.
  *
- * @returns the endpoints, and how to remove the project with its volumes
- * @throws with Compose's own words when a service does not become healthy
+ * @returns the endpoints, and a function that removes the project with its volumes
+ * @throws with the output of Compose if a service does not become healthy
  */
 export async function startComposeServers(names: readonly ServerName[]) {
   const ports = (await freePorts(10)) as [number, number, number, number, ...number[]];
@@ -51,7 +51,7 @@ export async function startComposeServers(names: readonly ServerName[]) {
       env,
     });
     if (names.includes('redis-cluster')) {
-      // All three run in one container, so the bus needs no published port: its number is the server's own default.
+      // All three nodes run in one container, so the bus ports need not be published and keep their default numbers.
       await formCluster(nodes.map(({ port }) => ({ port, busPort: port + 10_000 })));
     }
   } catch (failure) {
@@ -62,7 +62,7 @@ export async function startComposeServers(names: readonly ServerName[]) {
     redis: `redis://127.0.0.1:${redis}`,
     'redis-cluster': nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
     postgres: `postgres://fstore:fstore@127.0.0.1:${postgres}/fstore`,
-    // The replica set knows its node by a name that only containers can resolve.
+    // The replica set names its node by a host that only containers can resolve, so clients must connect directly.
     mongo: `mongodb://127.0.0.1:${mongo}/?directConnection=true`,
     kafka: `127.0.0.1:${kafka}`,
   };

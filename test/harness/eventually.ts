@@ -1,11 +1,11 @@
 import { scaled } from './time-factor.js';
 
 /**
- * Runs a check until it passes; throws its last failure when `timeoutMs` have passed.
+ * Repeats a check until it passes. Throws its last failure when `timeoutMs` have passed.
  *
  * @param timeoutMs the limit on a quiet machine; it is scaled here
- * @param check throws, or rejects, while what it looks for is not there yet
- * @returns what the check returned
+ * @param check throws or rejects while its condition does not hold
+ * @returns the result of the check
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,

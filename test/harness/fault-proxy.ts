@@ -1,23 +1,24 @@
 import { createServer, type Server, Socket } from 'node:net';
 
+/** A TCP proxy with faults that a test controls. */
 export interface FaultProxy {
-  /** Where clients connect, on 127.0.0.1. */
+  /** Port on 127.0.0.1 that clients connect to. */
   readonly port: number;
-  /** Delays every chunk, in both directions, by so many milliseconds; 0 ends it. */
+  /** Delays every chunk in both directions by this many milliseconds; 0 ends the delay. */
   setLatency(milliseconds: number): void;
-  /** Closes every connection and refuses new ones, as a stopped server does. */
+  /** Closes every connection and refuses new ones, like a stopped server. */
   cut(): Promise<void>;
-  /** Accepts connections, but forwards nothing any more in either direction, as a hung server does. */
+  /** Accepts connections but forwards nothing in either direction, like a hung server. */
   halfOpen(): void;
-  /** Ends every open connection with RST; new ones are treated as before. */
+  /** Ends every open connection with RST; later connections are not affected. */
   reset(): void;
-  /** Back to plain forwarding without latency; connections that were half-open are closed, since they lost bytes. */
+  /** Forwards normally again, without latency. Closes half-open connections, because they have lost bytes. */
   heal(): Promise<void>;
-  /** Closes everything, for good. */
+  /** Closes all connections and stops listening for good. */
   close(): Promise<void>;
 }
 
-/** Copies one direction, in order, each chunk as late as the latency at its arrival says. */
+/** Copies one direction in order, and delays each chunk by the latency at its arrival. */
 function forward(from: Socket, to: Socket, latency: () => number, mute: () => boolean): void {
   let lastDue = 0;
   const inOrder = (action: () => void) => {
@@ -40,11 +41,11 @@ function forward(from: Socket, to: Socket, latency: () => number, mute: () => bo
 }
 
 /**
- * Puts a TCP proxy, whose faults a test controls, in front of a server.
+ * Starts a TCP proxy in front of a server.
  *
- * @param target where connections are forwarded to
+ * @param target the address that connections are forwarded to
  * @returns the proxy, listening on a free port of 127.0.0.1 and forwarding
- * @throws when it can not listen
+ * @throws if it cannot listen
  */
 export async function createFaultProxy(target: { targetHost: string; targetPort: number }): Promise<FaultProxy> {
   let latency = 0;

@@ -1,6 +1,8 @@
 import { createServer } from 'node:net';
 
-/** Below Linux's ephemeral range (32768…), so that no outgoing connection takes a port between our look and its use. */
+/**
+ * Below Linux's ephemeral range (32768…), so that no outgoing connection takes a port between the check and its use.
+ */
 const lowestPort = 20_000;
 const highestPort = 31_999;
 const handedOut = new Set<number>();
@@ -14,11 +16,11 @@ function isFree(port: number): Promise<boolean> {
 }
 
 /**
- * Finds ports on 127.0.0.1 that nobody listens on and that this process has not handed out before.
+ * Finds ports on 127.0.0.1 that nobody listens on and that this process has not returned before.
  *
- * @param count how many ports
+ * @param count the number of ports
  * @returns `count` different port numbers
- * @throws when no free port is found in 1,000 attempts
+ * @throws if not enough free ports are found in 1,000 attempts
  */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
@@ -36,7 +38,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** One free port on 127.0.0.1; see {@link freePorts}. */
+/** Returns one free port on 127.0.0.1; see {@link freePorts}. */
 export async function freePort(): Promise<number> {
   const [port] = await freePorts(1);
   return port as number;

@@ -1,4 +1,4 @@
-/** Job: a database that is not PostgreSQL, as a server: H2, whose jar Maven fetches once (3 MB). */
+/** Starts H2 as an example of a database that is not PostgreSQL. Maven downloads its jar once (3 MB). */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +8,14 @@ import { cachedFolder, programOnPath } from './server-cache.js';
 
 const VERSION = '2.3.232';
 
+/** A running H2 server. */
 export interface H2Server {
-  /** The JDBC driver. */
+  /** Path of the JDBC driver. */
   readonly jar: string;
   readonly url: string;
   readonly user: string;
   readonly password: string;
-  /** Runs statements, separated by semicolons. */
+  /** Runs SQL statements, separated by semicolons. */
   run(script: string): Promise<void>;
   stop(): Promise<void>;
 }
@@ -30,7 +31,7 @@ async function fetchJar(): Promise<string> {
   return join(folder, `h2-${VERSION}.jar`);
 }
 
-/** Starts it on 127.0.0.1, with an empty database. */
+/** Starts H2 on 127.0.0.1 with an empty database. */
 export async function startH2Server(): Promise<H2Server> {
   const jar = await fetchJar();
   const folder = await mkdtemp(join(tmpdir(), 'fstore-h2-'));

@@ -24,7 +24,7 @@ function project(): string {
 `;
 }
 
-/** The folder of Kafka's jars, fetched with Maven unless it is already in the cache. */
+/** Returns the folder of Kafka's jars, which Maven downloads unless they are in the cache. */
 async function kafkaLibraries(): Promise<string> {
   const folder = await cachedFolder(`kafka-${kafkaVersion}`, async (draft) => {
     const maven = await programOnPath('mvn');
@@ -36,7 +36,7 @@ async function kafkaLibraries(): Promise<string> {
   return join(folder, 'libs');
 }
 
-/** One node that is broker and controller, with one replica of everything. */
+/** The settings of one node that is broker and controller, with one replica of everything. */
 function settings(port: number, controllerPort: number, dataFolder: string): string {
   return [
     'process.roles=broker,controller',
@@ -59,7 +59,7 @@ function settings(port: number, controllerPort: number, dataFolder: string): str
     'share.coordinator.state.topic.replication.factor=1',
     'share.coordinator.state.topic.min.isr=1',
     'group.initial.rebalance.delay.ms=0',
-    // So that tests which kill a worker need not wait long for its place.
+    // A short session timeout, so that tests which kill a worker do not wait long for its partitions to be reassigned.
     'group.min.session.timeout.ms=1000',
     'log.cleaner.dedupe.buffer.size=33554432',
     '',
@@ -67,10 +67,10 @@ function settings(port: number, controllerPort: number, dataFolder: string): str
 }
 
 /**
- * Joins a throw-away group: describeCluster answers seconds before the group coordinator does, and a test that comes
- * first would fail with NOT_COORDINATOR_FOR_GROUP.
+ * Waits until Kafka is ready, by joining a temporary group. describeCluster answers seconds before the group
+ * coordinator does, and an early test would fail with NOT_COORDINATOR_FOR_GROUP.
  *
- * @throws when the brokers can not be reached or the group can not be joined within 20 s
+ * @throws if the brokers cannot be reached or the group cannot be joined within 20 s
  */
 export async function kafkaReady(brokers: string): Promise<void> {
   const kafka = new Kafka({ clientId: 'harness', brokers: brokers.split(','), logLevel: logLevel.NOTHING });
@@ -101,7 +101,7 @@ export async function kafkaReady(brokers: string): Promise<void> {
   }
 }
 
-/** Starts one Kafka in KRaft mode; the endpoint is "host:port". */
+/** Starts one Kafka in KRaft mode. The endpoint is "host:port". */
 export async function startKafka(dataFolder: string): Promise<TestServer> {
   const java = await programOnPath('java');
   if (!java) throw new Error('java is not on PATH; install Java 17 or newer');
@@ -112,7 +112,7 @@ export async function startKafka(dataFolder: string): Promise<TestServer> {
   await mkdir(dataFolder, { recursive: true });
   await writeFile(settingsFile, settings(port, controllerPort, dataFolder));
 
-  // Its AppInfoParser logs the version, the only place where the broker tells it.
+  // Its AppInfoParser logs the version, which the broker reports nowhere else.
   const logging = ['defaultLogLevel=warn', 'log.org.apache.kafka.common.utils=info'];
   const runtime = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
   runtime.push(...logging.map((setting) => `-Dorg.slf4j.simpleLogger.${setting}`));

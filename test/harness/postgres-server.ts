@@ -7,10 +7,10 @@ import { postgresBinaries, postgresUser } from './postgres-binaries.js';
 import type { TestServer } from './test-server.js';
 
 /**
- * Asks a server its version.
+ * Requests the version of a server.
  *
  * @returns for instance "postgres 15.13"
- * @throws when it can not be reached
+ * @throws if the server cannot be reached
  */
 export async function postgresVersion(url: string): Promise<string> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
@@ -25,8 +25,8 @@ export async function postgresVersion(url: string): Promise<string> {
 }
 
 /**
- * Starts a fresh PostgreSQL with superuser "fstore", no password, loopback only. Durability is off: a test's data need not
- * survive a power cut, and kill -9 of the server loses nothing without fsync either.
+ * Starts an empty PostgreSQL with superuser "fstore", without a password, on loopback only. Durability is off: test
+ * data need not survive a power failure, and killing the server loses nothing without fsync either.
  */
 export async function startPostgres(dataFolder: string): Promise<TestServer> {
   const user = await postgresUser();
@@ -45,7 +45,7 @@ export async function startPostgres(dataFolder: string): Promise<TestServer> {
   settings.push('synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=128MB');
   if (statementStatistics) settings.push('shared_preload_libraries=pg_stat_statements');
   const arguments_ = ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
-  // SIGINT is PostgreSQL's "fast" stop; SIGTERM would wait for every client to leave.
+  // SIGINT is PostgreSQL's "fast" stop; SIGTERM would wait for every client to disconnect.
   const running = startProcess(join(folder, 'postgres'), arguments_, { ...options, stopSignal: 'SIGINT' });
   const endpoint = `postgres://fstore@127.0.0.1:${port}/postgres`;
   try {

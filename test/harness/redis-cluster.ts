@@ -8,7 +8,7 @@ import type { TestServer } from './test-server.js';
 
 const slotCount = 16_384;
 
-/** A node of a cluster to be: where clients reach it, and where its peers do. */
+/** A future node of a cluster: its port for clients, and its port for the other nodes. */
 export interface ClusterNode {
   readonly port: number;
   readonly busPort: number;
@@ -26,9 +26,9 @@ async function agrees(client: Redis, nodeCount: number): Promise<void> {
 }
 
 /**
- * Makes one cluster of empty nodes on 127.0.0.1: deals the slots out, introduces the nodes, waits until all agree.
+ * Forms one cluster of empty nodes on 127.0.0.1: assigns the slots, introduces the nodes, and waits until all agree.
  *
- * @throws when they do not agree within 30 s
+ * @throws if they do not agree within 30 s
  */
 export async function formCluster(nodes: readonly ClusterNode[]): Promise<void> {
   const clients = nodes.map((node) => redisClient(`redis://127.0.0.1:${node.port}`));
@@ -52,7 +52,7 @@ export async function formCluster(nodes: readonly ClusterNode[]): Promise<void> 
   }
 }
 
-/** Starts three masters, without replicas, on free ports; the endpoint is "host:port,host:port,host:port". */
+/** Starts three masters without replicas on free ports. The endpoint is "host:port,host:port,host:port". */
 export async function startRedisCluster(dataFolder: string): Promise<TestServer> {
   const binary = await redisBinary();
   const ports = await freePorts(6);

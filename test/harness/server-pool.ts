@@ -1,9 +1,9 @@
 /**
- * Job: real servers for a test run. Each comes from the first of these that can give it:
- *   1. the environment (FSTORE_TEST_…): used, never stopped;
- *   2. Compose, when both a container engine and its Compose plugin answer;
+ * Starts real servers for a test run. Each server comes from the first of these sources that can provide it:
+ *   1. the environment (FSTORE_TEST_…): it is used, and never stopped;
+ *   2. Compose, if both a container engine and its Compose plugin answer;
  *   3. a program on this machine, or one downloaded once into .cache/servers.
- * A server that can not be had is an error, never a stand-in.
+ * A server that cannot be provided is an error; there are no substitutes.
  */
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,12 +16,13 @@ import { startRedisCluster } from './redis-cluster.js';
 import { redisVersion, startRedis } from './redis-server.js';
 import { endpointVariables, type ServerName, serverNames, type TestServer } from './test-server.js';
 
+/** The servers of a test run. */
 export interface ServerPool {
-  /** By server name: what a client needs to connect. */
+  /** What a client needs to connect, by server name. */
   readonly endpoints: Partial<Record<ServerName, string>>;
   readonly versions: Partial<Record<ServerName, string>>;
   readonly origins: Partial<Record<ServerName, 'environment' | 'compose' | 'native'>>;
-  /** Ends every server that this pool started. */
+  /** Stops every server that this pool started. */
   stop(): Promise<void>;
 }
 
@@ -43,7 +44,7 @@ const versionOf: Record<ServerName, (endpoint: string) => Promise<string>> = {
 
 const folderPrefix = 'fstore-test-';
 
-/** A run that was killed leaves its folder behind; the folder's name tells whose it was. */
+/** Removes folders of killed runs; a folder's name contains the pid of its run. */
 async function removeAbandonedFolders(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const owner = /^fstore-test-(\d+)-/.exec(name)?.[1];
@@ -60,7 +61,7 @@ async function removeAbandonedFolders(): Promise<void> {
 async function freshFolder(): Promise<string> {
   await removeAbandonedFolders();
   const folder = await mkdtemp(join(tmpdir(), `${folderPrefix}${process.pid}-`));
-  // PostgreSQL runs as another user and must be able to pass through.
+  // PostgreSQL runs as another user and must be able to traverse the folder.
   await chmod(folder, 0o711);
   return folder;
 }
@@ -78,12 +79,12 @@ async function given(name: ServerName, endpoint: string): Promise<TestServer> {
 }
 
 /**
- * Starts servers, all at the same time, on fresh data.
+ * Starts servers in parallel, on empty data.
  *
- * @param options.only which servers; all of them unless told
- * @param options.dataFolder where their data goes; a new folder in the system's temporary one, removed by `stop`, unless told
- * @returns where they are and what they say they are
- * @throws when one of them can not be had, with cause and cure, after the others have been stopped
+ * @param options.only the servers to start; all by default
+ * @param options.dataFolder the folder for their data; by default a new temporary folder that `stop` removes
+ * @returns the endpoints and versions of the servers
+ * @throws if a server cannot be started, saying why and what to do, after the others have been stopped
  */
 export async function startServers(
   options: { only?: readonly ServerName[]; dataFolder?: string } = {},

@@ -1,17 +1,18 @@
-/** The pages of docs/sources as tests read them: each block of code by its language and what it is for. */
+/** The pages of docs/sources for tests: their definitions and code blocks. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseDefinitionFile } from '../../src/definition/definition-file.js';
 import { repositoryRoot } from './server-cache.js';
 
+/** A page that describes a kind of source. */
 export interface SourcePage {
   readonly name: string;
   readonly definitions: readonly { readonly kind: string; readonly [field: string]: unknown }[];
-  /** The text of the block with this head, such as `csv` or `json events`; null: there is none. */
+  /** Returns the text of the block with this heading, such as `csv` or `json events`; null if there is none. */
   block(head: string): string | null;
 }
 
-/** All pages that describe a kind of source. */
+/** Returns all pages that describe a kind of source. */
 export function sourcePages(): SourcePage[] {
   const folder = join(repositoryRoot, 'docs', 'sources');
   const files = readdirSync(folder).filter((file) => file.endsWith('.md') && file !== 'README.md');

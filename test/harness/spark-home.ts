@@ -1,17 +1,21 @@
 /**
- * Job: a Spark for tests: PySpark, and the jars of its Kafka connector and JDBC driver, fetched once with pip and Maven (0.6 GB).
+ * Provides a Spark for tests: PySpark and the jars of its Kafka connector and JDBC driver, downloaded once with pip and
+ * Maven (0.6 GB).
  *
- * FSTORE_TEST_SPARK_HOME (a folder with bin/spark-submit) and FSTORE_TEST_SPARK_JARS (a folder of jars) name another one.
+ * FSTORE_TEST_SPARK_HOME (a folder with bin/spark-submit) and FSTORE_TEST_SPARK_JARS (a folder of jars) select another
+ * one.
  */
 import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProcess } from './child-process.js';
 import { cachedFolder, programOnPath, repositoryRoot } from './server-cache.js';
 
-/** The version of `docker/spark-jars.xml` and of the image's target `spark`: all move together. */
+/**
+ * The version of Spark here, in `docker/spark-jars.xml` and in the image's target `spark`; all three change together.
+ */
 export const SPARK_VERSION = '4.2.0';
 
-/** What a process is given to have `engine: spark`. */
+/** Environment variables that give a process `engine: spark`. */
 export type SparkEnvironment = Readonly<Record<string, string>>;
 
 async function program(name: string): Promise<string> {
@@ -20,7 +24,7 @@ async function program(name: string): Promise<string> {
   return path;
 }
 
-/** The variables that give FStore a Spark on this machine. Throws when it can not be fetched. */
+/** Returns the variables that give FStore a Spark on this machine. Throws if it cannot be downloaded. */
 export async function sparkEnvironment(): Promise<SparkEnvironment> {
   const python = await program('python3');
   const { FSTORE_TEST_SPARK_HOME: home, FSTORE_TEST_SPARK_JARS: jars } = process.env;
@@ -47,7 +51,7 @@ async function environment(python: string, home: string, jars: string): Promise<
   };
 }
 
-/** Processes of Spark drivers whose plan lies under a folder. */
+/** Returns the processes of Spark drivers whose plan is in a folder. */
 export async function sparkDriversOf(folder: string): Promise<number[]> {
   const found: number[] = [];
   for (const name of await readdir('/proc')) {

@@ -1,4 +1,4 @@
-/** Job: an engine driver for tests whose runs share one Spark, because a start of Spark costs as much as twenty runs. */
+/** An engine driver for tests. Its runs share one Spark, because starting Spark takes as long as twenty runs. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -17,6 +17,7 @@ interface Ended {
   readonly field?: string | null;
 }
 
+/** A started Spark that executes plans. */
 export interface SparkSession extends EngineDriver {
   close(): Promise<void>;
 }
@@ -31,7 +32,10 @@ const SETTINGS = [
   'spark.sql.shuffle.partitions=2',
 ];
 
-/** Starts Spark; `sinkUrl` is the PostgreSQL that it writes to, `environment` what plans name besides. Runs go one after the other. */
+/**
+ * Starts Spark. `sinkUrl` is the PostgreSQL that it writes to; `environment` holds further variables that plans name.
+ * Runs execute one after the other.
+ */
 export async function startSparkSession(
   sinkUrl: string,
   environment: Readonly<Record<string, string>> = {},
@@ -39,7 +43,7 @@ export async function startSparkSession(
   const spark = await sparkEnvironment();
   const folder = await mkdtemp(join(tmpdir(), 'fstore-spark-'));
   const { FSTORE_SPARK_HOME: home = '', FSTORE_SPARK_PYTHON: python = '', FSTORE_SPARK_JARS: jars = '' } = spark;
-  // Started by Python rather than spark-submit, which would keep the input for itself.
+  // Started by Python instead of spark-submit, which would consume standard input itself.
   const submit = [
     ...['--master', 'local[2]', '--jars', jars, '--driver-class-path', jars.split(',').join(delimiter)],
     ...SETTINGS.flatMap((setting) => ['--conf', setting]),

@@ -1,14 +1,16 @@
 /**
- * Many subscriptions over graphql-ws, and a check of all that they are told: each value must be one that was written for its entity, and none
- * older than one before. Values that are left out are no fault: whoever reads slowly gets the latest.
+ * Opens many subscriptions over graphql-ws and checks all values that they receive. Each value must have been written
+ * for its entity, and must not be older than an earlier one. Skipped values are no fault, because a slow reader gets
+ * the latest value.
  *
- * Boundary: speaks the protocol by hand, because a client library of its own for each of 10,000 subscriptions would be what is measured.
+ * Boundary: implements the protocol itself, because a client library for each of 10,000 subscriptions would dominate
+ * the measurement.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 
-/** Definitions of what the fleet subscribes to. */
+/** Definitions of the views that the fleet subscribes to. */
 export const TICK_DEFINITIONS: readonly Record<string, unknown>[] = [
   {
     kind: 'entity',
@@ -32,6 +34,7 @@ export const TICK_DEFINITIONS: readonly Record<string, unknown>[] = [
   },
 ];
 
+/** Returns the key of a device. */
 export function deviceId(device: number): string {
   return `d${device}`;
 }
@@ -40,20 +43,21 @@ function sealOf(id: string, n: number): string {
   return createHash('sha256').update(`${id} ${n}`).digest('hex').slice(0, 12);
 }
 
-/** The event that gives a device its `n`th value, at `now`. */
+/** Returns the event that gives a device its `n`th value. `now` is in milliseconds since 1970. */
 export function tickOf(device: number, n: number, now: number): Record<string, unknown> {
   const id = deviceId(device);
   return { device_id: id, n: `${n}`, seal: sealOf(id, n), sent_at: now, event_time: new Date(now).toISOString() };
 }
 
+/** The size of a fleet and the server that it connects to. */
 export interface FleetOptions {
   /** `http://host:port` */
   readonly url: string;
   readonly subscriptions: number;
   readonly sockets: number;
-  /** Devices; each subscription is to one, in turn, and the last is to all. */
+  /** Number of devices. Each subscription is for one of them in turn, and the last is for all. */
   readonly devices: number;
-  /** Called with the time at which a value was sent, as often as one arrives. */
+  /** Called for each value that arrives, with the time at which it was sent. */
   readonly onValue?: (sentAt: number) => void;
 }
 
@@ -73,15 +77,16 @@ interface Device {
 
 const MAX_FAULTS = 20;
 const SELECTION = '{ id ticks { n seal sentAt } }';
-/** Answered when all that was sent before it was begun. */
+/** Id of the query whose answer shows that all earlier subscriptions have started. */
 const LAST = 'last';
 
+/** Many subscriptions on few sockets. */
 export class SubscriptionFleet {
   readonly #options: FleetOptions;
   readonly #sockets: WebSocket[] = [];
   /** The newest value of each device, by subscription. */
   readonly #seen = new Map<string, Map<string, number>>();
-  /** The first of what was wrong. */
+  /** The first faults that were found. */
   readonly faults: string[] = [];
   received = 0;
 
@@ -89,14 +94,14 @@ export class SubscriptionFleet {
     this.#options = options;
   }
 
-  /** Resolves when every subscription was begun. */
+  /** Resolves when every subscription has started. */
   static async open(options: FleetOptions): Promise<SubscriptionFleet> {
     const fleet = new SubscriptionFleet(options);
     for (let index = 0; index < options.sockets; index += 1) await fleet.#connect(index);
     return fleet;
   }
 
-  /** How many values are missing until each subscription has the newest of each of its devices. */
+  /** Returns how many values are missing until each subscription has the newest value of each of its devices. */
   missing(newest: ReadonlyMap<string, number>): number {
     let missing = 0;
     for (const [subscription, seen] of this.#seen) {
@@ -108,7 +113,7 @@ export class SubscriptionFleet {
     return missing;
   }
 
-  /** Stops reading from the first sockets, or goes on. */
+  /** Stops or resumes reading from the first sockets. */
   pause(sockets: number, isPaused: boolean): void {
     for (const socket of this.#sockets.slice(0, sockets)) {
       if (isPaused) socket.pause();

@@ -1,6 +1,6 @@
 /**
- * Job: what tests import to reach the real servers, each test in a namespace of its own, so that tests neither see nor
- * disturb each other and any server may be shared. Without a server a test fails; it is never skipped.
+ * Gives tests access to the real servers. Each test has its own namespace, so that tests do not see or disturb each
+ * other and can share servers. A test without its server fails; it is never skipped.
  */
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
@@ -16,11 +16,11 @@ function endpoint(name: ServerName): string {
   );
 }
 
-/** The endpoints of the servers; reading one that is absent throws an error that says how to get it. */
+/** The endpoints of the servers. Reading a missing one throws an error that says how to provide it. */
 export interface TestServers {
   readonly redisUrl: string;
   readonly redisClusterNodes: { host: string; port: number }[];
-  /** A superuser's URL of the maintenance database; tests use {@link createTestDatabase}. */
+  /** URL of the maintenance database as a superuser; tests use {@link createTestDatabase}. */
   readonly postgresUrl: string;
   readonly mongoUrl: string;
   readonly kafkaBrokers: string[];
@@ -46,28 +46,28 @@ const servers: TestServers = {
   },
 };
 
-/** Where the servers are that `scripts/test` started. */
+/** Returns the endpoints of the servers that `scripts/test` started. */
 export function testServers(): TestServers {
   return servers;
 }
 
-/** Eight letters or digits that no other test has. */
+/** Returns ten hexadecimal digits that no other test has. */
 function unique(): string {
   return randomBytes(5).toString('hex');
 }
 
-/** A prefix for every key of one test, ending in a colon. */
+/** Returns a prefix for all keys of one test, ending in a colon. */
 export function redisNamespace(): string {
   return `t${unique()}:`;
 }
 
-/** A MongoDB URL whose path names a database that does not exist yet, and how to drop it. */
+/** Returns the URL of a MongoDB database that does not exist yet, and a function that drops it. */
 export function createTestMongo(): { url: string; database: string; drop(): Promise<void> } {
   const database = `fstore_t_${unique()}`;
   const url = new URL(servers.mongoUrl);
   url.pathname = `/${database}`;
   const drop = async () => {
-    // Loaded only here: most tests need no MongoDB, and its driver is slow to load.
+    // Loaded only here, because most tests need no MongoDB and its driver loads slowly.
     const { MongoClient } = await import('mongodb');
     const client = new MongoClient(url.href);
     await client.db(database).dropDatabase();
@@ -86,7 +86,7 @@ async function withPostgres<T>(url: string, use: (client: pg.Client) => Promise<
   }
 }
 
-/** An empty PostgreSQL database; `drop` also throws out whoever is still connected. */
+/** An empty PostgreSQL database. `drop` also disconnects its clients. */
 export interface TestDatabase {
   readonly url: string;
   readonly name: string;
@@ -96,11 +96,11 @@ export interface TestDatabase {
 /**
  * Creates a database for one test.
  *
- * @throws when PostgreSQL can not be reached
+ * @throws if PostgreSQL cannot be reached
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const name = `fstore_t_${unique()}`;
-  // template0 has no users, so that any number of tests may copy it at once; template1 would be "being accessed".
+  // template0 has no connections, so any number of tests may copy it at once. template1 could be "being accessed".
   await withPostgres(servers.postgresUrl, (client) => client.query(`CREATE DATABASE ${name} TEMPLATE template0`));
   const url = new URL(servers.postgresUrl);
   url.pathname = `/${name}`;
@@ -111,11 +111,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 /**
- * How often each Redis command was called since the server's start, by everybody: compare two of them, and run nothing
- * else on that server in between.
+ * Returns how often each Redis command was called by all clients since the server started. Compare two results, and run
+ * nothing else on that server in between.
  *
- * @param url one server; of a cluster, one node
- * @returns calls by command in lower case; those of a container as "cluster|info"
+ * @param url one server, or one node of a cluster
+ * @returns calls by command in lower case; subcommands as "cluster|info"
  */
 export async function redisCommandStats(url: string): Promise<Record<string, number>> {
   const client = redisClient(url);
@@ -128,7 +128,7 @@ export async function redisCommandStats(url: string): Promise<Record<string, num
   }
 }
 
-/** What was called between two looks at {@link redisCommandStats}, without the looking itself. */
+/** Returns the calls between two results of {@link redisCommandStats}, without those of the counting itself. */
 export function commandsBetween(before: Record<string, number>, after: Record<string, number>): Record<string, number> {
   const own = new Set(['info', 'hello', 'client|setinfo', 'client|setname']);
   const grown = Object.entries(after).map(([command, calls]) => [command, calls - (before[command] ?? 0)] as const);
@@ -137,19 +137,19 @@ export function commandsBetween(before: Record<string, number>, after: Record<st
 
 /** Counts the statements that clients run in one database. */
 export interface StatementCount {
-  /** Starts again at zero. */
+  /** Sets all counts to zero. */
   reset(): Promise<void>;
-  /** Calls by query text, constants replaced by $1, $2…; without this counter's own queries. */
+  /** Returns the calls by query text, with constants replaced by $1, $2…, without this counter's own queries. */
   calls(): Promise<Record<string, number>>;
-  /** The sum of all calls. */
+  /** Returns the sum of all calls. */
   total(): Promise<number>;
 }
 
 /**
- * Counts statements by pg_stat_statements, from zero on.
+ * Counts statements with pg_stat_statements, starting at zero.
  *
- * @param databaseUrl the database whose statements count; use a fresh one of {@link createTestDatabase}
- * @throws when the server has not loaded pg_stat_statements
+ * @param databaseUrl the database whose statements are counted; use a new one of {@link createTestDatabase}
+ * @throws if the server has not loaded pg_stat_statements
  */
 export async function postgresStatementCount(databaseUrl: string): Promise<StatementCount> {
   const thisDatabase = '(SELECT oid FROM pg_database WHERE datname = current_database())';

@@ -1,7 +1,7 @@
-/** Another implementation of Avro, to write what FStore reads and to read what it writes. */
+/** A second implementation of Avro, which writes what FStore reads and reads what FStore writes. */
 import avsc from 'avsc';
 
-/** Longs as bigint. */
+/** Reads and writes longs as bigint. */
 const long = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer: (value: bigint) => {
@@ -15,7 +15,10 @@ const long = avsc.types.LongType.__with({
   compare: (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0),
 });
 
-/** The type of a schema; of a union a value has the name of its type: `{ string: 'a' }`, or null. */
+/**
+ * Returns the type of a schema. A value of a union is wrapped in the name of its branch, such as `{ string: 'a' }`, or
+ * null.
+ */
 export function avroType(schema: unknown): avsc.Type {
   const isLong = (one: avsc.Schema): boolean => one === 'long' || (one as { type?: unknown }).type === 'long';
   const typeHook = (one: avsc.Schema): avsc.Type | undefined => (isLong(one) ? long : undefined);

@@ -1,6 +1,6 @@
 import type { ViewVersion } from '../../../src/definition/view-version.js';
 
-/** A view of one FLOAT64 feature, `amount`, of a user. */
+/** A view of users with one FLOAT64 feature, `amount`. */
 export const exampleView: ViewVersion = {
   id: 'user_stats@1',
   name: 'user_stats',

@@ -22,5 +22,5 @@ const feature: fc.Arbitrary<{ type: ValueType; value: FeatureValue }> = fc.oneof
   ]),
 );
 
-/** The features of a row. */
+/** Generates the features of a row. */
 export const features = fc.array(feature, { maxLength: 40 });

@@ -6,6 +6,7 @@ import type { Window } from '../../../src/definition/window.js';
 
 const FOLDER = new URL('../../golden/aggregation/', import.meta.url);
 
+/** One golden vector: events, a window, and the expected value. */
 export interface GoldenCase {
   readonly function: AggregateFunction;
   readonly type: ValueType | null;
@@ -27,6 +28,7 @@ function read(type: ValueType, json: unknown): FeatureValue {
   return value.value;
 }
 
+/** Returns all golden vectors. */
 export function goldenAggregations(): GoldenCase[] {
   return readdirSync(FOLDER).flatMap((file) => {
     const { function: name, cases } = JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as {

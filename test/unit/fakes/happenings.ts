@@ -1,4 +1,4 @@
-/** Events that are the same as JSON and as Avro of two schemas, with the values at which they could differ. */
+/** Events that are equal as JSON and as Avro of two schemas, with the values in which the formats could differ. */
 import { avroType } from './avro-peer.js';
 import type { SeededRandom } from './seeded-random.js';
 
@@ -15,12 +15,12 @@ const fields = [
   { name: 'at', type: { type: 'long', logicalType: 'timestamp-micros' } },
 ];
 export const happeningSchema = { type: 'record', name: 'Happening', namespace: 'shop', fields };
-/** The schema that came after: in another order, and with milliseconds. */
+/** A later version of the schema: fields in another order, and milliseconds instead of microseconds. */
 export const laterSchema = {
   ...happeningSchema,
   fields: [...fields.slice(0, -1).reverse(), { name: 'at', type: { type: 'long', logicalType: 'timestamp-millis' } }],
 };
-/** What a source of them declares. */
+/** The columns that a source of these events declares. */
 export const happeningColumns = {
   user_id: 'STRING',
   cents: 'INT64',
@@ -35,7 +35,10 @@ export const happeningColumns = {
 
 export type Happening = ReturnType<typeof randomHappening>;
 
-/** An event of a user at a time (milliseconds, plus some microseconds); `price` in hundredths, `day` since 1970. */
+/**
+ * Returns a random event of a user at a time (milliseconds, plus some microseconds). `price` is in hundredths, `day` in
+ * days since 1970.
+ */
 export function randomHappening(random: SeededRandom, user: string, time: number) {
   const rarely = <T>(value: () => T): T | null => (random.below(5) === 0 ? null : value());
   return {
@@ -51,7 +54,7 @@ export function randomHappening(random: SeededRandom, user: string, time: number
   };
 }
 
-/** The event as JSON. */
+/** Returns the event as JSON. */
 export function happeningJson({ cents, price, day, at, ...rest }: Happening): string {
   return JSON.stringify({
     ...rest,
@@ -64,7 +67,7 @@ export function happeningJson({ cents, price, day, at, ...rest }: Happening): st
 
 const [first, second] = [avroType(happeningSchema), avroType(laterSchema)];
 
-/** The event as Avro, as another implementation writes it. */
+/** Returns the event as Avro, written by the second implementation. */
 export function happeningAvro(event: Happening, isLater = false): Buffer {
   const branch = (name: string, value: unknown) => (value === null ? null : { [name]: value });
   const unscaled = Buffer.alloc(8);

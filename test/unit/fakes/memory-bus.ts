@@ -1,4 +1,4 @@
-/** An event bus of one partition in memory, for units. */
+/** An event bus with one partition in memory, for unit tests. */
 import type {
   BusMessage,
   EventBus,
@@ -8,6 +8,7 @@ import type {
   Subscription,
 } from '../../../src/bus/event-bus.js';
 
+/** Keeps messages in memory and delivers them at once. */
 export class MemoryBus implements EventBus {
   readonly topics = new Map<string, ReceivedMessage[]>();
   readonly #readers = new Map<string, Set<(batch: ReceivedBatch) => unknown>>();

@@ -1,4 +1,7 @@
-/** A whole FStore on fakes, for units of the schema: registry, stores and bus in memory, a clock that the test sets. */
+/**
+ * A whole FStore on fakes, for unit tests of the schema: registry, stores and bus in memory, and a clock that the test
+ * sets.
+ */
 import { type ExecutionResult, graphql } from 'graphql';
 import { FreshnessReader } from '../../../src/materialization/freshness.js';
 import { Ingestion } from '../../../src/materialization/ingestion.js';
@@ -47,6 +50,7 @@ export class CountingOnlineStore implements OnlineStore {
   async close(): Promise<void> {}
 }
 
+/** A started FStore on fakes. */
 export interface MemoryFStore {
   readonly online: CountingOnlineStore;
   readonly offline: NaiveOfflineStore;
@@ -61,8 +65,7 @@ export interface MemoryFStore {
   close(): Promise<void>;
 }
 
-/** Starts an FStore on fakes at the instant `now`. */
-/** Nothing has been taken in. */
+/** A ledger of a store that has written nothing. */
 class NoIntake implements IntakeLedger {
   async ofConsumers(): Promise<ReadonlyMap<string, Intake>> {
     return new Map();
@@ -76,9 +79,10 @@ class NoIntake implements IntakeLedger {
   async close(): Promise<void> {}
 }
 
-/** Those of the configuration, by default. */
+/** The defaults of the configuration. */
 export const LIMITS = { maxDepth: 12, maxAliases: 100, maxTokens: 10_000 };
 
+/** Starts an FStore on fakes at the instant `now` (milliseconds since 1970). */
 export async function startMemoryFStore(
   now = Date.UTC(2026, 0, 31, 12),
   batches?: DefinitionApplyOptions['batches'],

@@ -1,4 +1,7 @@
-/** The port of durable jobs in memory, by a clock that the test may set; it passes the same contract as PostgreSQL's. */
+/**
+ * The job store port in memory, with a clock that the test may set. It passes the same contract suite as the PostgreSQL
+ * adapter.
+ */
 import { FStoreError } from '../../../src/errors.js';
 import {
   type Job,
@@ -18,15 +21,16 @@ type Entry = { -readonly [Field in keyof Job]: Job[Field] } & {
   cancelRequested: boolean;
 };
 
-/** What is stored does not change when the caller changes its own. */
+/** Copies a value, so that later changes by the caller do not affect the stored one. */
 const copy = <T extends Json | JobProgress>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
+/** Keeps jobs in memory. */
 export class MemoryJobStore implements JobStore {
   readonly #entries: Entry[] = [];
   readonly #now: () => number;
   /** How often each method was called. */
   readonly calls = { lease: 0, heartbeat: 0 };
-  /** While set, every call of an owner fails with it. */
+  /** While it is set, every call fails with this error. */
   failure: Error | null = null;
 
   constructor(now = () => Date.now()) {
@@ -143,7 +147,7 @@ export class MemoryJobStore implements JobStore {
     else Object.assign(entry, { status: 'QUEUED', owner: null });
   }
 
-  /** As if the lease of a job had run out by the clock. */
+  /** Lets the lease of a job expire. */
   async expire(id: string): Promise<void> {
     for (const entry of this.#entries) if (entry.id === id) entry.leaseUntil = 0;
   }

@@ -1,10 +1,11 @@
-/** A registry in memory, for units. */
+/** A registry in memory, for unit tests. */
 import type { DefinitionRecord } from '../../../src/definition/definition-record.js';
 import { FStoreError } from '../../../src/errors.js';
 import type { AuditRecord, Registry, RegistryChange, RegistryState } from '../../../src/registry/registry.js';
 
 const idOf = (one: { kind: string; name: string; version: number }): string => `${one.kind}/${one.name}@${one.version}`;
 
+/** Keeps definitions in memory. */
 export class MemoryRegistry implements Registry {
   #state: RegistryState;
   readonly #audit: AuditRecord[] = [];

@@ -1,15 +1,18 @@
-/** The oracle: what a window's value is, read off the definition, with no state, no tile and no merge. */
+/**
+ * The oracle of aggregations: computes a window's value directly from its definition, without states, tiles or merges.
+ */
 import type { AggregationMeaning } from '../../../src/definition/definition-record.js';
 import type { FeatureValue, ScalarValue } from '../../../src/definition/value-type.js';
 
+/** An event to aggregate. */
 export interface NaiveEvent {
   readonly eventTime: number;
   readonly sequence: number;
-  /** By column. */
+  /** Values by column. */
   readonly values: Readonly<Record<string, ScalarValue | null>>;
 }
 
-/** The value of each feature at instant `at` (or just before it). */
+/** Returns the value of each feature at instant `at`, or just before it. */
 export function naiveValues(
   { aggregates, features }: AggregationMeaning,
   events: readonly NaiveEvent[],

@@ -1,4 +1,7 @@
-/** The offline store as one reads its port: arrays and linear search. The oracle of tests, and a store for units. */
+/**
+ * A direct implementation of the offline store port with arrays and linear search. The oracle of tests, and a store for
+ * unit tests.
+ */
 import { aggregationPlan, type Tile, type TileSet } from '../../../src/aggregation/tile-set.js';
 import type { EntityKey } from '../../../src/definition/entity-key.js';
 import type { ScalarValue } from '../../../src/definition/value-type.js';
@@ -20,6 +23,7 @@ interface KeptRow extends StoredRow {
   readonly key: string;
 }
 
+/** Keeps all rows in one array. */
 export class NaiveOfflineStore implements OfflineStore {
   readonly rows: KeptRow[] = [];
   readonly letters: DeadLetter[] = [];
@@ -57,6 +61,7 @@ export class NaiveOfflineStore implements OfflineStore {
     return 0;
   }
 
+  /** Returns the newest row of an entity at an instant; null if there is none. */
   newest(view: ViewVersion, key: EntityKey, asOf: number): StoredRow | null {
     let best: KeptRow | null = null;
     for (const row of this.rows) {

@@ -1,6 +1,7 @@
 /**
- * Random operations over a schema, with their variables: most are valid, many are odd (aliases, fragments in fragments, conditions, fields
- * twice, lists of one written without brackets, defaults, nulls), some are wrong in their text or in their variables.
+ * Generates random operations over a schema, with their variables. Most are valid. Many are unusual: aliases, nested
+ * fragments, conditions, repeated fields, single values for lists, defaults, nulls. Some are invalid in their text or
+ * variables.
  */
 import {
   type GraphQLField,
@@ -20,6 +21,7 @@ import {
 } from 'graphql';
 import type { SeededRandom } from './seeded-random.js';
 
+/** A random operation. */
 export interface RandomOperation {
   readonly query: string;
   readonly operationName: string | null;
@@ -36,7 +38,7 @@ interface DeclaredVariable {
 
 const ALIASES = ['a', 'b', 'id', 'x1', '_y', 'status', 'amount'];
 
-/** Writes operations; each call of `next` another one. */
+/** Writes random operations; each call of `next` returns another one. */
 export class OperationGrammar {
   readonly #schema: GraphQLSchema;
   readonly #random: SeededRandom;
@@ -46,7 +48,7 @@ export class OperationGrammar {
   #fragments: string[] = [];
   #room = 0;
 
-  /** `roots`: fields of the query type to ask for. `ids`: keys that are mostly asked for. */
+  /** `roots` are the fields of the query type to select. `ids` are the keys that most operations use. */
   constructor(schema: GraphQLSchema, random: SeededRandom, ids: readonly string[], roots: readonly string[]) {
     this.#schema = schema;
     this.#random = random;
@@ -54,6 +56,7 @@ export class OperationGrammar {
     this.#roots = roots.map((name) => schema.getQueryType()!.getFields()[name]!);
   }
 
+  /** Returns a random operation with `sets` sets of variables. */
   next(sets: number): RandomOperation {
     this.#variables = [];
     this.#fragments = [];
@@ -150,7 +153,7 @@ export class OperationGrammar {
     return written.join(' ');
   }
 
-  /** The field as it is, or in a fragment of one of three forms. */
+  /** Returns the field unchanged, or in one of three forms of fragment. */
   #wrapped(text: string, type: GraphQLObjectType): string {
     switch (this.#below(20)) {
       case 0:

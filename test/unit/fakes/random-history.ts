@@ -48,7 +48,7 @@ export const everyAggregation: NonNullable<FeatureView['aggregations']> = [
   })),
 ];
 
-/** Instants at which calendars do something: years, leap days, clock changes, the epoch. */
+/** Instants at the edges of calendars: ends of years, leap days, clock changes, the epoch. */
 const EDGES = [
   '1969-12-31T23:59:59.999Z',
   '1970-01-01T00:00:00Z',
@@ -58,12 +58,13 @@ const EDGES = [
   '2025-10-26T01:00:00Z',
 ].map((text) => Date.parse(text));
 
+/** Returns a random instant at or near an edge, or of the last 90 days. */
 export function randomInstant(random: SeededRandom, now: number): number {
   const edge = random.below(2) ? EDGES[random.below(EDGES.length)]! : now - random.below(90) * 86_400_000;
   return edge + random.below(3) - 1;
 }
 
-/** A value whose sums are exact in any order, and small enough to repeat. */
+/** Returns a value whose sums are exact in any order, from a set that is small enough for repetitions. */
 export function randomValue(random: SeededRandom, type: ValueType): FeatureValue {
   switch (type) {
     case 'FLOAT64':

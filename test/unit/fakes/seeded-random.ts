@@ -1,10 +1,11 @@
-/** Random numbers that a seed repeats (mulberry32). */
+/** Pseudo-random numbers that a seed reproduces (mulberry32). */
 export interface SeededRandom {
-  /** A whole number from 0 to below `limit`. */
+  /** Returns an integer from 0 to below `limit`. */
   below(limit: number): number;
   shuffle<T>(items: T[]): void;
 }
 
+/** Returns the sequence of pseudo-random numbers of a seed. */
 export function seededRandom(seed: number): SeededRandom {
   let state = seed >>> 0;
   const next = (): number => {
