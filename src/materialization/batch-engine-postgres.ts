@@ -1,4 +1,7 @@
-/** Materialization within FStore itself: rows of a file or of PostgreSQL, checked like events, written by the same writer in batches. */
+/**
+ * Materialization within FStore itself: reads rows of a file or of PostgreSQL, checks them like events, and writes them
+ * with the same writer, in batches.
+ */
 import type { SourceMeaning } from '../definition/definition-record.js';
 import { type FeatureValue, type ValueType, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
@@ -10,6 +13,7 @@ import { processBatch } from './processor.js';
 import { batchConsumer, batchTopic } from './source-contract.js';
 import type { Writer } from './writer.js';
 
+/** The dependencies of the built-in batch engine. */
 export interface BuiltinBatchOptions {
   readonly offline: OfflineStore;
   readonly writer: Writer;
@@ -21,7 +25,7 @@ export interface BuiltinBatchOptions {
 /** Rows of one commit. */
 const BATCH_ROWS = 2_000;
 
-/** The engine that PostgreSQL and this process are. */
+/** Returns the batch engine that needs only PostgreSQL and this process. */
 export function createBuiltinBatchEngine(options: BuiltinBatchOptions): BatchEngine {
   return {
     materialize: async (batch) => {
@@ -78,7 +82,7 @@ class BuiltinRun {
     return { read: this.#position, written: this.#written, deadLetters: this.#deadLetters, newest: this.#newest };
   }
 
-  /** A row as the event that it is; integers beyond 2^53 as text, which is read exactly. */
+  /** Returns a row as an event; integers beyond 2^53 become text, which is read exactly. */
   #eventOf(row: readonly FeatureValue[]): Buffer {
     const event: Record<string, unknown> = {};
     for (const [index, [name, type]] of this.#columns.entries()) event[name] = valueToJson(type, row[index] ?? null);
@@ -96,7 +100,8 @@ async function readRows(
   const batch = localBatch(declared);
   if (!batch) throw new FStoreError('ENGINE_UNAVAILABLE', 'only Spark reads this', { field: 'batch.engine' });
   if ('query' in batch) {
-    // Read in one order whenever it is read, because places count; by time first, so that what is new comes last.
+    // The order must be the same at each read, because positions identify rows. It starts with the event time, so that
+    // new rows come last.
     const names = columns.map(({ name }) => `"${name}"`).join(', ');
     const others = columns.filter(({ name }) => name !== timestamp).map(({ name }) => `"${name}"`);
     const sql = `SELECT ${names} FROM (${batch.query}) AS rows ORDER BY ${[`"${timestamp}"`, ...others].join(', ')}`;
@@ -110,7 +115,7 @@ async function readRows(
     schema: columns,
     batchSize: BATCH_ROWS,
   });
-  // The file's order of columns is its own.
+  // A file has its own order of columns.
   const order = columns.map(({ name }) => table.schema.findIndex((column) => column.name === name));
   try {
     for await (const rows of table.batches()) await take(rows.map((row) => order.map((index) => row[index] ?? null)));
@@ -119,7 +124,9 @@ async function readRows(
   }
 }
 
-/** History has other rows at places that a run before, which failed, has written. */
+/**
+ * Converts TOPIC_RECREATED to BATCH_CHANGED: history has other rows at positions that a failed run has already written.
+ */
 function explain(error: unknown): never {
   if (!(error instanceof FStoreError) || error.code !== 'TOPIC_RECREATED') throw error;
   const message = 'the rows that are read are not those that a run before, which did not end, has begun to write';

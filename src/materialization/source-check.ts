@@ -1,8 +1,9 @@
 /**
- * Looks at what a source points at before it is relied on: what the data holds, how a definition of it could read, and what of it the
- * definition that there is does not take.
+ * Examines the data of a source before anything relies on it: what the data contains, how a definition could read it,
+ * and which of it an existing definition refuses.
  *
- * Boundary: reads a sample, writes nothing, joins no group. What it says of a sample need not hold for the rest.
+ * Boundary: reads a sample, writes nothing, joins no consumer group. Its results need not hold for the rest of the
+ * data.
  */
 import type { EventBus } from '../bus/event-bus.js';
 import { type ColumnProfile, profileColumns } from '../definition/column-profile.js';
@@ -27,46 +28,49 @@ import { compareColumns, compareEvents, type DeclaredRows, readDeclared } from '
 import { type SourceContract, sourceContracts } from './source-contract.js';
 import { parsePayload, type SourceSample, sampleFile, sampleQuery, sampleTopic } from './source-sample.js';
 
-/** One of these is to be looked at. */
+/** What to examine: exactly one of these. */
 export interface SourceCheckRequest {
-  /** A source that is declared. */
+  /** Name of a declared source. */
   readonly source?: string | undefined;
-  /** Definitions that are not applied yet: their sources. */
+  /** Definitions that are not applied yet; their sources are examined. */
   readonly definitions?: readonly unknown[] | undefined;
   readonly topic?: string | undefined;
   readonly table?: string | undefined;
   readonly query?: string | undefined;
   /** A path within the folder of batch files. */
   readonly file?: string | undefined;
-  /** Records to look at. */
+  /** Maximum number of records to read. */
   readonly sample: number;
 }
 
+/** A column of the examined data. */
 export interface CheckedColumn {
   readonly name: string;
-  /** What its values seem to be. */
+  /** The type that its values suggest. */
   readonly type: string;
-  /** What the source declares; null: nothing. */
+  /** The type that the source declares; null if it declares none. */
   readonly declaredType: string | null;
   readonly nulls: number;
   readonly role: 'eventTime' | 'joinKey' | null;
 }
 
+/** The result for one origin of a source's data. */
 export interface SourceCheckReport {
-  /** The source that is declared, or the name that the draft gives it. */
+  /** Name of the declared source, or the name in the draft. */
   readonly source: string;
   readonly declared: boolean;
   readonly origin: string;
-  /** Records that were looked at. */
+  /** Number of records that were examined. */
   readonly sampled: number;
-  /** Records that would become dead letters; null where nothing is declared. */
+  /** Number of records that would become dead letters; null if no source is declared. */
   readonly unusable: number | null;
   readonly columns: readonly CheckedColumn[];
   readonly findings: readonly SourceFinding[];
-  /** A definition file; null: there is too little to draft one from. */
+  /** A definition file; null if the data is too little for a draft. */
   readonly draft: string | null;
 }
 
+/** The dependencies of a SourceChecker. */
 export interface SourceCheckerOptions {
   readonly bus: EventBus;
   readonly offline: OfflineStore;
@@ -80,7 +84,7 @@ export interface SourceCheckerOptions {
 
 const MAX_SAMPLE = 10_000;
 
-/** Reports on a sample of data that nobody has declared. */
+/** Returns the report on a sample of undeclared data. */
 export function draftReport(
   sample: SourceSample,
   known: KnownNames,
@@ -111,7 +115,7 @@ function describe(
   return { name, type, declaredType, nulls, role };
 }
 
-/** What is declared in a snapshot, by name. */
+/** Returns the declared names of a snapshot. */
 function knownNames({ entities, sources, currentViews }: Snapshot): KnownNames {
   return {
     entities: [...entities.values()].map(({ name, meaning }) => ({ name, joinKeys: meaning.joinKeys })),
@@ -120,9 +124,10 @@ function knownNames({ entities, sources, currentViews }: Snapshot): KnownNames {
   };
 }
 
+/** Runs source checks, one after the other. */
 export class SourceChecker {
   readonly #options: SourceCheckerOptions;
-  /** Each may read a file and open a consumer, so they go one after the other. */
+  /** The last check. Each check may read a file and open a consumer, so they run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: SourceCheckerOptions) {
@@ -130,8 +135,8 @@ export class SourceChecker {
   }
 
   /**
-   * Looks at what is asked for; a source with a stream and batches has a report for each. Throws BAD_REQUEST, SOURCE_UNKNOWN,
-   * SOURCE_UNREADABLE, findings about definitions, or that a store is down.
+   * Examines what the request names. A source with a stream and a batch gets a report for each. Throws BAD_REQUEST,
+   * SOURCE_UNKNOWN, SOURCE_UNREADABLE, issues of definitions, and errors of stores.
    */
   check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
     const done = this.#last.then(() => this.#check(snapshot, request));
@@ -160,7 +165,7 @@ export class SourceChecker {
     return reports;
   }
 
-  /** The project as it would be with these definitions. */
+  /** Returns the project as it would be with these definitions. */
   #planned(snapshot: Snapshot, inputs: readonly unknown[]): { snapshot: Snapshot; sources: string[] } {
     const definitions = parseDefinitions(inputs);
     const { reserved } = this.#options;
@@ -180,7 +185,7 @@ export class SourceChecker {
   async #checkNew(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport> {
     const { report, draft } = draftReport(await this.#sampleNew(snapshot, request), knownNames(snapshot));
     try {
-      // A name that something else has, say: better told now than at the apply.
+      // Report problems of the draft now instead of at the apply, for instance a name that is already in use.
       this.#planned(snapshot, draft.definitions);
       return report;
     } catch (error) {
@@ -239,7 +244,9 @@ export class SourceChecker {
     return sampleFile(pathWithin(folder, batch.path), batch.path, count, batch.format);
   }
 
-  /** Compares a sample with what is declared. `read`: the rows of a batch, as a materialization reads them. */
+  /**
+   * Compares a sample with the declared source. `read` holds the rows of a batch as a materialization would read them.
+   */
   async #report(
     snapshot: Snapshot,
     contract: SourceContract,
@@ -293,7 +300,7 @@ export class SourceChecker {
   }
 }
 
-/** The report on a source of which nothing was seen, and why. */
+/** Returns the report on a source whose data could not be examined, with the reason. */
 function unseen(source: string, origin: string, why: SourceFinding): SourceCheckReport {
   return { source, declared: true, origin, sampled: 0, unusable: null, columns: [], findings: [why], draft: null };
 }

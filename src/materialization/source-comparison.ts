@@ -1,4 +1,4 @@
-/** What of a sample the definition of its source does not take. */
+/** Compares a sample with the definition of its source. */
 import type { ColumnProfile, SampleRecord } from '../definition/column-profile.js';
 import type { SourceMeaning } from '../definition/definition-record.js';
 import { finding, isUsableName, type SourceFinding } from '../definition/source-draft.js';
@@ -10,16 +10,16 @@ import { type LocalBatch, pathWithin } from './batch-path.js';
 import { checkEvent } from './event-decoder.js';
 import type { SourceContract } from './source-contract.js';
 
-/** An event with more troubles than this is told about enough. */
+/** At most this many issues are reported for one event. */
 const MAX_TROUBLES = 20;
 
-/** Rows of a batch as a materialization reads them; `refused`: why it would end after them. */
+/** Rows of a batch as a materialization reads them. `refused` is the error at which it would stop, or null. */
 export interface DeclaredRows {
   readonly rows: readonly SampleRecord[];
   readonly refused: string | null;
 }
 
-/** Reads rows as a materialization would, `count` at most. */
+/** Reads at most `count` rows as a materialization would. */
 export async function readDeclared(
   { schema }: SourceMeaning,
   batch: LocalBatch,
@@ -42,7 +42,7 @@ export async function readDeclared(
       });
       return { rows, refused: null };
     }
-    // One row at a time, so that those before a row that is refused are known.
+    // One row at a time, so that the rows before a refused one are known.
     const options = { format: batch.format, schema: columns, batchSize: 1 };
     const table = await readTable(pathWithin(folder, batch.path), options);
     try {
@@ -60,7 +60,10 @@ export async function readDeclared(
   }
 }
 
-/** Which events would be dead letters, and why: all that is wrong with an event, where its decoder would stop at the first. */
+/**
+ * Returns which events would be dead letters, and why. Unlike the decoder, it reports all issues of an event, not only
+ * the first.
+ */
 export function compareEvents(
   contract: SourceContract,
   events: readonly unknown[],
@@ -78,7 +81,7 @@ export function compareEvents(
     }
   }
   const findings = [...found.values()]
-    // It is told already, and counted over all messages.
+    // Malformed events are already reported, counted over all messages.
     .filter(({ code }) => code !== 'EVENT_MALFORMED')
     .map(({ code, field, message, count }) => {
       const text = `${count} of ${events.length} would be dead letters: ${message}`;
@@ -87,7 +90,7 @@ export function compareEvents(
   return { unusable, findings };
 }
 
-/** All that keeps an event from being used: what is wrong is taken out, and the rest is looked at again. */
+/** Returns all issues of an event: removes each field at fault and checks the rest again. */
 function troublesOf(event: unknown, contract: SourceContract, now: number) {
   const troubles: { code: ErrorCode; field: string | null; message: string }[] = [];
   let rest = event;
@@ -97,7 +100,7 @@ function troublesOf(event: unknown, contract: SourceContract, now: number) {
     const { code, field, message } = checked.error;
     troubles.push({ code, field, message });
     if ((code !== 'EVENT_FIELD_UNKNOWN' && code !== 'EVENT_FIELD_TYPE') || field === null) break;
-    // Without its time or its key an event is of no use whatever the rest is like.
+    // Without its event time or key an event is unusable, whatever its other fields contain.
     if (field === contract.meaning.timestamp || contract.keyColumns.includes(field)) break;
     const { [field]: _, ...others } = rest as Record<string, unknown>;
     rest = others;
@@ -105,7 +108,7 @@ function troublesOf(event: unknown, contract: SourceContract, now: number) {
   return troubles;
 }
 
-/** Columns that are declared and do not occur, and, of a batch, those that occur and are not declared. */
+/** Returns declared columns that do not occur and, for a batch, columns that occur and are not declared. */
 export function compareColumns(
   schema: Readonly<Record<string, string>>,
   columns: readonly ColumnProfile[],

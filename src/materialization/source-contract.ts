@@ -6,29 +6,29 @@ import type { EventContract, EventLimits } from './event-decoder.js';
 import { onlyJson, type PayloadFormats } from './payload-format.js';
 import type { ReadPartition, TableMeaning } from './table-input.js';
 
-/** A source that takes events: its topic and what its events must look like. */
+/** A source: its topic, and what its events must conform to. */
 export interface SourceContract extends EventContract {
-  /** Revision of the registry that it is of. */
+  /** Revision of the registry that the contract belongs to. */
   readonly revision: number;
-  /** Null for a source that is read in batches only. */
+  /** Null for a source that is read only in batches. */
   readonly topic: string | null;
-  /** What reads its batches, and how; null if it has none. */
+  /** How its batches are read; null if it has none. */
   readonly reading: BatchReading | null;
-  /** Columns whose values, joined, order the events of a topic: the join keys of the source's first view. */
+  /** Columns whose joined values order the events of a topic: the join keys of the source's first view. */
   readonly keyColumns: readonly string[];
-  /** Views that a query computes from the events: of an event they ask nothing. */
+  /** Views that a query computes from the events. They require nothing of a single event. */
   readonly queries: readonly ViewVersion[];
   /** The sources that those queries read as tables, by name. */
   readonly tables: ReadonlyMap<string, TableMeaning>;
 }
 
-/** How batches are read: no part of what they mean. */
+/** How batches are read. It does not affect what they mean. */
 export interface BatchReading {
   readonly engine: Engine;
   readonly partition: ReadPartition | null;
 }
 
-/** Parts that are read at once where a definition does not say how many. */
+/** Number of parallel reads if a definition does not set it. */
 const PARTITIONS = 8;
 
 function readingOf({ batch }: Source): BatchReading | null {
@@ -40,40 +40,40 @@ function readingOf({ batch }: Source): BatchReading | null {
   };
 }
 
-/** Header of a pushed event: the registry revision against which it was checked. */
+/** Header of a pushed event: the registry revision that it was checked against. */
 export const REVISION_HEADER = 'fstore-revision';
 
-/** Topic of the bus for a source's topic; projects that share a bus stay apart. */
+/** Returns the topic of the bus for a source's topic. Projects that share a bus have different prefixes. */
 export function busTopic(project: string, topic: string): string {
   return `${project}.${topic}`;
 }
 
-/** Name of a source's stream among the runs of other engines; the consumer group of its topic has the same. */
+/** Returns the name of a source's stream for other engines; it is also the consumer group of the source's topic. */
 export function streamName(project: string, source: string): string {
   return `fstore.${project}.${source}`;
 }
 
-/** Name of the runs of other engines that read a source's batches. */
+/** Returns the name under which other engines read a source's batches. */
 export function batchStream(project: string, source: string): string {
   return `${streamName(project, source)}.batch`;
 }
 
-/** Topic under which rows of a source that come in batches are known, in history and among dead letters. */
+/** Returns the topic that rows of a source's batches have in history and in dead letters. */
 export function batchTopic(project: string, source: string): string {
   return `${project}.${source}.batch`;
 }
 
-/** The consumer under which rows of a source that come in batches are taken in. */
+/** Returns the consumer name under which rows of a source's batches are written. */
 export function batchConsumer(source: string): string {
   return `batch.${source}`;
 }
 
-/** Topic to which unusable events of a topic go. */
+/** Returns the topic for unusable events of a topic. */
 export function deadLetterTopic(topic: string): string {
   return `${topic}.dead-letters`;
 }
 
-/** The contracts of all sources, by name; `formats`: of what is read from the bus. */
+/** Returns the contracts of all sources, by name. `formats` decodes payloads from the bus. */
 export function sourceContracts(
   snapshot: Snapshot,
   limits: EventLimits,
@@ -81,7 +81,7 @@ export function sourceContracts(
 ): Map<string, SourceContract> {
   const contracts = new Map<string, SourceContract>();
   for (const record of snapshot.sources.values()) {
-    // A version whose columns or tables are no longer there as they were cannot be computed any more.
+    // A view version is left out if its columns or tables no longer exist as it needs them.
     const all = snapshot.viewsOfSource.get(record.name) ?? [];
     const views = all.filter(
       (view) => !view.sql && view.columns.every((one) => record.meaning.schema[one.column] === one.type),
@@ -115,10 +115,10 @@ function tablesOf(snapshot: Snapshot, views: readonly ViewVersion[]): Map<string
   return tables;
 }
 
-/** A contract of a source that takes events. */
+/** A contract of a source that has a stream. */
 export type StreamContract = SourceContract & { readonly topic: string };
 
-/** The contract of one source that takes events. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
+/** Returns the contract of one source that has a stream. Throws SOURCE_UNKNOWN or SOURCE_NOT_PUSHABLE. */
 export function contractOf(
   snapshot: Snapshot,
   source: string,

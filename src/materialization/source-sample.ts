@@ -1,4 +1,6 @@
-/** Some records of what a source points at, or could point at: a topic, a file, a SELECT of the offline store. */
+/**
+ * Reads sample records from a topic, a file, or a SELECT in the offline store, whether a source declares them or not.
+ */
 import { createReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,23 +16,24 @@ import { parseEventJson } from './event-decoder.js';
 import type { PayloadFormat } from './payload-format.js';
 import { busTopic } from './source-contract.js';
 
+/** Sample records of a source's data. */
 export interface SourceSample {
-  /** Where it is from, in words. */
+  /** Where the records are from, as text. */
   readonly origin: string;
-  /** What it is called there. */
+  /** The name of the data at its origin. */
   readonly title: string;
   readonly input: SourceInput;
   readonly records: readonly SampleRecord[];
   /** Columns whose types are known. */
   readonly columns: readonly TableColumn[];
-  /** Whether its carrier has a schema of its own. */
+  /** Whether the data has a schema of its own. */
   readonly typed: boolean;
-  /** The messages of a topic, as they are. */
+  /** The unchanged messages of a topic. */
   readonly payloads: readonly Buffer[];
   readonly findings: readonly SourceFinding[];
 }
 
-/** Reads what `work` reads; what it refuses is SOURCE_UNREADABLE. */
+/** Runs `work`; converts BAD_REQUEST to SOURCE_UNREADABLE. */
 async function readable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -52,7 +55,7 @@ function objectOf(value: unknown): SampleRecord | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as SampleRecord) : null;
 }
 
-/** The value of JSON that a payload is or stands for; null: none. */
+/** Returns the JSON value that a payload represents, or null if it cannot be read. */
 export function parsePayload(payload: Buffer, format: PayloadFormat | null): unknown {
   try {
     return format ? format.read(payload) : parseEventJson(payload.toString('utf8'));
@@ -94,7 +97,9 @@ async function readRows(path: string, format: TableFormat, count: number) {
   return { records, columns: table.schema };
 }
 
-/** The first `count` rows of a file; `written` is its path as a definition has it. Throws SOURCE_UNREADABLE. */
+/**
+ * Reads the first `count` rows of a file. `written` is the file's path as in a definition. Throws SOURCE_UNREADABLE.
+ */
 export async function sampleFile(
   path: string,
   written: string,
@@ -104,7 +109,7 @@ export async function sampleFile(
   const format = given ?? formatOfName(path);
   const title = basename(written, extname(written));
   return readable(async () => {
-    // It says what is wrong with a file that is not there, or that is of no format.
+    // Throws the reason if the file does not exist or has no known format.
     if (!format) await readTable(path);
     const kind = format ?? 'csv';
     const { records, columns } =
@@ -122,14 +127,14 @@ function asUnreadable(error: unknown): never {
   throw new FStoreError('SOURCE_UNREADABLE', (error as Error).message, {}, [], { cause: error });
 }
 
-/** The first `count` rows of a SELECT, or of a table. Throws SOURCE_UNREADABLE. */
+/** Reads the first `count` rows of a SELECT or of a table. Throws SOURCE_UNREADABLE. */
 export async function sampleQuery(
   offline: OfflineStore,
   batch: { readonly table: string } | { readonly query: string },
   count: number,
 ): Promise<SourceSample> {
   const isTable = 'table' in batch;
-  // It becomes part of another statement.
+  // The query becomes part of another statement, so it must not end with a semicolon.
   const query = isTable ? `SELECT * FROM ${quoted(batch.table)}` : batch.query.replace(/[\s;]+$/, '');
   const from = isTable ? batch.table : (/\bfrom\s+"?([\w.]+)/i.exec(query)?.[1] ?? 'rows');
   const origin = isTable ? `table ${batch.table} of PostgreSQL` : 'a query of PostgreSQL';
@@ -154,7 +159,7 @@ export async function sampleQuery(
   };
 }
 
-/** A name of a table as a definition may have it, as SQL. Throws SOURCE_UNREADABLE. */
+/** Returns the name of a table in a definition as SQL. Throws SOURCE_UNREADABLE. */
 function quoted(table: string): string {
   if (!/^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?$/.test(table)) {
     throw new FStoreError('SOURCE_UNREADABLE', `${table.slice(0, 80)} is no table or schema.table`, { field: 'table' });
@@ -166,8 +171,9 @@ function quoted(table: string): string {
 }
 
 /**
- * The newest `count` messages of a source's topic. Where producers write to the topic without the project's name before it, those.
- * Throws SOURCE_UNREADABLE for a topic that is not there at all, SCHEMA_REGISTRY_UNAVAILABLE.
+ * Reads the newest `count` messages of a source's topic. If that is empty, reads the topic without the project's
+ * prefix, in case producers write there. Throws SOURCE_UNREADABLE if neither topic exists, and
+ * SCHEMA_REGISTRY_UNAVAILABLE.
  */
 export async function sampleTopic(
   bus: EventBus,
@@ -199,7 +205,7 @@ export async function sampleTopic(
   if (others > 0) {
     const what = format ? 'Avro of their schema' : 'JSON objects';
     const message = `${others} of ${records.length} messages are no ${what}, and become dead letters`;
-    // A zero and the number of a schema: no text begins so.
+    // A zero byte and a schema id; no text begins like that.
     const isAvro = !format && payloads.some((payload) => payload.length > 5 && payload[0] === 0);
     const hint = isAvro ? '; they look like Avro: declare the source with `stream: { format: avro }`' : '';
     findings.push(finding('error', 'EVENT_MALFORMED', `${message}${hint}`, { count: others }));

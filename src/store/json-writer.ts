@@ -1,14 +1,15 @@
 /**
- * Writes JSON texts, one after the other, each in one pass, into large pieces of memory: a text is never moved once it is complete, and its
- * memory is used again when it is said to be free, else freed with the others of its piece. Writing never waits, so a process needs one writer.
+ * Writes JSON texts, one after the other, each in one pass, into large buffers. A complete text is never moved. Its
+ * memory is reused after `reuse`, and otherwise freed with the other texts of its buffer. Writing is synchronous, so a
+ * process needs only one writer.
  *
- * Fixed text is written four bytes at a time: it is short, and a call out of JavaScript costs more than the loop.
+ * Fixed text is written four bytes at a time: it is short, and a native call costs more than the loop.
  */
 export class JsonWriter {
-  /** Where it is written; another one after `reserve`. */
+  /** The current buffer; `reserve` may replace it. */
   buffer!: Buffer;
   view!: DataView;
-  /** How far it is written. */
+  /** The offset of the next byte in the buffer. */
   at = 0;
   #start = 0;
 
@@ -21,7 +22,7 @@ export class JsonWriter {
     this.#start = this.at;
   }
 
-  /** Makes room for `more` bytes. */
+  /** Ensures that there is space for `more` bytes. */
   reserve(more: number): void {
     if (this.at + more + SLACK <= this.buffer.length) return;
     const text = this.written();
@@ -31,6 +32,7 @@ export class JsonWriter {
     this.at = text.length;
   }
 
+  /** Writes one byte. */
   byte(value: number): void {
     this.reserve(1);
     this.buffer[this.at++] = value;
@@ -66,12 +68,12 @@ export class JsonWriter {
     this.at = at;
   }
 
-  /** What was written since `begin`. */
+  /** Returns the bytes written since `begin`. */
   written(): Buffer {
     return this.buffer.subarray(this.#start, this.at);
   }
 
-  /** Says that nobody looks at the last text any more. */
+  /** Releases the memory of the last text, which nobody may read any more. */
   reuse(): void {
     this.at = this.#start;
   }
@@ -82,7 +84,7 @@ export class JsonWriter {
   }
 }
 
-/** Text that is known before anything is asked, as words of four bytes, the last one filled up. */
+/** Text that is known in advance, as words of four bytes; the last word is padded. */
 export class FixedBytes {
   readonly words: Int32Array;
   readonly length: number;
@@ -97,7 +99,10 @@ export class FixedBytes {
   }
 }
 
-/** Writes fixed text to where there is room for it and 4 bytes more; returns where it ends. */
+/**
+ * Writes fixed text at offset `at`, where the buffer must have space for it and 4 bytes more. Returns the offset of its
+ * end.
+ */
 export function writeFixed(view: DataView, at: number, { words, length }: FixedBytes): number {
   for (let word = 0; word < words.length; word += 1) view.setInt32(at + 4 * word, words[word]!, true);
   return at + length;
@@ -106,5 +111,5 @@ export function writeFixed(view: DataView, at: number, { words, length }: FixedB
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const PIECE = 512 * 1024;
-/** What the last word of a fixed text may write too much. */
+/** How many bytes the last word of a fixed text may write beyond its end. */
 const SLACK = 4;

@@ -1,4 +1,4 @@
-/** Spines out of PostgreSQL: the rows of a SELECT, or the events of a source, read through a cursor. */
+/** Reads spines from PostgreSQL through a cursor: the rows of a SELECT, or the events of a source. */
 import type pg from 'pg';
 import type { SourceMeaning } from '../definition/definition-record.js';
 import {
@@ -15,7 +15,7 @@ import type { SpineTable } from './offline-store.js';
 
 const PAGE = 5_000;
 
-/** Types of PostgreSQL (by OID) as value types; anything else is taken as text. */
+/** Value types of PostgreSQL's types (by OID). All other types are read as text. */
 const TYPES: Readonly<Record<number, ValueType>> = {
   16: 'BOOL',
   20: 'INT64',
@@ -34,7 +34,7 @@ const TYPES: Readonly<Record<number, ValueType>> = {
   1022: 'FLOAT64[]',
 };
 
-/** The SELECT of a source's events between two instants, in the order in which they were taken in. */
+/** Returns a SELECT of all events of a source, ordered by topic, partition and offset. */
 export function eventsQuery(schema: string, source: string, { schema: columns, timestamp }: SourceMeaning): string {
   const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`;
   const selected = Object.entries(columns).map(([name, type]) => {
@@ -49,8 +49,8 @@ export function eventsQuery(schema: string, source: string, { schema: columns, t
 }
 
 /**
- * Runs a SELECT in a transaction that cannot write, and hands its rows to `take` page by page.
- * Throws BAD_REQUEST for what PostgreSQL refuses.
+ * Runs a SELECT in a read-only transaction and passes its rows to `take`, page by page. Throws BAD_REQUEST for a query
+ * that PostgreSQL refuses.
  */
 export async function readSpine(
   client: pg.PoolClient,
@@ -96,14 +96,14 @@ export async function readSpine(
   await take({ schema: fields.map(({ name }, index) => ({ name, type: types[index]! })), batches: batches() });
 }
 
-/** Dates and times without a zone are taken as UTC. */
+/** Interprets dates and times without a zone as UTC. */
 function instantText(type: ValueType, text: string | null): string | null {
   if (type !== 'TIMESTAMP' || text === null) return text;
   if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return `${text} 00:00:00+00`;
   return /[+-]\d{2}(?::?\d{2})?$/.test(text) ? text : `${text}+00`;
 }
 
-/** What PostgreSQL says about the query is for whoever wrote it. */
+/** Converts PostgreSQL's errors about the query to BAD_REQUEST, because the author of the query can fix them. */
 async function asked<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -1,20 +1,22 @@
 /**
- * The image without a container engine: the Dockerfile's instructions by stage, and the files that `.dockerignore` lets through. Covers what
- * this repository's files use; anything else is an error.
+ * A model of the image that needs no container engine: the Dockerfile's instructions by stage, and the files that
+ * `.dockerignore` admits. It supports what this repository's files use; anything else is an error.
  */
 import { cp, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { repositoryRoot } from './server-cache.js';
 
+/** An instruction of a Dockerfile. */
 export interface Instruction {
   /** In capital letters. */
   readonly name: string;
-  /** Everything behind the name and its flags, on one line. */
+  /** The text after the name and its flags, on one line. */
   readonly text: string;
-  /** `--from=build` is `{ from: 'build' }`. */
+  /** The flags; `--from=build` is `{ from: 'build' }`. */
   readonly flags: Readonly<Record<string, string>>;
 }
 
+/** A stage of a Dockerfile. */
 export interface Stage {
   readonly name: string;
   /** An image, or the name of an earlier stage. */
@@ -24,7 +26,7 @@ export interface Stage {
 
 const KNOWN = new Set(['WORKDIR', 'COPY', 'RUN', 'ENV', 'USER', 'EXPOSE', 'HEALTHCHECK', 'CMD']);
 
-/** The stages of a Dockerfile. Throws at an instruction that this module does not know. */
+/** Returns the stages of a Dockerfile. Throws at an instruction that this module does not support. */
 export async function readStages(path: string): Promise<Stage[]> {
   const text = (await readFile(join(repositoryRoot, path), 'utf8')).replace(/^\s*#.*\n/gm, '').replace(/\\\n\s*/g, '');
   const stages: { name: string; base: string; instructions: Instruction[] }[] = [];
@@ -46,7 +48,9 @@ export async function readStages(path: string): Promise<Stage[]> {
   return stages;
 }
 
-/** Whether the rules of a `.dockerignore` keep a path out of the build context. The last rule that matches decides. */
+/**
+ * Returns whether the rules of a `.dockerignore` exclude a path from the build context. The last matching rule decides.
+ */
 export function isIgnored(rules: readonly string[], path: string): boolean {
   let ignored = false;
   for (const rule of rules) {
@@ -56,13 +60,13 @@ export function isIgnored(rules: readonly string[], path: string): boolean {
       .split('/')
       .map((segment) => (segment === '**' ? '.*' : segment.replace(/[.+^$(){}|]/g, '\\$&').replaceAll('*', '[^/]*')))
       .join('/');
-    // A rule covers a folder with everything in it.
+    // A rule for a folder covers everything in it.
     if (new RegExp(`^${source}(?:/.*)?$`).test(path)) ignored = !rule.startsWith('!');
   }
   return ignored;
 }
 
-/** The rules of `.dockerignore` in their order. */
+/** Returns the rules of `.dockerignore` in order. */
 export async function ignoreRules(): Promise<string[]> {
   const lines = (await readFile(join(repositoryRoot, '.dockerignore'), 'utf8')).split('\n');
   return lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
@@ -75,12 +79,13 @@ async function filesUnder(path: string): Promise<string[]> {
 }
 
 /**
- * Does what one COPY does.
+ * Executes one COPY instruction.
  *
- * @param from the folder that sources are relative to: the repository for the build context, else the root of another stage
- * @param rules those of `.dockerignore`; none for another stage
- * @param root the folder that stands for `/` of this stage
- * @throws when a source holds no file that the rules let through
+ * @param from the folder that sources are relative to: the repository for the build context, else the root of another
+ * stage
+ * @param rules the rules of `.dockerignore`; none for another stage
+ * @param root the folder that represents `/` of this stage
+ * @throws if a source has no file that the rules admit
  */
 export async function copy(
   { text }: Instruction,
@@ -108,13 +113,13 @@ export async function copy(
   }
 }
 
-/** The variables of ENV instructions without quotes. */
+/** Returns the variables of ENV instructions, which must not be quoted. */
 export function variablesOf(stage: Stage): Record<string, string> {
   const words = stage.instructions.filter(({ name }) => name === 'ENV').flatMap(({ text }) => text.split(/\s+/));
   return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
 }
 
-/** The words of a CMD in its JSON form, also of the one in a HEALTHCHECK. */
+/** Returns the words of a CMD in its JSON form, including the CMD of a HEALTHCHECK. */
 export function commandOf(instruction: Instruction): string[] {
   return JSON.parse(instruction.text.replace(/^CMD\s+/, '')) as string[];
 }

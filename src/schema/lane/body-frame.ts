@@ -1,38 +1,40 @@
 /**
- * What the bodies of one program have in common: all but their variables. A body that begins and ends as one before need not be parsed, and
- * the operation that it names is known.
+ * Frames: the parts that the bodies of one client program share, which is everything except the variables. A body that
+ * starts and ends like a known frame need not be parsed, and its operation is known.
  *
  * Invariants
- * 1. A frame's start, any JSON value and its end are together a JSON text of the frame's operation with these variables: a body between
- *    whose start and end JSON is found is read as JSON.parse reads the whole.
- * 2. At most MAX_FRAMES are kept: the ones that are met, the most frequent first.
+ * 1. A frame's start, any JSON value and the frame's end form a JSON text of the frame's operation with that value as
+ *    variables. So reading only the value gives the same result as JSON.parse of the whole body.
+ * 2. At most MAX_FRAMES are kept. Frames that match move forward, so the most frequent come first.
  */
 import type { OperationNaming } from '../registered-operations.js';
 
-/** A request's body, parsed. */
+/** The parsed body of a request. */
 export interface OperationBody extends OperationNaming {
   readonly operationName?: unknown;
   readonly variables?: unknown;
   readonly [other: string]: unknown;
 }
 
-/** More than this are not looked through for each request. */
+/** Maximum number of frames that are compared with each request. */
 const MAX_FRAMES = 16;
-/** When there are so many, only each so manyth other body is learned. */
+/** When all frames are in use, only one of this many unknown bodies is learned. */
 const LEARNING_INTERVAL = 256;
 const VARIABLES = '"variables"';
 
+/** The bytes before and after the variables of an operation's bodies. */
 export interface BodyFrame<Operation> {
   readonly start: Buffer;
   readonly end: Buffer;
   readonly operation: Operation;
 }
 
+/** The known frames of one published schema. */
 export class BodyFrames<Operation> {
   #frames: BodyFrame<Operation>[] = [];
   #unlearned = 0;
 
-  /** The frame of a body, if there is one. */
+  /** Returns the frame of a body, or null if there is none. */
   find(bytes: Buffer): BodyFrame<Operation> | null {
     const frames = this.#frames;
     for (let index = 0; index < frames.length; index += 1) {
@@ -47,7 +49,7 @@ export class BodyFrames<Operation> {
     return null;
   }
 
-  /** Remembers the frame of a body that was parsed, unless it has a form that no program writes. */
+  /** Learns the frame of a parsed body, unless its form is unusual. */
   learn(bytes: Buffer, body: OperationBody, operation: Operation): void {
     if (this.#frames.length >= MAX_FRAMES) {
       this.#unlearned = (this.#unlearned + 1) % LEARNING_INTERVAL;
@@ -59,6 +61,7 @@ export class BodyFrames<Operation> {
     this.#frames.push({ ...around, operation });
   }
 
+  /** Drops all frames. */
   forget(): void {
     this.#frames = [];
   }
@@ -66,7 +69,7 @@ export class BodyFrames<Operation> {
 
 function isAround({ start, end }: BodyFrame<unknown>, bytes: Buffer): boolean {
   const room = bytes.length - end.length;
-  // One byte tells most frames apart.
+  // Comparing one byte in the middle rules most frames out.
   const middle = start.length >> 1;
   if (room < start.length || bytes[middle] !== start[middle]) return false;
   if (bytes.compare(start, 0, start.length, 0, start.length) !== 0) return false;
@@ -74,7 +77,7 @@ function isAround({ start, end }: BodyFrame<unknown>, bytes: Buffer): boolean {
   return bytes.compare(end, 0, end.length, room, bytes.length) === 0;
 }
 
-/** What stands before and behind the variables of a body; null where that is not sure. */
+/** Returns the bytes before and after the variables of a body; null if they cannot be determined with certainty. */
 function frameOf(bytes: Buffer, body: OperationBody): { readonly start: Buffer; readonly end: Buffer } | null {
   if (body.variables === undefined) return null;
   const text = bytes.toString('latin1');
@@ -83,7 +86,7 @@ function frameOf(bytes: Buffer, body: OperationBody): { readonly start: Buffer; 
   const to = endOfValue(text, from);
   if (name < 0 || to === null) return null;
   const [start, end] = [bytes.subarray(0, from), bytes.subarray(to)];
-  // Where another value can stand is seen by putting one there.
+  // Insert another value to prove that these bytes surround the variables.
   const other: unknown = parse(`${start}${JSON.stringify(PROBE)}${end}`);
   const isSure = JSON.stringify(other) === JSON.stringify({ ...body, variables: PROBE });
   return isSure ? { start: Buffer.from(start), end: Buffer.from(end) } : null;
@@ -99,7 +102,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Where the object or list that begins at `from` ends; null if none begins there. */
+/** Returns the end of the object or list that begins at `from`; null if none begins there. */
 function endOfValue(text: string, from: number): number | null {
   let depth = 0;
   let inText = false;

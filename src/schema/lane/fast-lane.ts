@@ -1,11 +1,12 @@
 /**
- * Answers operations of generated feature fields without GraphQL's machinery; what it does not answer is left to Apollo.
+ * The fast lane answers operations on generated feature fields without executing GraphQL. Apollo answers all others.
  *
  * Invariants
- * 1. It answers what Apollo would answer, byte for byte, or not at all: it never refuses and never reports an error.
- * 2. A plan belongs to one published schema and is forgotten with it.
- * 3. Plans are bounded in number. Registered operations have theirs when the schema is published; for any other one is made when it comes
- *    for the second time, so that texts that come once cost nothing.
+ * 1. The fast lane answers byte for byte what Apollo would answer, or not at all. It never refuses a request and never
+ *    reports an error.
+ * 2. A plan belongs to one published schema and is dropped with it.
+ * 3. The number of plans is limited. Registered operations are compiled when the schema is published. Any other
+ *    operation is compiled when it arrives for the second time, so that a text that is sent once costs nothing.
  */
 import { GraphQLError } from 'graphql';
 import type { OnlineQuery } from '../../retrieval/online-query.js';
@@ -18,13 +19,14 @@ import { compileReadPlan, type PlannedRead, type ReadPlan } from './read-plan.js
 import { NotPlanned, type Row } from './selection-plan.js';
 import { scanVariables } from './variable-scanner.js';
 
+/** The dependencies and limits of the fast lane. */
 export interface FastLaneOptions {
   readonly live: LiveSchema;
   readonly query: Pick<OnlineQuery, 'readPacked'>;
   readonly maxKeys: number;
   readonly now: () => number;
   readonly check: OperationCheck;
-  /** Whether it answers registered operations only. */
+  /** True to answer registered operations only. */
   readonly onlyRegistered: boolean;
 }
 
@@ -36,24 +38,28 @@ type Variables = Readonly<Record<string, unknown>>;
 const NONE: Variables = {};
 
 /**
- * Takes the bytes of an answer, or null for a request that others have to answer. Returns whether the bytes have gone out, so that their
- * memory may be written again.
+ * Receives the bytes of an answer, or null if Apollo must answer the request. Returns whether the bytes have been sent,
+ * so that their memory may be reused.
  */
 export type Answer = (bytes: Buffer | null) => boolean;
 
-/** A plan, null where there can be none, or undefined until the operation comes for the second time. */
+/**
+ * The plan of an operation; null if it cannot be compiled, undefined until the operation arrives for the second time.
+ */
 interface Known {
   plan: ReadPlan | null | undefined;
   used: boolean;
 }
 
+/** Counters of the fast lane. */
 export interface FastLaneCounts {
   answered: number;
-  /** Requests that were left to Apollo although they came to this door. */
+  /** Requests that were passed on to Apollo. */
   passed: number;
   plans: number;
 }
 
+/** Answers plain reads from packed values. */
 export class FastLane {
   readonly counts: FastLaneCounts = { answered: 0, passed: 0, plans: 0 };
   readonly #options: FastLaneOptions;
@@ -66,7 +72,7 @@ export class FastLane {
     this.#options = options;
   }
 
-  /** Answers the operation of a request's body by calling `answer` once, now or later. */
+  /** Answers the operation of a request's body. Calls `answer` exactly once, now or later. */
   answer(bytes: Buffer, answer: Answer): void {
     const { query, maxKeys, now } = this.#options;
     const read = this.#prepare(bytes, maxKeys);
@@ -85,7 +91,7 @@ export class FastLane {
     try {
       read.write(writer, rows);
     } catch {
-      // Bytes that are damaged, or a value that GraphQL refuses: resolvers read again, count it and say so.
+      // Bytes are damaged, or GraphQL refuses a value. Resolvers read again, count the failure and report it.
       this.#pass(answer);
       return;
     }
@@ -98,7 +104,7 @@ export class FastLane {
     answer(null);
   }
 
-  /** What the body asks for; null if there is no plan, or a plan that leaves it to resolvers. */
+  /** Returns what the body's operation reads; null if Apollo must answer it. */
   #prepare(bytes: Buffer, maxKeys: number): PlannedRead | null {
     const published = this.#follow();
     try {
@@ -109,7 +115,7 @@ export class FastLane {
       if (!isBody(body)) return null;
       const plan = this.#planFor(published, body);
       if (!plan) return null;
-      // A body that was found to have more in it than its frame would be learned with each request.
+      // A body that contains more than the frame it matched would otherwise be learned at each request.
       if (!frame) this.#frames.learn(bytes, body, plan);
       return plan.prepare(variablesOf(body.variables), maxKeys);
     } catch {
@@ -141,7 +147,7 @@ export class FastLane {
     return known.plan;
   }
 
-  /** The schema of now; with another one, plans of before are forgotten. */
+  /** Returns the current schema. If it has changed, drops the plans of the previous one. */
   #follow(): PublishedSchema {
     const published = this.#options.live.current;
     if (published !== this.#published) {
@@ -153,7 +159,7 @@ export class FastLane {
     return published;
   }
 
-  /** Makes room by forgetting the oldest that was not used since it was last looked at. */
+  /** Makes space for another operation by dropping the oldest one that was not used since it was last examined. */
   #remember(id: string): void {
     for (const [oldest, known] of this.#known) {
       if (this.#known.size < MAX_PLANS) break;
@@ -180,7 +186,7 @@ export class FastLane {
   }
 }
 
-/** The variables within a frame; null if something else stands there too. */
+/** Returns the variables within a frame; null if there is anything else between its start and end. */
 function readFramed({ start, end, operation }: BodyFrame<ReadPlan>, bytes: Buffer): Variables | null {
   const to = bytes.length - end.length;
   const plain = scanVariables(bytes.toString('latin1', start.length, to), operation.variableNames);
@@ -196,7 +202,7 @@ function isBody(value: unknown): value is OperationBody {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Throws NotPlanned for what are no variables. */
+/** Returns the variables of a body. Throws NotPlanned if they are not an object. */
 function variablesOf(value: unknown): Variables {
   if (value === undefined || value === null) return NONE;
   if (typeof value !== 'object' || Array.isArray(value)) throw new NotPlanned('variables that are no object');

@@ -1,6 +1,6 @@
 /**
- * What a generated field of the schema reads. Resolvers and the fast lane are two ways to the same answer; a field that names no source is
- * answered by its resolver alone.
+ * What a generated field of the schema reads. Resolvers and the fast lane are two implementations of the same answer. A
+ * field without a source is answered by its resolver alone.
  */
 import type { GraphQLField } from 'graphql';
 import type { EntityKey } from '../../definition/entity-key.js';
@@ -8,17 +8,17 @@ import type { ViewVersion } from '../../definition/view-version.js';
 import type { FStoreError } from '../../errors.js';
 import type { RequestData, VectorColumn, VectorPlan } from '../../retrieval/vector-plan.js';
 
-/** Arguments in the forms that resolvers get them. */
+/** Coerced arguments, as resolvers receive them. */
 export type Arguments = Readonly<Record<string, unknown>>;
 
-/** What is asked of a service for one vector: its join keys by argument, its entities by view, and its request data. */
+/** The inputs of one vector of a service: its join keys by argument, its entities by view, and its request data. */
 export interface VectorInputs {
   readonly keys: Readonly<Record<string, string>>;
   readonly byView: readonly EntityKey[];
   readonly request: RequestData;
 }
 
-/** Of fields of the query type. Readers of arguments throw what resolvers throw. */
+/** The source of a field of the query type. Its functions throw the errors that resolvers throw. */
 export type RootSource =
   | {
       readonly kind: 'entities';
@@ -39,27 +39,28 @@ export type RootSource =
       readonly inputsOf: (args: Arguments, maxKeys: number) => VectorInputs[];
     };
 
+/** The source of a generated field. */
 export type FieldSource =
   | RootSource
-  /** Of entities. */
+  /** Fields of entities. */
   | { readonly kind: 'key'; readonly index: number }
   | { readonly kind: 'view'; readonly view: ViewVersion }
-  /** Of views. */
+  /** Fields of views. */
   | { readonly kind: 'feature'; readonly index: number }
-  /** Of views, and of the entries of `statuses`. */
+  /** Fields of views and of the entries of `statuses`. */
   | { readonly kind: 'status' | 'eventTime' | 'featureName' }
-  /** Of vectors. */
+  /** Fields of vectors. */
   | { readonly kind: 'joinKey'; readonly argument: string }
   | { readonly kind: 'column'; readonly column: VectorColumn }
   | { readonly kind: 'statuses' }
   | { readonly kind: 'constant'; readonly value: string | number };
 
-/** The extensions of a field with a source. */
+/** Returns the extensions of a field with a source. */
 export function sourced(source: FieldSource): { readonly source: FieldSource } {
   return { source };
 }
 
-/** The source of a field, if it has one. */
+/** Returns the source of a field, or undefined if it has none. */
 export function sourceOf(field: GraphQLField<unknown, unknown>): FieldSource | undefined {
   return field.extensions.source as FieldSource | undefined;
 }

@@ -1,12 +1,14 @@
 /**
- * An operation compiled for one schema: which arguments name which entities, what is read for them, and how the answer is written.
+ * An operation compiled for one schema: which entities its arguments name, what it reads for them, and how the answer
+ * is written.
  *
- * A plan answers what it understands wholly; whatever is unusual (an argument that has to be coerced in an odd way, a refusal, a value
- * that GraphQL cannot show) it leaves to the resolvers, which say so in their own words.
+ * A plan answers an operation completely or not at all. It leaves unusual requests (arguments that need unusual
+ * coercion, refusals, values that GraphQL cannot represent) to the resolvers, which report them in GraphQL's words.
  *
  * Invariants
- * 1. Entities are named by arguments as graphql-js coerces them: what is not obviously in its final form goes through its own functions.
- * 2. All entities and views of an operation are one read.
+ * 1. Entities are named by arguments as graphql-js coerces them: a value that is not obviously in its final form is
+ *    coerced by graphql-js itself.
+ * 2. All entities and views of an operation are read by one call.
  */
 import {
   type ArgumentNode,
@@ -36,29 +38,34 @@ import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
 import { type Arguments, type RootSource, sourceOf } from './field-source.js';
 import { EntityPlan, NotPlanned, type Planning, type Row, VectorSelection, writeList } from './selection-plan.js';
 
-/** More fields than any sane operation selects; fragments in fragments could make millions of a few lines. */
+/**
+ * More fields than a reasonable operation selects. Nested fragments could turn a few lines into millions of fields.
+ */
 const MAX_FIELDS = 5_000;
 
-/** What one operation with its variables reads, and how its answer is written once that was read. */
+/** What an operation reads with given variables, and how its answer is written from the rows. */
 export interface PlannedRead {
   readonly references: readonly FeatureReference[];
-  /** Writes the whole answer. Throws DamagedValue, NotPlanned. */
+  /** Writes the whole answer. Throws DamagedValue and NotPlanned. */
   write(writer: JsonWriter, rows: readonly Row[]): void;
 }
 
-/** Part of a read: one field of the query type. */
+/** Writes the value of one field of the query type. */
 type RootWrite = (writer: JsonWriter, rows: readonly Row[]) => void;
 
 interface RootPlan {
   readonly label: FixedBytes;
   readonly argumentsOf: ArgumentReader;
-  /** Adds what it reads to `references` and returns how its value is written. Throws what resolvers throw. */
+  /**
+   * Adds what the field reads to `references` and returns how its value is written. Throws the errors that resolvers
+   * throw.
+   */
   readonly prepare: (args: Arguments, maxKeys: number, references: FeatureReference[]) => RootWrite;
 }
 
-/** Variables as the request brought them, and as graphql-js coerces them when that is needed. */
+/** The variables of a request: as they were sent, and as graphql-js coerces them if that is necessary. */
 interface Variables {
-  /** Null where one of them is not obviously in its final form. */
+  /** Null if a variable is not obviously in its final form. */
   readonly simple: Readonly<Record<string, unknown>> | null;
   coerced(): Record<string, unknown>;
 }
@@ -68,7 +75,7 @@ type ArgumentReader = (variables: Variables) => Arguments;
 const OPEN = new FixedBytes('{"data":{');
 const CLOSE = new FixedBytes('}}\n');
 
-/** Makes the plan of an operation of a valid document. Throws NotPlanned. */
+/** Compiles an operation of a valid document. Throws NotPlanned if the fast lane cannot answer it. */
 export function compileReadPlan(schema: GraphQLSchema, document: DocumentNode, operationName: string | null): ReadPlan {
   const operation = operationOf(document, operationName);
   refuseConditions(document);
@@ -98,7 +105,7 @@ function operationOf(document: DocumentNode, name: string | null): OperationDefi
   return found[0];
 }
 
-/** A selection that depends on variables is another one with each request. */
+/** Throws NotPlanned if the selection depends on variables, because it then differs between requests. */
 function refuseConditions(document: DocumentNode): void {
   visit(document, {
     Directive(node) {
@@ -160,7 +167,7 @@ function prepareVectors(
   };
 }
 
-/** Of each type that is asked for a plan is made when the first of it comes. */
+/** Prepares `_entities`. Each requested type is compiled when its first representation arrives. */
 function prepareRepresentations(
   planning: Planning,
   { resolve }: SourceOf<'representations'>,
@@ -193,7 +200,10 @@ function prepareRepresentations(
   };
 }
 
-/** Arguments that are variables are taken as they are if all variables are simple; constants are coerced once. */
+/**
+ * Returns a function that reads the arguments of a field. Arguments that are variables are used unchanged if all
+ * variables are simple; constants are coerced once.
+ */
 function argumentReader(field: GraphQLField<unknown, unknown>, node: FieldNode): ArgumentReader {
   const generic: ArgumentReader = (variables) => getArgumentValues(field, node, variables.coerced());
   const nodes = node.arguments ?? [];
@@ -230,7 +240,7 @@ function mentionsVariable(value: ArgumentNode['value']): boolean {
   return found;
 }
 
-/** Reads a value that is obviously in the form to which GraphQL would coerce it; undefined for any other. */
+/** Returns a value that is obviously in its coerced form; undefined for any other. */
 type SimpleReader = (value: unknown) => unknown;
 
 function readId(value: unknown): string | undefined {
@@ -251,7 +261,10 @@ function readAnys(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value) && value.every(isFlatObject) ? value : undefined;
 }
 
-/** True for an object of texts and numbers, as routers send it. What Fastify refuses in a body cannot hide in it. */
+/**
+ * Returns whether a value is an object of strings and numbers, as routers send it. Names that Fastify refuses in a body
+ * are refused here too.
+ */
 function isFlatObject(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   for (const [name, field] of Object.entries(value)) {
@@ -275,7 +288,7 @@ export class ReadPlan {
   readonly #roots: readonly RootPlan[];
   readonly #names: ReadonlySet<string>;
   readonly variableNames: readonly string[];
-  /** Null where a variable has a type that is never simple. */
+  /** Null if a variable has a type that is never simple. */
   readonly #simple: readonly (readonly [name: string, read: SimpleReader])[] | null;
 
   constructor(schema: GraphQLSchema, operation: OperationDefinitionNode, roots: readonly RootPlan[]) {
@@ -290,11 +303,13 @@ export class ReadPlan {
     this.#simple = readers.every(([, read]) => read !== null) ? (readers as [string, SimpleReader][]) : null;
   }
 
-  /** What has to be read for these variables. Throws NotPlanned, or what resolvers and coercion throw. */
+  /**
+   * Returns what the operation reads with these variables. Throws NotPlanned, and the errors of resolvers and coercion.
+   */
   prepare(given: Readonly<Record<string, unknown>>, maxKeys: number): PlannedRead {
     for (const name in given) if (!this.#names.has(name)) throw new NotPlanned(`no variable ${name}`);
     const simple = this.#readSimple(given);
-    // All variables are coerced, also those that nothing asks for: a wrong one is an error.
+    // All variables are coerced, even unused ones, because an invalid variable is an error.
     let coerced = simple ? null : this.#coerce(given);
     const variables: Variables = {
       simple,

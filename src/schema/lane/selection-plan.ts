@@ -1,13 +1,13 @@
 /**
- * What an operation selects of views, entities and vectors, compiled into the order in which bytes are written.
+ * The selections of an operation in views, entities and vectors, compiled into the order in which bytes are written.
  *
  * Invariants
- * 1. Names, commas and braces are fixed when a plan is made; while it runs only values are looked at.
- * 2. What is written is what graphql-js and JSON.stringify write for the same rows (test/unit/fast-lane.test.ts).
+ * 1. Names, commas and braces are fixed when the plan is compiled. At run time only values are read.
+ * 2. The output equals what graphql-js and JSON.stringify write for the same rows (test/unit/fast-lane.test.ts).
  */
 import type { FieldNode, FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema } from 'graphql';
 import { getNamedType, isObjectType } from 'graphql';
-// The algorithm of the specification itself, which graphql-js has in no other place.
+// This is the algorithm of the specification; graphql-js exports it only here.
 import { collectSubfields } from 'graphql/execution/collectFields.js';
 import type { EntityKey } from '../../definition/entity-key.js';
 import { type FeatureValue, type ValueType, valueToJson } from '../../definition/value-type.js';
@@ -19,13 +19,16 @@ import { EVENT_TIME, EXPANSION, ValueTemplate } from '../../store/json-packer.js
 import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
 import { type FieldSource, sourceOf, type VectorInputs } from './field-source.js';
 
-/** Thrown while a plan is made of an operation that no plan can be made of, and while one runs that cannot answer: resolvers can. */
+/**
+ * The fast lane cannot handle this operation (at compile time) or this request (at run time). The caller falls back to
+ * Apollo.
+ */
 export class NotPlanned extends Error {}
 
-/** A row of a view, for one of an answer's entities. */
+/** A row of a view for one of the entities in an answer. */
 export type Row = PackedRow | FeatureRow;
 
-/** What plans of one operation are made from. */
+/** The inputs for compiling one operation. */
 export interface Planning {
   readonly schema: GraphQLSchema;
   readonly fragments: Readonly<Record<string, FragmentDefinitionNode>>;
@@ -58,7 +61,7 @@ function selectFields(planning: Planning, type: GraphQLObjectType, nodes: readon
   });
 }
 
-/** Fixed text between values. */
+/** Collects the fixed text between values. */
 class FixedText {
   #text = '{';
   #count = 0;
@@ -73,14 +76,14 @@ class FixedText {
     this.#text += JSON.stringify(value);
   }
 
-  /** What stands before the next value. */
+  /** Returns the text before the next value. */
   take(): FixedBytes {
     const bytes = new FixedBytes(this.#text);
     this.#text = '';
     return bytes;
   }
 
-  /** What stands after the last value. */
+  /** Returns the text after the last value. */
   end(): FixedBytes {
     this.#text += '}';
     return this.take();
@@ -95,7 +98,7 @@ const STATUSES = Object.fromEntries(
     return [status, new FixedBytes(JSON.stringify(status))];
   }),
 ) as Record<FeatureRow['status'], FixedBytes>;
-/** Event times repeat: rows of one batch have the same. */
+/** The last event time and its text, because rows of one batch have the same event time. */
 let lastTime = Number.NaN;
 let lastTimeText = NULL;
 
@@ -110,7 +113,7 @@ function timeText(time: number | null): FixedBytes {
 
 const INT32_LIMIT = 2 ** 31;
 
-/** Writes a computed value; throws NotPlanned for one that GraphQL refuses to show. */
+/** Writes a computed value. Throws NotPlanned for a value that GraphQL cannot represent. */
 function writeValue(writer: JsonWriter, type: ValueType, value: FeatureValue): void {
   for (const item of Array.isArray(value) ? (value as readonly FeatureValue[]) : [value]) {
     if (typeof item !== 'number') continue;
@@ -128,11 +131,11 @@ function copyFeature(writer: JsonWriter, { codec, bytes }: PackedRow, index: num
   writer.at = codec.values.copy(bytes, index, places[index]!, writer, writer.at);
 }
 
-/** The fields of one view. */
+/** The selected fields of one view. */
 export class RowPlan {
-  /** Of a packed row, whose status is fixed. */
+  /** Template for a packed row, whose status is PRESENT. */
   readonly #present: ValueTemplate;
-  /** Of a row without values, whose features are null. */
+  /** Template for a row without values, whose features are null. */
   readonly #absent: readonly { readonly label: FixedBytes; readonly value: 'status' | 'eventTime' }[];
   readonly #absentEnd: FixedBytes;
 
@@ -162,7 +165,7 @@ export class RowPlan {
     this.#absentEnd = absent.end();
   }
 
-  /** Throws DamagedValue. */
+  /** Writes the fields of a row. Throws DamagedValue. */
   write(writer: JsonWriter, row: Row): void {
     if (row instanceof PackedRow) {
       const { codec, bytes, eventTime } = row;
@@ -178,12 +181,12 @@ export class RowPlan {
   }
 }
 
-/** The fields of one entity. */
+/** The selected fields of one entity. */
 export class EntityPlan {
-  /** What has to be read for each entity. */
+  /** The views to read for each entity. */
   readonly views: ViewVersion[] = [];
   readonly #labels: FixedBytes[] = [];
-  /** For each label the index of a join key, or a view's place in `views` and its fields. */
+  /** For each label, the index of a join key, or the index of a view in `views` with its fields. */
   readonly #values: (number | { readonly place: number; readonly row: RowPlan })[] = [];
   readonly #end: FixedBytes;
 
@@ -208,7 +211,7 @@ export class EntityPlan {
     this.#end = text.end();
   }
 
-  /** Writes the entity whose rows begin at `from`. Throws DamagedValue. */
+  /** Writes the entity whose rows begin at index `from`. Throws DamagedValue. */
   write(writer: JsonWriter, key: EntityKey, rows: readonly Row[], from: number): void {
     const values = this.#values;
     for (let index = 0; index < values.length; index += 1) {
@@ -221,7 +224,7 @@ export class EntityPlan {
   }
 }
 
-/** The fields of an entry of `statuses`. */
+/** The selected fields of an entry of `statuses`. */
 class StatusPlan {
   readonly #labels: FixedBytes[] = [];
   readonly #values: ('featureName' | 'status' | 'eventTime')[] = [];
@@ -262,13 +265,13 @@ type VectorValue =
   | { readonly kind: 'computed'; readonly column: VectorColumn }
   | { readonly kind: 'statuses'; readonly entry: StatusPlan };
 
-/** The fields of one vector of a service. */
+/** The selected fields of one vector of a service. */
 export class VectorSelection {
   readonly #plan: VectorPlan;
   readonly #labels: FixedBytes[] = [];
   readonly #values: VectorValue[] = [];
   readonly #end: FixedBytes;
-  /** For each view that a feature is copied from, where its values are; null for the others. */
+  /** For each view that a feature is copied from, the offsets of its values; null for other views. */
   readonly #places: (Int32Array | null)[];
 
   constructor(planning: Planning, plan: VectorPlan, type: GraphQLObjectType, nodes: readonly FieldNode[]) {
@@ -301,7 +304,10 @@ export class VectorSelection {
     return { kind: 'pinned', pinned: column.pinned };
   }
 
-  /** Writes the vector whose rows, one for each view of its plan, begin at `from`. Throws DamagedValue, NotPlanned. */
+  /**
+   * Writes the vector whose rows (one for each view of its plan) begin at index `from`. Throws DamagedValue and
+   * NotPlanned.
+   */
   write(writer: JsonWriter, inputs: VectorInputs, rows: readonly Row[], from: number): void {
     const own = rows.slice(from, from + this.#plan.views.length);
     for (const [index, places] of this.#places.entries()) {

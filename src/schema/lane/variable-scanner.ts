@@ -1,10 +1,12 @@
 /**
- * Reads the variables of a request where they are what nearly all are: texts, lists of texts, and lists of flat objects of texts.
- * JSON.parse takes a third of a microsecond for each text of a list, because it looks for it among all texts of the process first.
+ * Reads the variables of a request in their usual forms: strings, lists of strings, and lists of flat objects of
+ * strings. JSON.parse takes a third of a microsecond for each string of a list, because it first looks for the string
+ * among all strings of the process.
  *
  * Invariants
- * 1. What is read is what JSON.parse reads, but for members with names that were not asked for: with one of them nothing is read.
- * 2. Whatever else a JSON text may hold (numbers, escapes, characters beyond ASCII) is not read but left to JSON.parse.
+ * 1. The result equals that of JSON.parse. If an object has a member whose name was not requested, nothing is read.
+ * 2. Anything else that JSON may contain (numbers, escapes, characters beyond ASCII) is not read but left to
+ *    JSON.parse.
  */
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -15,10 +17,10 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** Where reading stands. Reading never waits, so one is enough. */
+/** The read offset. Reading is synchronous, so one variable suffices. */
 let place = 0;
 
-/** The first character that is no space, where `place` is then. */
+/** Moves `place` to the first character that is not white space, and returns that character. */
 function skipSpaces(text: string): number {
   for (;;) {
     const code = text.charCodeAt(place);
@@ -27,7 +29,10 @@ function skipSpaces(text: string): number {
   }
 }
 
-/** The text whose opening quote is at `place`; null if it is none, or not a plain one. */
+/**
+ * Reads the string whose opening quote is at `place`. Returns null if there is none, or if it is not plain ASCII
+ * without escapes.
+ */
 function scanText(text: string): string | null {
   if (text.charCodeAt(place) !== QUOTE) return null;
   const start = place + 1;
@@ -37,12 +42,12 @@ function scanText(text: string): string | null {
       place = at + 1;
       return text.slice(start, at);
     }
-    // Behind the end it is NaN, which is no character either.
+    // At the end of the text the code is NaN, which also fails this test.
     if (!(code >= 0x20 && code <= 0x7e) || code === BACKSLASH) return null;
   }
 }
 
-/** True if the name at `place` is this one; `place` is behind it then. */
+/** If `name` is the name at `place`, moves `place` behind it and returns true. */
 function isName(text: string, name: string): boolean {
   const end = place + 1 + name.length;
   if (text.charCodeAt(place) !== QUOTE || text.charCodeAt(end) !== QUOTE) return false;
@@ -53,7 +58,7 @@ function isName(text: string, name: string): boolean {
   return true;
 }
 
-/** Moves `place` to the value behind the colon. */
+/** Moves `place` past a colon to the value. Returns false if there is no colon. */
 function skipColon(text: string): boolean {
   if (skipSpaces(text) !== COLON) return false;
   place += 1;
@@ -61,7 +66,10 @@ function skipColon(text: string): boolean {
   return true;
 }
 
-/** Moves `place` behind a comma to what follows, or behind `close`; null if there is neither. */
+/**
+ * Moves `place` past a comma to the next item and returns true, or past `close` and returns false. Returns null if
+ * there is neither.
+ */
 function more(text: string, close: number): boolean | null {
   const code = skipSpaces(text);
   if (code !== COMMA && code !== close) return null;
@@ -71,7 +79,10 @@ function more(text: string, close: number): boolean | null {
   return true;
 }
 
-/** Names that objects of a list had before: the next object has the same, and a text that is known need not be made again. */
+/**
+ * Names of members of the last object in a list. Usually the next object has the same names, so those strings can be
+ * reused.
+ */
 const names: string[] = [];
 const MAX_NAMES = 16;
 
@@ -84,7 +95,7 @@ function scanName(text: string, position: number): string | null {
   return name;
 }
 
-/** The object of texts at `place`. */
+/** Reads the object of strings at `place`. Returns null if there is anything else. */
 function scanObject(text: string): Record<string, string> | null {
   const object: Record<string, string> = {};
   place += 1;
@@ -101,7 +112,7 @@ function scanObject(text: string): Record<string, string> | null {
   }
 }
 
-/** The list of texts, or of objects of texts, at `place`. */
+/** Reads the list of strings, or of objects of strings, at `place`. Returns null if there is anything else. */
 function scanList(text: string): (string | Record<string, string>)[] | null {
   const list: (string | Record<string, string>)[] = [];
   place += 1;
@@ -119,7 +130,9 @@ function scanList(text: string): (string | Record<string, string>)[] | null {
   }
 }
 
-/** The variables of a JSON text, each character of which is a byte of it (Latin-1); null if it is to be read by JSON.parse. */
+/**
+ * Returns the variables in a JSON text in Latin-1 (one character for each byte), or null if JSON.parse must read it.
+ */
 export function scanVariables(text: string, variableNames: readonly string[]): Record<string, unknown> | null {
   const variables: Record<string, unknown> = {};
   place = 0;
