@@ -1,12 +1,14 @@
 /**
- * What every request passes first: the policy on other sites, a bound on how many are under way, and the fast lane for GraphQL requests of the plainest form. Whatever
- * the lane does not answer goes on to Fastify as it came, with the body that was read.
+ * The front of the server, which every request passes first: the policy on other sites, the limit of requests in
+ * flight, and the fast lane for plain GraphQL requests. Requests that the lane does not answer go on to Fastify
+ * unchanged, with the body that was read.
  *
  * Invariants
- * 1. Who may not come in by the other door may not come in by the lane: the same authentication, body limit and content types, and a
- *    content type that a form of another site can send is not among them (CSRF).
- * 2. No request of a page of another site comes in, whatever its path and content type (`origin-policy.ts`).
- * 3. The lane never refuses. A request beyond the bound is refused before anything is read or looked up: with 503 and Retry-After.
+ * 1. The fast lane admits no request that Fastify would refuse: the same authentication, body limit and content types
+ *    apply. Content types that a form of another site can send are not among them (CSRF).
+ * 2. Requests of pages of other sites are refused, whatever their path and content type (`origin-policy.ts`).
+ * 3. The fast lane never refuses. A request beyond the limit gets 503 and Retry-After before anything is read or looked
+ *    up.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -17,18 +19,19 @@ import type { LoadLimit } from './load-limit.js';
 import { guardRequest } from './origin-guard.js';
 import type { OriginPolicy } from './origin-policy.js';
 
+/** The dependencies of the front of the server. */
 export interface FrontDoorOptions {
-  /** Null: Apollo answers everything. */
+  /** Null if Apollo answers everything. */
   readonly lane: FastLane | null;
   readonly path: string;
   readonly authenticate: Authenticate;
   readonly maxBodyBytes: number;
   readonly origins: OriginPolicy;
-  /** Counts requests once they are there wholly; those that stream for long are not counted. */
+  /** Counts requests from the moment that they have arrived completely; streams that last long are not counted. */
   readonly load: LoadLimit;
-  /** Paths that are answered whatever the load is, and those whose answers stream. */
+  /** Returns whether a path is answered under any load, or its answers stream. */
   readonly isExempt: (url: string) => boolean;
-  /** The body of a refusal for lack of room. */
+  /** Returns the body of a refusal because of overload. */
   readonly overloaded: (url: string) => string;
 }
 
@@ -41,7 +44,7 @@ const JSON_TYPES: ReadonlySet<string | undefined> = new Set([
 ]);
 const JSON_ANSWER = 'application/json; charset=utf-8';
 const GRAPHQL_ANSWER = 'application/graphql-response+json; charset=utf-8';
-/** What Apollo answers to what clients accept. Others are left to Apollo. */
+/** The content type of Apollo's answer, by what the client accepts. Requests with other values go to Apollo. */
 const ANSWER_TYPES: ReadonlyMap<string | undefined, string> = new Map([
   [undefined, JSON_ANSWER],
   ['*/*', JSON_ANSWER],
@@ -53,18 +56,18 @@ const ANSWER_TYPES: ReadonlyMap<string | undefined, string> = new Map([
   ['application/graphql-response+json,application/json;q=0.9', GRAPHQL_ANSWER],
   ['application/graphql-response+json, application/json;q=0.9', GRAPHQL_ANSWER],
 ]);
-/** Up to here the answer goes out in one piece with its head, which costs a copy and saves a write. */
+/** Up to this size the answer is sent together with its header, which costs a copy and saves a write. */
 const MAX_TOGETHER = 16_384;
 
-/** The body of a request that was read before Fastify got it. */
+/** A request whose body was read before Fastify received it. */
 interface ReadRequest extends IncomingMessage {
   bodyRead?: Buffer;
 }
 
-/** Puts the door in front of Fastify. */
+/** Installs the front of the server before Fastify's request listeners. */
 export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): void {
   const { lane, isExempt, load, origins } = options;
-  // A refusal has to cost little, or refusing is all that is done.
+  // A refusal must be cheap, or the process would only refuse.
   const overloaded = { graphql: options.overloaded(options.path), other: options.overloaded('/') };
   app.addHook('preParsing', (request, _, payload, done) => {
     const { bodyRead } = request.raw as ReadRequest;
@@ -94,7 +97,7 @@ export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): 
   });
 }
 
-/** Calls `done` when the whole request is there: one that is sent slowly takes no room of others. */
+/** Calls `done` when the whole request has arrived, so that slowly sent requests do not count against the limit. */
 function whenRead(request: ReadRequest, done: () => void): void {
   const { headers } = request;
   const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
@@ -113,7 +116,10 @@ function sendOverloaded(response: ServerResponse, body: string): void {
   response.writeHead(503, ['content-type', JSON_ANSWER, 'content-length', length, 'retry-after', '1']).end(body);
 }
 
-/** The content type of the answer to a request that may be taken; null for one that is left to Fastify unread. */
+/**
+ * Returns the content type of the answer if the fast lane may take a request; null if the request goes to Fastify
+ * unread.
+ */
 function answerTypeOf(request: IncomingMessage, { path, authenticate, maxBodyBytes }: FrontDoorOptions): string | null {
   if (request.url !== path || request.method !== 'POST') return null;
   const { headers } = request;
@@ -161,10 +167,10 @@ function takeRequest(
   });
 }
 
-/** Returns true if the bytes have left for the kernel, so that their memory is free. */
+/** Returns true if the bytes have been passed to the kernel, so that their memory is free. */
 function sendAnswer(response: ServerResponse, answer: Buffer, answerType: string): boolean {
   response.writeHead(200, ['content-type', answerType, 'content-length', `${answer.length}`]);
-  // Latin-1 gives every byte as it is.
+  // Latin-1 encodes every byte unchanged.
   if (answer.length <= MAX_TOGETHER) response.end(answer.toString('latin1'), 'latin1');
   else response.end(answer);
   return answer.length <= MAX_TOGETHER || response.writableLength === 0;

@@ -1,15 +1,15 @@
-/** What clients see of errors: those of the table as they are, GraphQL's own, and nothing of any other. */
+/** The errors that clients see: FStore's errors unchanged, GraphQL's own errors, and nothing of any other error. */
 import { type ExecutionResult, type FormattedExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { ERRORS, FStoreError } from '../errors.js';
 
-/** Logs an error that nobody foresaw; returns the id under which it was logged. */
+/** Logs an unexpected error. Returns the id under which it was logged. */
 export type ReportDefect = (error: unknown) => string;
 
 function unwrap(error: unknown): unknown {
   return error instanceof GraphQLError && error.originalError ? unwrap(error.originalError) : error;
 }
 
-/** The form of an error in a GraphQL answer. Defects keep their path only, and are reported. */
+/** Returns an error in the form of a GraphQL answer. An unexpected error is reported, and only its path is shown. */
 export function formatGraphqlError(
   formatted: GraphQLFormattedError,
   error: unknown,
@@ -28,7 +28,7 @@ export function formatGraphqlError(
       extensions: { code: 'OPERATION_TOO_COMPLEX', status, cause: why, cure },
     };
   }
-  // GraphQL's own findings (syntax, validation, coercion) come without a cause of ours.
+  // GraphQL's own errors (syntax, validation, coercion) have no original error.
   if (cause instanceof GraphQLError) {
     const { stacktrace: _, ...extensions } = formatted.extensions ?? {};
     return { message: formatted.message, ...place, extensions: { code: 'BAD_REQUEST', ...extensions } };
@@ -37,12 +37,12 @@ export function formatGraphqlError(
   return { message: 'Internal error', ...place, extensions: { code: 'INTERNAL', status, cure, report: report(error) } };
 }
 
-/** Applies `formatGraphqlError` to errors that no Apollo Server has formatted (WebSocket, SSE). */
+/** Applies `formatGraphqlError` to errors that Apollo Server does not format (WebSocket, SSE). */
 export function formatErrors(errors: readonly GraphQLError[], report: ReportDefect): GraphQLFormattedError[] {
   return errors.map((error) => formatGraphqlError(error.toJSON(), error, report));
 }
 
-/** A result as the libraries of the doors hand it over. */
+/** A result as the libraries of the transports pass it. */
 type GraphqlResult = { [Name in keyof ExecutionResult]?: ExecutionResult[Name] | undefined };
 
 /** Applies `formatErrors` to a result. */

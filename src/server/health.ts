@@ -1,7 +1,8 @@
 /**
- * The two addresses for probes: `/health` says that the process runs, `/ready` whether its stores answer.
+ * The endpoints for probes: `/health` says that the process runs, `/ready` whether its stores answer.
  *
- * Both answer without a key, so they tell states and nothing else. What a driver says goes to the log, once per change of state.
+ * Both answer without a key, so they reveal states and nothing else. Errors of drivers go to the log, once for each
+ * change of state.
  */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -10,15 +11,18 @@ import type { LiveSchema } from '../schema/live-schema.js';
 /** Paths of the probes. */
 export const PROBE_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
 
-/** Milliseconds that a store has to answer. */
+/** How long a store may take to answer, in milliseconds. */
 const PROBE_TIMEOUT = 2_000;
 
 type ProbeState = 'ok' | 'unavailable' | 'timeout';
 
+/** What the probes report on. */
 export interface HealthOptions {
   readonly live: LiveSchema;
   readonly log: Logger;
-  /** One entry for each store that must answer for this process to be ready; a probe rejects if its store does not. */
+  /**
+   * A probe for each store that must answer for this process to be ready. A probe rejects if its store does not answer.
+   */
   readonly probes: Readonly<Record<string, () => Promise<void>>>;
 }
 

@@ -1,16 +1,16 @@
-/** The form of a refusal over HTTP, and what Fastify's own refusals are called in the table of errors. */
+/** The body of a refusal over HTTP, and FStore's errors for refusals of Fastify. */
 import type { FastifyError } from 'fastify';
 import { FStoreError } from '../errors.js';
 
 export const GRAPHQL_PATH = '/graphql';
 
-/** The body of a refusal: GraphQL clients look for `errors`, all others for `error`. */
+/** Returns the body of a refusal. GraphQL clients expect `errors`, all others `error`. */
 export function errorBody(error: FStoreError, url: string): Record<string, unknown> {
   if (url.startsWith(GRAPHQL_PATH)) return { errors: [{ message: error.message, extensions: error.extensions }] };
   return { error: { message: error.message, ...error.extensions } };
 }
 
-/** A refusal of Fastify as an error of the table; null for anything else. */
+/** Returns a refusal of Fastify as an FStoreError; null for any other error. */
 export function refusalOf(error: FastifyError): FStoreError | null {
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return new FStoreError('EVENT_TOO_LARGE', 'the request body is too large');

@@ -1,10 +1,10 @@
 /**
- * The API process's doors over HTTP: GraphQL, SSE, WebSocket, REST, metrics and health.
+ * The HTTP server of the API process: GraphQL, SSE, WebSocket, REST, metrics and health.
  *
  * Invariants
- * 1. Every door but /health and /ready asks for authentication first.
- * 2. Every refusal has a code of the table; a defect shows an id and no more.
- * 3. `close` ends in this order: no new work, running operations finish, connections close.
+ * 1. Every endpoint except /health and /ready requires authentication first.
+ * 2. Every refusal has an error code; an unexpected error shows only the id of its log entry.
+ * 3. `close` proceeds in this order: accept no new work, finish running operations, close connections.
  */
 import { randomUUID } from 'node:crypto';
 import { ApolloServer } from '@apollo/server';
@@ -35,6 +35,7 @@ import { registerRest } from './rest.js';
 import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
 import { registerTrainingSets } from './training-set-door.js';
 
+/** The dependencies and limits of the HTTP server. */
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
@@ -44,17 +45,17 @@ export interface HttpServerOptions {
   readonly origins: OriginPolicy;
   readonly limits: { readonly maxBodyBytes: number; readonly maxInFlight: number };
   readonly check: OperationCheck;
-  /** Whether documents run only if they are registered or among FStore's own. */
+  /** True to run only registered documents and FStore's own. */
   readonly onlyRegistered: boolean;
   /** Documents of FStore's own command line. */
   readonly ownDocuments: readonly string[];
-  /** Whether plain reads of features are answered in front of Apollo. */
+  /** True to answer plain reads of features in front of Apollo. */
   readonly fastLane: boolean;
   readonly log: Logger;
   readonly probes: HealthOptions['probes'];
 }
 
-/** A server that listens. */
+/** A listening server. */
 export interface HttpServer {
   /** `http://host:port` */
   readonly url: string;
@@ -68,7 +69,7 @@ function actorOf(request: FastifyRequest): string {
   return (request.raw as { actor?: string }).actor ?? 'anonymous';
 }
 
-/** Opens all doors and resolves once they take requests. */
+/** Starts the server. Resolves when it accepts requests. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { live, services, limits, log, authenticate, origins, check, onlyRegistered } = options;
   const load = new LoadLimit(limits.maxInFlight);
@@ -86,7 +87,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     maxRecursiveSelections: true,
     parseOptions: { maxTokens: check.maxTokens },
     validationRules: [...check.rules],
-    // Else whoever sends a text could have it run by its hash.
+    // Otherwise a client could send a text once and then run it by its hash.
     ...(onlyRegistered ? { persistedQueries: false } : {}),
     formatError: (formatted, error) => formatGraphqlError(formatted, error, report),
     logger: log,
@@ -152,7 +153,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   return {
     url,
     close: async () => {
-      // Streams end first: while one is open, its connection is never idle.
+      // Streams end first, because the connection of an open stream never becomes idle.
       await services.updates.stop();
       await closeWebSockets();
       await app.close();

@@ -1,32 +1,35 @@
 /**
- * How many requests may be under way, so that what is taken is answered soon however much is asked for.
+ * Limits the number of requests in flight, so that accepted requests are answered soon under any load.
  *
  * Invariants
- * 1. Never more than `max`.
- * 2. While the event loop has no pause, no more than are answered in WAIT_MS, or LEAST: by Little's law a request then waits about as long
- *    for those before it. A burst that comes to an idle process, and requests that wait for a store, are not refused for that.
+ * 1. At most `max` requests are in flight.
+ * 2. While the event loop is saturated, at most as many are in flight as the process answers within WAIT_MS, but at
+ *    least LEAST. By Little's law a request then waits about WAIT_MS for those before it. A burst that meets an idle
+ *    process, and requests that wait for a store, are not refused by this limit.
  */
 import { performance } from 'node:perf_hooks';
 
+/** How often the limit is adjusted, in milliseconds. */
 const INTERVAL_MS = 100;
-/** How long a request may wait for those before it. */
+/** How long a request may wait for those before it, in milliseconds. */
 const WAIT_MS = 25;
-/** Fewer would make the reads of a turn too small to be worth it. */
+/** With a smaller limit, the combined read of one turn of the event loop would have too few keys to be efficient. */
 const LEAST = 64;
-/** From here the event loop has no pause: what it did not begin is waiting. */
+/** From this utilization on, the event loop counts as saturated: work is waiting for it. */
 const BUSY = 0.99;
-/** An interval that took longer was one long piece of work, which says nothing of requests. */
+/** An interval longer than this contained one long task, so it says nothing about requests. */
 const STALL_MS = 5 * INTERVAL_MS;
 
-/** Milliseconds for which the event loop has waited, and has worked, since it began. */
+/** Milliseconds for which the event loop has been idle, and active, since its start. */
 export interface LoopTimes {
   readonly idle: number;
   readonly active: number;
 }
 
+/** Counts requests in flight and decides whether another one may enter. */
 export class LoadLimit {
   inFlight = 0;
-  /** Requests that were refused. */
+  /** Number of refused requests. */
   shed = 0;
   readonly #max: number;
   readonly #loopTimes: () => LoopTimes;
@@ -43,31 +46,33 @@ export class LoadLimit {
     this.#timer = setInterval(() => this.adjust(), INTERVAL_MS).unref();
   }
 
-  /** Whether there is no room for another request. */
+  /** Whether the limit is reached, so that another request must be refused. */
   get isFull(): boolean {
     return this.inFlight >= this.#bound;
   }
 
+  /** Counts a request that enters. */
   enter(): void {
     this.inFlight += 1;
   }
 
-  /** Of a request that was answered. */
+  /** Counts a request that was answered. */
   leave(): void {
     this.inFlight -= 1;
     this.#answered += 1;
   }
 
-  /** Of a request that enters again elsewhere. */
+  /** Removes a request that will enter again in another part of the server. */
   withdraw(): void {
     this.inFlight -= 1;
   }
 
+  /** Stops adjusting the limit. */
   close(): void {
     clearInterval(this.#timer);
   }
 
-  /** Sets the bound by what was done since it was set last. */
+  /** Sets the limit by the work done since the last adjustment. */
   adjust(): void {
     const times = this.#loopTimes();
     const [idle, active] = [times.idle - this.#last.idle, times.active - this.#last.active];

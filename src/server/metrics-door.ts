@@ -1,11 +1,14 @@
-/** `GET /metrics`: how fresh sources and views are, and what this process uses, for Prometheus. */
+/** `GET /metrics` for Prometheus: the freshness of sources and views, and the resources that this process uses. */
 import type { FastifyInstance } from 'fastify';
 import type { Freshness, SourceReport } from '../materialization/freshness.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { RequestServices } from '../schema/request-context.js';
 import { METRICS_CONTENT_TYPE, type Metric, type MetricType, metricsText, type Sample } from './metrics-text.js';
 
-/** Half of the ten seconds that Prometheus waits; a store that hangs must not take the rest along. */
+/**
+ * How long to wait for the freshness, in milliseconds. Half of Prometheus' ten seconds, so that a hanging store does
+ * not suppress the other metrics.
+ */
 const PATIENCE = 5_000;
 
 const seconds = (time: number | null): number | null => (time === null ? null : time / 1_000);
@@ -52,7 +55,7 @@ function processMetrics({ revision }: Snapshot, fresh: boolean): Metric[] {
   ];
 }
 
-/** What this process has served, by counter; read when somebody asks. */
+/** Counters of the requests that this process has served. */
 export interface ServingCounts {
   readonly lane: { readonly answered: number; readonly passed: number; readonly plans: number } | null;
   readonly load: { readonly inFlight: number; readonly shed: number };
@@ -90,7 +93,7 @@ function servingMetrics({ lane, load }: ServingCounts, { query }: RequestService
   ];
 }
 
-/** Registers `GET /metrics`. Nothing is measured until it is asked; whoever asks while an answer is on its way shares it. */
+/** Registers `GET /metrics`. Values are measured on request; concurrent requests share one measurement. */
 export function registerMetrics(app: FastifyInstance, services: RequestServices, serving: ServingCounts): void {
   let underWay: Promise<Metric[] | null> | null = null;
   const read = async (snapshot: Snapshot): Promise<Metric[] | null> => {

@@ -1,18 +1,21 @@
 /**
- * Measurements in Prometheus' text format (version 0.0.4).
+ * Formats measurements in Prometheus' text format (version 0.0.4).
  *
- * By hand, because every value is read when it is asked for: a library would keep a copy of each of them, with series of sources that
- * have gone, and measure the process all the time.
+ * No library, because every value is read on request. A library would keep a copy of each value, including series of
+ * sources that no longer exist, and measure the process all the time.
  */
 
+/** The types of metrics that FStore has. */
 export type MetricType = 'gauge' | 'counter';
 
+/** One value of a metric. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
-  /** Null: not known, so nothing is said. */
+  /** Null if the value is not known; the sample is then left out. */
   readonly value: number | null;
 }
 
+/** A metric with its samples. */
 export interface Metric {
   readonly name: string;
   readonly type: MetricType;
@@ -26,7 +29,7 @@ function escaped(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
-/** The text of these metrics; one without a known value is left out. */
+/** Returns the text of these metrics. Metrics without a known value are left out. */
 export function metricsText(metrics: readonly Metric[]): string {
   const lines: string[] = [];
   for (const { name, type, help, samples } of metrics) {

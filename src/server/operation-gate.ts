@@ -1,9 +1,9 @@
 /**
- * Which operation a request is about, by its text or by the id of a registered one, and whether it may run. One gate for all doors of GraphQL;
- * the fast lane, which never refuses, leaves to it whatever it does not answer.
+ * Finds the operation of a request, by its text or by the id of a registered operation, and decides whether it may run.
+ * All GraphQL transports share this gate. The fast lane never refuses, so requests that it does not answer come here.
  *
- * Invariant: where only registered operations run, a request leaves `admit` as nothing but the text that was looked up, so that no door
- * reads another operation out of it.
+ * Invariant: if only registered operations may run, `admit` reduces a request to the text that was looked up and its
+ * variables. So no parser behind it can read another operation from the request.
  */
 import type { FastifyRequest } from 'fastify';
 import { type ExecutionArgs, GraphQLError } from 'graphql';
@@ -18,6 +18,7 @@ import {
 } from '../schema/registered-operations.js';
 import type { RequestContext } from '../schema/request-context.js';
 
+/** The dependencies of an OperationGate, and which operations may run. */
 export interface OperationGateOptions {
   readonly live: LiveSchema;
   readonly check: OperationCheck;
@@ -38,7 +39,7 @@ interface FoundOperation {
 }
 
 const MAX_SHOWN = 80;
-/** What goes with a text. */
+/** Fields of a request that are kept besides the text. */
 const OTHERS = ['operationName', 'variables'];
 
 function usable(operation: RegisteredOperation): FoundOperation {
@@ -49,6 +50,7 @@ function usable(operation: RegisteredOperation): FoundOperation {
   return { text: operation.text, registered: operation };
 }
 
+/** Decides which operations may run. */
 export class OperationGate {
   readonly #options: OperationGateOptions;
   readonly #own: ReadonlySet<string>;
@@ -59,8 +61,8 @@ export class OperationGate {
   }
 
   /**
-   * Puts the text of the operation into a request that Apollo is going to answer. Throws PERSISTED_QUERY_NOT_FOUND, OPERATION_INVALID and,
-   * where only registered operations run, OPERATION_NOT_REGISTERED or BAD_REQUEST.
+   * Replaces the operation of a request to Apollo by its text. Throws PERSISTED_QUERY_NOT_FOUND and OPERATION_INVALID.
+   * If only registered operations may run, also throws OPERATION_NOT_REGISTERED and BAD_REQUEST.
    */
   admit(request: FastifyRequest): void {
     if (request.method === 'POST') {
@@ -78,7 +80,10 @@ export class OperationGate {
     request.raw.url = `${path}?${new URLSearchParams({ query: found.text, ...others })}`;
   }
 
-  /** For the other doors: what to execute on the schema served now, or the findings. */
+  /**
+   * Prepares an operation for the other transports. Returns what to execute on the current schema, or the errors of the
+   * operation.
+   */
   prepare(request: OperationRequest, contextValue: RequestContext): ExecutionArgs | readonly GraphQLError[] {
     const { live, check } = this.#options;
     const { schema } = live.current;
@@ -99,7 +104,7 @@ export class OperationGate {
     }
   }
 
-  /** The operation of a request; null for one that is left as it is. */
+  /** Returns the operation of a request, or null if the request stays unchanged. */
   #find(request: OperationNaming, isForApollo = true): FoundOperation | null {
     const { live, onlyRegistered } = this.#options;
     const { operations } = live.current;
@@ -107,7 +112,7 @@ export class OperationGate {
     if (name !== null) {
       const found = operations.withId(name);
       if (found) return usable(found);
-      // Apollo keeps operations by their hashes for clients that send them once in full.
+      // Apollo's automatic persisted queries: clients send an operation once in full, then by its hash.
       const isAutomatic = request.documentId === undefined && request.id === undefined;
       if (isAutomatic && isForApollo && !onlyRegistered) return null;
       const message = `no operation is registered as ${name.slice(0, MAX_SHOWN)}`;

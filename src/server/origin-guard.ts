@@ -1,4 +1,4 @@
-/** Refuses requests and upgrades that pages of other sites cause, and answers preflights of the origins that are named. */
+/** Refuses requests and upgrades that pages of other sites cause, and answers preflights of allowed origins. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { FStoreError } from '../errors.js';
@@ -7,7 +7,7 @@ import { crossOriginHeaders, isPreflight, type OriginPolicy, preflightHeaders } 
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** Looks at a request before anything else does. Returns true if it has been answered: refused, or a preflight. */
+/** Checks a request before all other code. Returns true if the request has been answered: refused, or a preflight. */
 export function guardRequest(policy: OriginPolicy, request: IncomingMessage, response: ServerResponse): boolean {
   const verdict = policy.judge(request);
   if (verdict === 'pass') return false;
@@ -27,7 +27,7 @@ export function guardRequest(policy: OriginPolicy, request: IncomingMessage, res
   return false;
 }
 
-/** As `guardRequest`, of an upgrade. Returns true if it has been refused. */
+/** Checks an upgrade like `guardRequest`. Returns true if it has been refused. */
 export function guardUpgrade(policy: OriginPolicy, request: IncomingMessage, socket: Duplex): boolean {
   const verdict = policy.judge(request);
   if (!(verdict instanceof FStoreError)) return false;

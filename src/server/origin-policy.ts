@@ -1,46 +1,55 @@
 /**
- * Decides whether a request may come from where it says it comes from: pages of other sites (CSRF) and DNS rebinding.
+ * Decides whether the origin of a request may use this server. Prevents requests of pages of other sites (CSRF), and
+ * DNS rebinding.
  *
  * Invariants
- * 1. One policy for every address and for WebSocket upgrades, so that no address is open to a page that another address refuses.
- * 2. A request without `Origin` and without `Sec-Fetch-Site` is not a browser's cross-site request; it passes.
- * 3. Without an API key only names of loopback in `Host` are answered. Otherwise a site could point its own name at 127.0.0.1
- *    and read answers as if they were its own.
+ * 1. One policy applies to every endpoint and to WebSocket upgrades. So no endpoint is open to a page that another one
+ *    refuses.
+ * 2. A request without `Origin` and without `Sec-Fetch-Site` is not a browser's cross-site request, and passes.
+ * 3. Without API keys, only requests whose `Host` is a loopback name are answered. Otherwise a site could point its own
+ *    name at 127.0.0.1 and read answers as its own.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { FStoreError } from '../errors.js';
 
+/** Which origins may use this server. */
 export interface OriginPolicyOptions {
   /** Origins of other sites whose pages may use this server, as `scheme://host[:port]`. */
   readonly corsOrigins: readonly string[];
-  /** Whether requests need an API key, which a page of another site does not know. */
+  /** True if requests need an API key, which a page of another site does not know. */
   readonly hasKeys: boolean;
 }
 
-/** The part of a request that the policy looks at. */
+/** The part of a request that the policy examines. */
 export interface RequestHead {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
 }
 
-/** `pass`: not a request of another site; `cross-origin`: of a named origin; an error: refused. */
+/** `pass`: not a request of another site; `cross-origin`: a request of an allowed origin; an error: refused. */
 export type OriginVerdict = 'pass' | 'cross-origin' | FStoreError;
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
-/** Pages that a link on another site may open. They run no operation: Apollo refuses a GET that a link can cause. */
+/**
+ * Pages that a link on another site may open. They run no operation, because Apollo refuses GET requests that a link
+ * can cause.
+ */
 const LINKED_PAGES: ReadonlySet<string> = new Set(['/', '/graphql']);
 const ALLOWED_METHODS = 'GET, POST, OPTIONS';
 const ALLOWED_HEADERS = ['authorization', 'content-type', 'accept', 'apollo-require-preflight', 'last-event-id'];
 const EXPOSED_HEADERS = 'retry-after, content-disposition, x-request-id';
-/** Seconds for which a browser may remember the answer to a preflight; more than two hours no browser does. */
+/**
+ * How long a browser may cache the answer to a preflight, in seconds. No browser caches it for more than two hours.
+ */
 const PREFLIGHT_AGE = '7200';
 const MAX_SHOWN = 100;
 
+/** Judges requests by their `Host`, `Origin` and `Sec-Fetch-Site` headers. */
 export class OriginPolicy {
   readonly #origins: ReadonlySet<string>;
   readonly #hasKeys: boolean;
-  /** The last `Host` that passed: almost every request has the same. */
+  /** The last `Host` that passed, because almost all requests have the same. */
   #lastHost: string | undefined;
 
   constructor({ corsOrigins, hasKeys }: OriginPolicyOptions) {
@@ -48,7 +57,7 @@ export class OriginPolicy {
     this.#hasKeys = hasKeys;
   }
 
-  /** The verdict on a request: ORIGIN_FORBIDDEN and HOST_FORBIDDEN are returned and not thrown. */
+  /** Returns the verdict on a request. ORIGIN_FORBIDDEN and HOST_FORBIDDEN are returned, not thrown. */
   judge({ method, url = '', headers }: RequestHead): OriginVerdict {
     const { host, origin, 'sec-fetch-site': site } = headers;
     if (!this.#hasKeys && host !== this.#lastHost && host !== undefined) {
@@ -59,7 +68,8 @@ export class OriginPolicy {
       this.#lastHost = host;
     }
     if (origin === undefined) {
-      // Set by browsers alone. Other requests of other sites have an Origin; links and images have none.
+      // Only browsers send Sec-Fetch-Site. Cross-site requests that can read or change data have an Origin; links and
+      // images have none.
       if (site !== 'cross-site' && site !== 'same-site') return 'pass';
       const isLink = headers['sec-fetch-mode'] === 'navigate' && method === 'GET';
       if (isLink && LINKED_PAGES.has(url.split('?', 1)[0]!)) return 'pass';
@@ -74,11 +84,11 @@ export class OriginPolicy {
 }
 
 function isOwn(origin: string, host: string | undefined): boolean {
-  // A proxy may end TLS, so the scheme is not known here.
+  // A proxy may terminate TLS, so the scheme of the request is not known.
   return host !== undefined && /^https?:\/\//.test(origin) && origin.slice(origin.indexOf('://') + 3) === host;
 }
 
-/** Headers that let a page of a named origin read an answer. */
+/** Returns the headers with which a page of an allowed origin may read an answer. */
 export function crossOriginHeaders(origin: string): Readonly<Record<string, string>> {
   return {
     'access-control-allow-origin': origin,
@@ -87,12 +97,15 @@ export function crossOriginHeaders(origin: string): Readonly<Record<string, stri
   };
 }
 
-/** Whether a request asks if another one would be allowed. */
+/** Returns whether a request is a preflight. */
 export function isPreflight({ method, headers }: RequestHead): boolean {
   return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined;
 }
 
-/** Headers of the answer to a preflight of a named origin. Headers that FStore's own clients send (`x-fstore-*`) are allowed too. */
+/**
+ * Returns the headers of the answer to a preflight of an allowed origin. They also permit the `x-fstore-*` headers of
+ * FStore's own clients.
+ */
 export function preflightHeaders({ headers }: RequestHead): Readonly<Record<string, string>> {
   const asked = (headers['access-control-request-headers'] ?? '').toLowerCase().split(',');
   const own = asked.map((name) => name.trim()).filter((name) => /^x-fstore-[a-z0-9-]{1,40}$/.test(name));

@@ -1,4 +1,4 @@
-/** The REST door: push events and read values without GraphQL. Same checks, same errors. */
+/** The REST API: pushes events and reads values without GraphQL, with the same checks and errors. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { readKey } from '../definition/entity-key.js';
 import { valueToJson } from '../definition/value-type.js';
@@ -8,9 +8,10 @@ import { featureStatus } from '../retrieval/feature-row.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 
 /**
- * Registers
+ * Registers the endpoints of the REST API.
  * - `POST /api/v1/sources/:source/events`: one event or a list of events (JSON) → `{"accepted": n}`
- * - `GET  /api/v1/views/:view/values/:key…`: the newest values of one entity; composite keys as further path parts
+ * - `GET  /api/v1/views/:view/values/:key…`: the current values of one entity; parts of a composite key are path
+ *   segments
  */
 export function registerRest(
   app: FastifyInstance,
@@ -19,7 +20,7 @@ export function registerRest(
 ): void {
   app.register(async (rest) => {
     rest.removeContentTypeParser('text/plain');
-    // Integers beyond 2^53 must survive, which JSON.parse does not let them.
+    // Keeps integers beyond 2^53, which JSON.parse would round.
     rest.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
       try {
         done(null, parseEventJson(body as string));

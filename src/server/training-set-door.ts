@@ -1,5 +1,6 @@
 /**
- * The REST door of training sets: a spine goes in as the body, the file comes out as the body. Both are streamed.
+ * The REST API of training sets. A spine is uploaded as the body of a request and the file downloaded as the body of an
+ * answer; both are streamed.
  *
  * - `POST /api/v1/training-sets?service=…`: the spine (CSV, NDJSON, Parquet or Arrow) → the job
  * - `GET  /api/v1/training-sets/:id`: the job; its result is the manifest
@@ -31,7 +32,7 @@ const MEDIA_TYPES: Record<TrainingSetRequest['format'], string> = {
   arrow: 'application/vnd.apache.arrow.file',
 };
 
-/** Query parameters as a request: all of them are text there. */
+/** Returns the request in query parameters, which are all texts. */
 function requestFromQuery(query: Record<string, string | undefined>): Record<string, unknown> {
   const { test, splitBy, seed, testFrom, before, known, fit, ...rest } = query;
   const flag = (name: string, text: string | undefined): Record<string, unknown> => {
@@ -55,12 +56,12 @@ async function findJob({ jobs }: RequestServices, id: string): Promise<{ job: Jo
   return { job, request: trainingSetRequestOf(job) };
 }
 
-/** Registers the addresses of training sets. */
+/** Registers the endpoints of training sets. */
 export function registerTrainingSets(app: FastifyInstance, services: RequestServices): void {
   const { folder, maxSpineBytes } = services.trainingSets;
   app.register(async (rest) => {
     rest.removeAllContentTypeParsers();
-    // The body is read by the handler, as it comes.
+    // The handler reads the body as a stream.
     rest.addContentTypeParser('*', (_, body, done) => done(null, body));
     rest.post<{ Querystring: Record<string, string> }>(
       '/api/v1/training-sets',
