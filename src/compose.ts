@@ -50,10 +50,13 @@ import { OriginPolicy } from './server/origin-policy.js';
 import { startEmbeddedPostgres } from './store/embedded-postgres.js';
 import { connectPostgresIntake } from './store/intake-postgres.js';
 import { connectPostgresJobStore } from './store/job-store-postgres.js';
+import { describeLogin } from './store/login-check-postgres.js';
 import { connectPostgresOfflineStore } from './store/offline-store-postgres.js';
 import type { OnlineStore } from './store/online-store.js';
 import { MemoryOnlineStore } from './store/online-store-memory.js';
 import { connectRedisOnlineStore } from './store/online-store-redis.js';
+import { createClosedReader, type QueryReader } from './store/query-reader.js';
+import { createPostgresQueryReader } from './store/query-reader-postgres.js';
 import { connectPostgresStagedBatches } from './store/staged-batches-postgres.js';
 
 /** How long a job waits for its worker after the last sign of life, milliseconds. */
@@ -105,6 +108,13 @@ export async function startFStore(
   }
 }
 
+/** The reader of SQL that users write, or one that says why there is none. */
+function openQueries({ queries: { allowed, timeout } }: Config, readUrl: string | null): QueryReader {
+  if (!allowed) return createClosedReader('FSTORE_SQL_QUERIES is false');
+  if (readUrl === null) return createClosedReader('FSTORE_POSTGRES_READ_URL is not set');
+  return createPostgresQueryReader({ url: readUrl, timeout });
+}
+
 async function open(
   config: Config,
   roles: readonly Role[],
@@ -121,12 +131,18 @@ async function open(
   const note = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>): void =>
     log[level](fields ?? {}, message);
 
-  let postgresUrl = config.postgresUrl;
+  let { postgresUrl, postgresReadUrl: readUrl } = config;
   if (!postgresUrl) {
     const embedded = await startEmbeddedPostgres({ dataFolder: config.dataFolder, log: note });
     closers.push(() => embedded.stop());
-    postgresUrl = embedded.url;
+    ({ url: postgresUrl, readUrl } = embedded);
   }
+  if (config.postgresUrl) {
+    const warnings = await describeLogin(config.postgresUrl, false);
+    if (readUrl) warnings.push(...(await describeLogin(readUrl, true)));
+    for (const warning of warnings) log.warn(warning);
+  }
+  const queries = openQueries(config, readUrl);
   const offline = await connectPostgresOfflineStore({ url: postgresUrl, project, log: note });
   closers.push(() => offline.close());
   const jobs = await connectPostgresJobStore({ url: postgresUrl, project, log: note });
@@ -168,7 +184,13 @@ async function open(
     const contractOf = (source: string) => sourceContracts(follower.current, limits).get(source);
     const merger = new StagedMerger({ staged, offline, writer, contractOf, now });
     const debug = (message: string, fields: Record<string, unknown>): void => log.debug(fields, message);
-    const driver = spark && createSparkDriver({ ...spark, sinkUrl: spark.sinkUrl ?? postgresUrl });
+    const driver =
+      spark &&
+      createSparkDriver({
+        ...spark,
+        sinkUrl: spark.sinkUrl ?? postgresUrl,
+        readUrl: config.queries.allowed ? (spark.readUrl ?? readUrl) : null,
+      });
     const worker = new Worker({
       follower,
       bus,
@@ -199,14 +221,15 @@ async function open(
           jobs,
           limits,
           engine: createBatchEngine({
-            builtin: createBuiltinBatchEngine({ offline, writer, folder: config.batchFolder, now }),
-            spark: createSparkBatchEngine({ driver, staged, merger, folder: config.batchFolder }),
+            builtin: createBuiltinBatchEngine({ queries, writer, folder: config.batchFolder, now }),
+            spark: createSparkBatchEngine({ driver, staged, merger, queries, folder: config.batchFolder }),
             staged,
           }),
           snapshot: adopted,
         }),
         [TRAINING_SET_JOB]: createTrainingSetHandler({
           offline,
+          queries,
           joins: {
             builtin: createBuiltinJoin(offline),
             spark: createSparkJoin(driver && createEngineJoin({ driver, project })),
@@ -224,6 +247,7 @@ async function open(
         driver,
         staged,
         merger,
+        queries,
         brokers: config.kafkaBrokers,
         maxEvents: spark.maxEvents,
         refresh: spark.refresh,
@@ -291,10 +315,11 @@ async function open(
       updates,
       ingestion: new Ingestion({ bus, offline, limits, formats, now }),
       freshness: new FreshnessReader({ bus, ledger }),
-      sourceChecks: new SourceChecker({ bus, offline, folder: config.batchFolder, limits, reserved, formats, now }),
+      sourceChecks: new SourceChecker({ bus, queries, folder: config.batchFolder, limits, reserved, formats, now }),
       offline,
       registry,
       jobs,
+      queries,
       apply: new DefinitionApply({
         registry,
         follower,
@@ -305,6 +330,7 @@ async function open(
         hasSchemaRegistry: config.schemaRegistryUrl !== null,
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
         batches: { spark: config.spark !== null, connections: config.jdbcConnections },
+        queries,
       }),
       trainingSets: { ...config.trainingSets, hasSpark: config.spark !== null },
       snapshot: () => live.current.snapshot,

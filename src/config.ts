@@ -49,10 +49,15 @@ const environmentSchema = z.object({
     ),
   FSTORE_MAX_SPINE_BYTES: count(1_000_000_000, 100_000_000_000).describe('Largest spine of a training set.'),
   FSTORE_BATCH_FOLDER: z.string().default('.').describe('Folder of files that sources are read from in batches.'),
-  FSTORE_SQL_SPINES: z
+  FSTORE_SQL_QUERIES: z
     .enum(['true', 'false'])
-    .default('false')
-    .describe('Whether a spine may be a SELECT; whoever may ask for one can then read all of the database.'),
+    .default('true')
+    .describe(
+      'Whether SQL that users write is run: `query` and `table` of sources, checks and spines. It reads what the read login may read.',
+    ),
+  FSTORE_SQL_TIMEOUT: duration('30s').describe(
+    'How long SQL that users write may run: a check as a whole, a materialization or spine for each of its pages.',
+  ),
   FSTORE_FAST_LANE: z
     .enum(['true', 'false'])
     .default('true')
@@ -64,6 +69,11 @@ const environmentSchema = z.object({
   FSTORE_POSTGRES_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('Offline store; without it, an embedded PostgreSQL is started.'),
+  FSTORE_POSTGRES_READ_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
+    .optional()
+    .describe(
+      'The same database with a login of another role, under which SQL that users write is run; without it, none is. The embedded PostgreSQL has its own.',
+    ),
   FSTORE_REDIS_URL: address('redis', /^rediss?:\/\/./)
     .optional()
     .describe('Online store; without it, values are kept in memory.'),
@@ -101,6 +111,9 @@ const environmentSchema = z.object({
   FSTORE_SPARK_SINK_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
     .optional()
     .describe('The offline store as executors of Spark reach it; default: FSTORE_POSTGRES_URL.'),
+  FSTORE_SPARK_READ_URL: address('postgres', /^postgres(?:ql)?:\/\/./)
+    .optional()
+    .describe('The same with the read login; default: FSTORE_POSTGRES_READ_URL.'),
   FSTORE_SPARK_MAX_EVENTS: count(50_000, 10_000_000).describe('Events of one micro-batch of a stream at most.'),
   FSTORE_SPARK_REFRESH: duration('5m').describe('After what time a table that a `sql` view reads is read again.'),
   FSTORE_SCHEMA_REGISTRY_URL: address('http', /^https?:\/\/./)
@@ -140,12 +153,16 @@ export interface Config {
   readonly dataFolder: string;
   /** Folder of batch files. */
   readonly batchFolder: string;
-  readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number; readonly allowSql: boolean };
+  readonly trainingSets: { readonly folder: string; readonly maxSpineBytes: number };
+  /** Whether SQL that users write is run, and how long, in milliseconds. */
+  readonly queries: { readonly allowed: boolean; readonly timeout: number };
   /** Whether plain reads are answered in front of Apollo. */
   readonly fastLane: boolean;
   /** Whether documents run only if a consumer has registered them. */
   readonly onlyRegistered: boolean;
   readonly postgresUrl: string | null;
+  /** Address with the login for SQL that users write. */
+  readonly postgresReadUrl: string | null;
   readonly redis: { readonly url: string } | { readonly clusterNodes: readonly string[] } | null;
   readonly mongoUrl: string | null;
   readonly kafkaBrokers: readonly string[] | null;
@@ -161,6 +178,7 @@ export interface Config {
     readonly settings: Readonly<Record<string, string>>;
     readonly folder: string;
     readonly sinkUrl: string | null;
+    readonly readUrl: string | null;
     readonly maxEvents: number;
     /** Milliseconds. */
     readonly refresh: number;
@@ -217,6 +235,11 @@ function readConnections(environment: Readonly<Record<string, string | undefined
   return [...names];
 }
 
+/** Variables of earlier versions, and what to set instead. */
+const RENAMED: Readonly<Record<string, string>> = {
+  FSTORE_SQL_SPINES: 'FSTORE_SQL_QUERIES, which is about all SQL that users write, and true by default',
+};
+
 /** Reads the configuration. Throws CONFIG_INVALID naming the variable, or INSECURE_BIND. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const unknown = Object.keys(environment).find(
@@ -228,6 +251,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       !JDBC_VARIABLE.test(name) &&
       !(name in environmentSchema.shape),
   );
+  const renamed = Object.keys(environment).find((name) => name in RENAMED);
+  if (renamed) {
+    throw new FStoreError('CONFIG_INVALID', `${renamed} has become ${RENAMED[renamed]}`, { field: renamed });
+  }
   if (unknown) throw new FStoreError('CONFIG_INVALID', `${unknown} is no variable of FStore`, { field: unknown });
   const present = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
@@ -253,6 +280,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (!isLoopback(env.FSTORE_HOST) && apiKeyHashes.length === 0) {
     throw new FStoreError('INSECURE_BIND', `${env.FSTORE_HOST} is not this machine alone`, { field: 'FSTORE_HOST' });
   }
+  if (env.FSTORE_POSTGRES_READ_URL && !env.FSTORE_POSTGRES_URL) {
+    const message = 'FSTORE_POSTGRES_READ_URL goes with FSTORE_POSTGRES_URL; the embedded PostgreSQL has a read login';
+    throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_POSTGRES_READ_URL' });
+  }
   const redis = env.FSTORE_REDIS_CLUSTER
     ? { clusterNodes: env.FSTORE_REDIS_CLUSTER }
     : env.FSTORE_REDIS_URL
@@ -267,11 +298,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     trainingSets: {
       folder: env.FSTORE_TRAINING_FOLDER ?? join(env.FSTORE_DATA_DIR, 'training-sets'),
       maxSpineBytes: env.FSTORE_MAX_SPINE_BYTES,
-      allowSql: env.FSTORE_SQL_SPINES === 'true',
     },
+    queries: { allowed: env.FSTORE_SQL_QUERIES === 'true', timeout: env.FSTORE_SQL_TIMEOUT },
     fastLane: env.FSTORE_FAST_LANE === 'true',
     onlyRegistered: env.FSTORE_OPERATIONS === 'registered',
     postgresUrl: env.FSTORE_POSTGRES_URL ?? null,
+    postgresReadUrl: env.FSTORE_POSTGRES_READ_URL ?? null,
     redis,
     mongoUrl: env.FSTORE_MONGO_URL ?? null,
     kafkaBrokers: env.FSTORE_KAFKA_BROKERS ?? null,
@@ -291,6 +323,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
           ),
           folder: env.FSTORE_SPARK_FOLDER ?? join(env.FSTORE_DATA_DIR, 'spark'),
           sinkUrl: env.FSTORE_SPARK_SINK_URL ?? null,
+          readUrl: env.FSTORE_SPARK_READ_URL ?? null,
           maxEvents: env.FSTORE_SPARK_MAX_EVENTS,
           refresh: env.FSTORE_SPARK_REFRESH,
         }

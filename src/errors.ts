@@ -269,6 +269,21 @@ export const ERRORS = {
     cause: 'The Host header does not name this machine, and no API key is set.',
     cure: 'Use localhost or 127.0.0.1, or set FSTORE_API_KEY_SHA256: with API keys every Host is answered.',
   },
+  STORE_TIMEOUT: {
+    status: 503,
+    cause: 'A store did not finish a statement of FStore within its time limit, and cancelled it.',
+    cure: 'Try again; if it happens again, look at what else the server of the store is doing.',
+  },
+  QUERY_TIMEOUT: {
+    status: 400,
+    cause: 'The SQL of a definition, a check or a spine ran longer than a query may.',
+    cure: 'Write a query that reads less, or raise FSTORE_SQL_TIMEOUT.',
+  },
+  SQL_QUERIES_OFF: {
+    status: 403,
+    cause: 'This process runs no SQL that users write: it is switched off, or has no login of its own to run under.',
+    cure: 'Set FSTORE_SQL_QUERIES=true and, beside FSTORE_POSTGRES_URL, FSTORE_POSTGRES_READ_URL; or read a file or topic.',
+  },
   OVERLOADED: {
     status: 503,
     cause:

@@ -87,8 +87,9 @@ def jdbc_options(jdbc):
         options |= {"url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", **dict(parse_qsl(url.query))}
         options |= {"user": unquote(url.username or ""), "password": unquote(url.password or "")}
     if options["url"].startswith("jdbc:postgresql:"):
-        # Queries must only read, as in FStore's own reader.
+        # Queries must only read, and quotes must mean what they meant when FStore parsed the query.
         options |= {"driver": "org.postgresql.Driver", "readOnly": "true", "readOnlyMode": "always"}
+        options.setdefault("options", "-c standard_conforming_strings=on")
     for name in ("user", "password"):
         value = os.environ.get(jdbc.get(f"{name}Env") or "")
         if value:

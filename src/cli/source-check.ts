@@ -10,13 +10,13 @@ import { formatOfName } from '../tabular/table-reader.js';
 import { addConnectionOptions, type ConnectionOptions, connect } from './connection.js';
 import { loadDefinitions } from './definition-files.js';
 import { EXIT, UsageError } from './failure.js';
-import { CatalogDocument, CheckSourceDocument, type CheckSourceQuery } from './generated/operations.js';
+import { CatalogDocument, CheckSourceDocument, type CheckSourceMutation } from './generated/operations.js';
 import type { GraphqlClient } from './graphql-client.js';
 import { readCount } from './option-value.js';
 import { printJson, printLines } from './output.js';
 import { layOutTable, showValue } from './table.js';
 
-type Report = CheckSourceQuery['checkSource'][number];
+type Report = CheckSourceMutation['checkSource'][number];
 
 interface CheckOptions extends ConnectionOptions {
   readonly topic?: string;

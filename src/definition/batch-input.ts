@@ -12,9 +12,9 @@ const batchFile = z
   .describe(
     'Path within the folder of batch files (FSTORE_BATCH_FOLDER); with `engine: spark` also a folder, or an address such as s3a://bucket/folder.',
   );
-const tableName = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?$/, 'expected table or schema.table');
+/** Names of tables that can be put in quotes, and hold none. */
+export const TABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?$/;
+const tableName = z.string().max(128).regex(TABLE_NAME, 'expected table or schema.table');
 const query = z.string().min(1).max(20_000);
 const partitioned = {
   partitionBy: z

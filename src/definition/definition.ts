@@ -21,6 +21,11 @@ const name = z
   .max(58, 'a name has at most 58 characters')
   .regex(NAME, 'a name is lower case with single underscores, such as user_stats')
   .describe('Name in snake_case; unique among its kind in the project.');
+/** Columns that PostgreSQL has in every table, whose names a table of its own cannot give to others. */
+const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']);
+const column = name.refine((text) => !SYSTEM_COLUMNS.has(text), {
+  error: ({ input }) => `${input} is the name of a system column of PostgreSQL; choose another name`,
+});
 const graphqlType = z.string().max(80).regex(GRAPHQL_TYPE, 'a GraphQL type name is PascalCase, such as UserStats');
 const graphqlField = z.string().max(80).regex(GRAPHQL_FIELD, 'a GraphQL field name is camelCase, such as userStats');
 
@@ -35,7 +40,7 @@ export const entitySchema = z
     kind: z.literal('entity'),
     name,
     joinKeys: z
-      .array(z.strictObject({ name, type: keyTypeSchema }))
+      .array(z.strictObject({ name: column, type: keyTypeSchema }))
       .min(1)
       .max(8)
       .describe('The columns that identify one entity.'),
@@ -59,7 +64,7 @@ export const sourceSchema = z
     kind: z.literal('source'),
     name,
     schema: z
-      .record(name, valueTypeSchema)
+      .record(column, valueTypeSchema)
       .refine((schema) => Object.keys(schema).length <= 1000, 'a source has at most 1000 columns')
       .describe('Columns of the source and their types.'),
     timestamp: name.describe('The TIMESTAMP column that says when an event happened.'),
@@ -70,9 +75,9 @@ export const sourceSchema = z
   .describe('Where the raw data of feature views comes from.');
 
 const feature = z.union([
-  name,
+  column,
   z.strictObject({
-    name,
+    name: column,
     column: name.optional().describe('Column of the source; default: the name of the feature.'),
     graphql: graphqlField.optional().describe('Field in the GraphQL schema; default: the name in camelCase.'),
     description: documented.description,
@@ -109,7 +114,7 @@ const sql = z.strictObject({
     ),
   with: z.array(name).max(20).optional().describe('Further sources, which are read as tables from their `batch`.'),
   features: z
-    .record(name, valueTypeSchema)
+    .record(column, valueTypeSchema)
     .refine((features) => {
       const { length } = Object.keys(features);
       return length >= 1 && length <= 900;

@@ -87,7 +87,9 @@ export function parseDefinitions(inputs: readonly unknown[]): Definition[] {
     if (!parsed.success) {
       for (const issue of parsed.error.issues) {
         const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
-        issues.push({ code: 'DEFINITION_INVALID', message: issue.message, path, field: path.join('.'), definition });
+        // A key of a record is refused for a reason of its own.
+        const message = (issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined) ?? issue.message;
+        issues.push({ code: 'DEFINITION_INVALID', message, path, field: path.join('.'), definition });
       }
       return [];
     }

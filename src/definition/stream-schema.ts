@@ -1,12 +1,16 @@
 /** The `stream` field of a source: where its events arrive, and in which format. */
 import { z } from 'zod';
 
+/** Topic names that every event bus accepts, with the name of the project in front. */
+export const TOPIC_NAME = /^[A-Za-z0-9._-]{1,200}$/;
+export const TOPIC_RULE = 'a topic has letters, digits, dot, underscore or hyphen';
+
 /** The schema of the `stream` field of a source. */
 export const streamSchema = z
   .strictObject({
     topic: z
       .string()
-      .regex(/^[A-Za-z0-9._-]{1,200}$/, 'a topic has letters, digits, dot, underscore or hyphen')
+      .regex(TOPIC_NAME, TOPIC_RULE)
       .optional()
       .describe('Topic of the event bus; default: the name of the source.'),
     format: z.enum(['json', 'avro']).optional().describe('What messages are; default: json.'),

@@ -5,7 +5,7 @@
 import type { SourceMeaning } from '../definition/definition-record.js';
 import { type FeatureValue, type ValueType, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
-import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
 import { localBatch, pathWithin } from './batch-path.js';
@@ -15,7 +15,7 @@ import type { Writer } from './writer.js';
 
 /** The dependencies of the built-in batch engine. */
 export interface BuiltinBatchOptions {
-  readonly offline: OfflineStore;
+  readonly queries: QueryReader;
   readonly writer: Writer;
   /** Folder of batch files. */
   readonly folder: string;
@@ -92,7 +92,7 @@ class BuiltinRun {
 
 async function readRows(
   { schema, timestamp, batch: declared }: SourceMeaning,
-  { offline, folder }: BuiltinBatchOptions,
+  { queries, folder }: BuiltinBatchOptions,
   take: (rows: readonly (readonly FeatureValue[])[]) => Promise<void>,
 ): Promise<void> {
   const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
@@ -102,10 +102,8 @@ async function readRows(
   if ('query' in batch) {
     // The order must be the same at each read, because positions identify rows. It starts with the event time, so that
     // new rows come last.
-    const names = columns.map(({ name }) => `"${name}"`).join(', ');
-    const others = columns.filter(({ name }) => name !== timestamp).map(({ name }) => `"${name}"`);
-    const sql = `SELECT ${names} FROM (${batch.query}) AS rows ORDER BY ${[`"${timestamp}"`, ...others].join(', ')}`;
-    await offline.readSpine({ sql, types: columns.map(({ type }) => type) }, async ({ batches }) => {
+    const order = [timestamp, ...columns.map(({ name }) => name).filter((name) => name !== timestamp)];
+    await queries.read(batch.query, { columns, order }, async ({ batches }) => {
       for await (const rows of batches) await take(rows);
     });
     return;

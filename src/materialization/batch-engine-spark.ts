@@ -8,12 +8,14 @@
  * 2. Merging a sealed run requires no Spark.
  */
 import { FStoreError } from '../errors.js';
+import type { QueryReader } from '../store/query-reader.js';
 import type { StagedBatches } from '../store/staged-batches.js';
 import type { RunTotal } from '../store/table-run.js';
 import type { BatchEngine, BatchRun, BatchTotal } from './batch-engine.js';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import { batchPlan } from './engine-plan.js';
 import { LogTail } from './log-tail.js';
+import { checkPlanQueries } from './plan-query.js';
 import { batchConsumer, batchStream, batchTopic } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 import { type TableMeaning, tableInput } from './table-input.js';
@@ -24,6 +26,8 @@ export interface SparkBatchOptions {
   readonly driver: EngineDriver | null;
   readonly staged: StagedBatches;
   readonly merger: StagedMerger;
+  /** What parses queries before Spark reads them. */
+  readonly queries: QueryReader;
   /** Folder of batch files. */
   readonly folder: string;
   /** Maximum number of rows in one batch, which is merged in one transaction; 20,000 by default. */
@@ -85,6 +89,7 @@ class SparkRun {
       folder,
       run: { number: run, ...place, since, rows: batchRows },
     });
+    await checkPlanQueries(this.#work.queries, plan);
     this.#report(0, null, 'Spark starts');
     const hear = (word: EngineWord): void => {
       if ('line' in word) this.#tail.add(word.line);

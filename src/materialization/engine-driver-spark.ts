@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import type { EnginePlan } from './engine-plan.js';
 import { isFrame } from './log-tail.js';
-import { SINK_VARIABLE } from './table-input.js';
+import { READ_VARIABLE, SINK_VARIABLE } from './table-input.js';
 
 /** Where Spark is and how to run it. */
 export interface SparkOptions {
@@ -30,6 +30,8 @@ export interface SparkOptions {
   readonly folder: string;
   /** URL of PostgreSQL as executors reach it. */
   readonly sinkUrl: string;
+  /** The same with the read login; null: no query is read from it. */
+  readonly readUrl: string | null;
 }
 
 const JOB = fileURLToPath(new URL('../../spark/fstore_job.py', import.meta.url));
@@ -97,27 +99,28 @@ async function runSubmit(
   );
   return new Promise((resolve) => {
     const settle = (end: EngineEnd): void => void rm(planFile, { force: true }).finally(() => resolve(end));
-    new SubmittedRun({ child, logFile, signal, hear, hide: hiderOf(options.sinkUrl), settle }).follow();
+    new SubmittedRun({ child, logFile, signal, hear, hide: hiderOf(options), settle }).follow();
   });
 }
 
-function environmentOf({ home, python, master, sinkUrl }: SparkOptions): NodeJS.ProcessEnv {
+function environmentOf({ home, python, master, sinkUrl, readUrl }: SparkOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     SPARK_HOME: home,
     [SINK_VARIABLE]: sinkUrl,
+    ...(readUrl === null ? {} : { [READ_VARIABLE]: readUrl }),
     ...(python ? { PYSPARK_PYTHON: python, PYSPARK_DRIVER_PYTHON: python } : {}),
     ...(master.startsWith('local') ? { SPARK_LOCAL_IP: '127.0.0.1' } : {}),
   };
 }
 
 /** Returns a function that removes the passwords of a run from its messages. */
-function hiderOf(sinkUrl: string): (text: string) => string {
-  const { password } = new URL(sinkUrl);
+function hiderOf({ sinkUrl, readUrl }: SparkOptions): (text: string) => string {
+  const passwords = [sinkUrl, ...(readUrl === null ? [] : [readUrl])].map((url) => new URL(url).password);
   const given = Object.entries(process.env).flatMap(([name, value]) =>
     JDBC_SECRET.test(name) && value ? [value] : [],
   );
-  const secrets = [password, decodeURIComponent(password), ...given].filter((secret) => secret !== '');
+  const secrets = [...passwords, ...passwords.map(decodeURIComponent), ...given].filter((secret) => secret !== '');
   return (text) =>
     secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text.replaceAll(IN_ADDRESS, '$1***'));
 }

@@ -209,7 +209,7 @@ class JobRun {
         return await settle();
       } catch (error) {
         this.#log('the end of a job was not stored', { error: (error as Error).message });
-        if (this.#lost || codeOf(error) !== 'STORE_UNAVAILABLE') return;
+        if (this.#lost || !codeOf(error)?.startsWith('STORE_')) return;
         await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE));
       }
     }

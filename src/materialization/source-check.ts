@@ -17,13 +17,15 @@ import {
   type SourceDraft,
   type SourceFinding,
 } from '../definition/source-draft.js';
+import { TOPIC_NAME, TOPIC_RULE } from '../definition/stream-schema.js';
 import { FStoreError } from '../errors.js';
 import { createSnapshot, type Snapshot } from '../registry/snapshot.js';
-import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import { computation } from '../transformation/computation.js';
 import { type LocalBatch, localBatch, pathWithin } from './batch-path.js';
 import type { EventLimits } from './event-decoder.js';
 import type { PayloadFormats } from './payload-format.js';
+import { Slots } from './slots.js';
 import { compareColumns, compareEvents, type DeclaredRows, readDeclared } from './source-comparison.js';
 import { type SourceContract, sourceContracts } from './source-contract.js';
 import { parsePayload, type SourceSample, sampleFile, sampleQuery, sampleTopic } from './source-sample.js';
@@ -73,7 +75,7 @@ export interface SourceCheckReport {
 /** The dependencies of a SourceChecker. */
 export interface SourceCheckerOptions {
   readonly bus: EventBus;
-  readonly offline: OfflineStore;
+  readonly queries: QueryReader;
   /** Folder of batch files. */
   readonly folder: string;
   readonly limits: EventLimits;
@@ -83,6 +85,9 @@ export interface SourceCheckerOptions {
 }
 
 const MAX_SAMPLE = 10_000;
+/** Checks that run at the same time, and that wait for them. */
+const CHECKS = 4;
+const MAX_WAITING = 50;
 
 /** Returns the report on a sample of undeclared data. */
 export function draftReport(
@@ -127,8 +132,8 @@ function knownNames({ entities, sources, currentViews }: Snapshot): KnownNames {
 /** Runs source checks, one after the other. */
 export class SourceChecker {
   readonly #options: SourceCheckerOptions;
-  /** The last check. Each check may read a file and open a consumer, so they run one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** A check may read a file, open a consumer or run a slow query, so only some checks run at the same time. */
+  readonly #slots = new Slots(CHECKS, MAX_WAITING);
 
   constructor(options: SourceCheckerOptions) {
     this.#options = options;
@@ -136,12 +141,11 @@ export class SourceChecker {
 
   /**
    * Examines what the request names. A source with a stream and a batch gets a report for each. Throws BAD_REQUEST,
-   * SOURCE_UNKNOWN, SOURCE_UNREADABLE, issues of definitions, and errors of stores.
+   * SOURCE_UNKNOWN, SOURCE_UNREADABLE, QUERY_TIMEOUT, SQL_QUERIES_OFF, OVERLOADED, issues of definitions, and errors of
+   * stores.
    */
   check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
-    const done = this.#last.then(() => this.#check(snapshot, request));
-    this.#last = done.catch(() => {});
-    return done;
+    return this.#slots.run(() => this.#check(snapshot, request));
   }
 
   async #check(snapshot: Snapshot, request: SourceCheckRequest): Promise<SourceCheckReport[]> {
@@ -197,13 +201,16 @@ export class SourceChecker {
   }
 
   #sampleNew({ project }: Snapshot, { topic, table, query, file, sample }: SourceCheckRequest): Promise<SourceSample> {
-    const { bus, offline, folder } = this.#options;
+    const { bus, queries, folder } = this.#options;
     if (topic !== undefined) {
+      if (!TOPIC_NAME.test(topic)) {
+        throw new FStoreError('BAD_REQUEST', `topic: ${TOPIC_RULE}`, { field: 'topic' });
+      }
       const own = topic.startsWith(`${project}.`) ? topic.slice(project.length + 1) : topic;
       return sampleTopic(bus, project, own, sample);
     }
-    if (table !== undefined) return sampleQuery(offline, { table }, sample);
-    if (query !== undefined) return sampleQuery(offline, { query }, sample);
+    if (table !== undefined) return sampleQuery(queries, { table }, sample);
+    if (query !== undefined) return sampleQuery(queries, { query }, sample);
     return sampleFile(pathWithin(folder, file!), file!, sample);
   }
 
@@ -239,8 +246,8 @@ export class SourceChecker {
   }
 
   #sampleBatch(batch: LocalBatch, count: number): Promise<SourceSample> {
-    const { offline, folder } = this.#options;
-    if ('query' in batch) return sampleQuery(offline, batch, count);
+    const { queries, folder } = this.#options;
+    if ('query' in batch) return sampleQuery(queries, batch, count);
     return sampleFile(pathWithin(folder, batch.path), batch.path, count, batch.format);
   }
 

@@ -4,7 +4,7 @@ import type { SourceMeaning } from '../definition/definition-record.js';
 import { finding, isUsableName, type SourceFinding } from '../definition/source-draft.js';
 import { type FeatureValue, valueToJson } from '../definition/value-type.js';
 import { ERRORS, type ErrorCode, FStoreError } from '../errors.js';
-import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import { readTable } from '../tabular/table-reader.js';
 import { type LocalBatch, pathWithin } from './batch-path.js';
 import { checkEvent } from './event-decoder.js';
@@ -24,7 +24,7 @@ export async function readDeclared(
   { schema }: SourceMeaning,
   batch: LocalBatch,
   count: number,
-  { offline, folder }: { readonly offline: OfflineStore; readonly folder: string },
+  { queries, folder }: { readonly queries: QueryReader; readonly folder: string },
 ): Promise<DeclaredRows> {
   const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
   const rows: SampleRecord[] = [];
@@ -35,9 +35,7 @@ export async function readDeclared(
   };
   try {
     if ('query' in batch) {
-      const names = columns.map(({ name }) => `"${name}"`).join(', ');
-      const sql = `SELECT ${names} FROM (${batch.query}) AS rows LIMIT ${count}`;
-      await offline.readSpine({ sql, types: columns.map(({ type }) => type) }, async ({ batches }) => {
+      await queries.read(batch.query, { columns, rows: count }, async ({ batches }) => {
         for await (const page of batches) for (const row of page) take(columns, row);
       });
       return { rows, refused: null };

@@ -5,11 +5,12 @@ import { createReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { EventBus } from '../bus/event-bus.js';
+import { TABLE_NAME } from '../definition/batch-input.js';
 import type { SampleRecord } from '../definition/column-profile.js';
 import { finding, type SourceFinding, type SourceInput } from '../definition/source-draft.js';
 import { type FeatureValue, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
-import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import { formatOfName, readTable } from '../tabular/table-reader.js';
 import type { TableColumn, TableFormat } from '../tabular/table-schema.js';
 import { parseEventJson } from './event-decoder.js';
@@ -127,22 +128,21 @@ function asUnreadable(error: unknown): never {
   throw new FStoreError('SOURCE_UNREADABLE', (error as Error).message, {}, [], { cause: error });
 }
 
-/** Reads the first `count` rows of a SELECT or of a table. Throws SOURCE_UNREADABLE. */
+/** Reads the first `count` rows of a SELECT or of a table. Throws SOURCE_UNREADABLE and the errors of QueryReader. */
 export async function sampleQuery(
-  offline: OfflineStore,
+  queries: QueryReader,
   batch: { readonly table: string } | { readonly query: string },
   count: number,
 ): Promise<SourceSample> {
   const isTable = 'table' in batch;
-  // The query becomes part of another statement, so it must not end with a semicolon.
+  const origin = isTable ? `table ${batch.table} of PostgreSQL` : 'a query of PostgreSQL';
   const query = isTable ? `SELECT * FROM ${quoted(batch.table)}` : batch.query.replace(/[\s;]+$/, '');
   const from = isTable ? batch.table : (/\bfrom\s+"?([\w.]+)/i.exec(query)?.[1] ?? 'rows');
-  const origin = isTable ? `table ${batch.table} of PostgreSQL` : 'a query of PostgreSQL';
   const title = from.split('.').at(-1) ?? from;
   const records: SampleRecord[] = [];
   let columns: readonly TableColumn[] = [];
   await readable(() =>
-    offline.readSpine({ sql: `SELECT * FROM (${query}) AS rows LIMIT ${count}` }, async ({ schema, batches }) => {
+    queries.read(query, { rows: count }, async ({ schema, batches }) => {
       columns = schema;
       for await (const rows of batches) for (const row of rows) records.push(recordOf(schema, row));
     }),
@@ -161,8 +161,10 @@ export async function sampleQuery(
 
 /** Returns the name of a table in a definition as SQL. Throws SOURCE_UNREADABLE. */
 function quoted(table: string): string {
-  if (!/^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?$/.test(table)) {
-    throw new FStoreError('SOURCE_UNREADABLE', `${table.slice(0, 80)} is no table or schema.table`, { field: 'table' });
+  if (!TABLE_NAME.test(table)) {
+    throw new FStoreError('SOURCE_UNREADABLE', `${JSON.stringify(table.slice(0, 80))} is not table or schema.table`, {
+      field: 'table',
+    });
   }
   return table
     .split('.')

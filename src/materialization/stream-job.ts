@@ -16,12 +16,14 @@ import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, Json } from '../store/job-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import type { MergedBatch, StagedBatches } from '../store/staged-batches.js';
 import type { EngineDriver, EngineEnd, EngineWord } from './engine-driver.js';
 import { isSameWork, type PlanOptions, type StreamInputs, type StreamPlan, streamPlan } from './engine-plan.js';
 import type { EventLimits } from './event-decoder.js';
 import type { JobContext } from './job-runner.js';
 import { LogTail } from './log-tail.js';
+import { checkPlanQueries } from './plan-query.js';
 import { type SourceContract, type StreamContract, sourceContracts, streamName } from './source-contract.js';
 import type { StagedMerger } from './staged-merger.js';
 
@@ -41,6 +43,8 @@ export interface StreamWork extends StreamInputs {
   readonly driver: EngineDriver;
   readonly staged: StagedBatches;
   readonly merger: StagedMerger;
+  /** What parses queries before the engine reads them. */
+  readonly queries: QueryReader;
   readonly limits: EventLimits;
   /** Returns the newest definitions after this process has adopted them for writing. */
   snapshot(): Promise<Snapshot>;
@@ -136,6 +140,7 @@ class SourceStreamRun {
     const { driver, merger } = this.#work;
     const { views } = options;
     const plan = streamPlan(options, this.#work);
+    await checkPlanQueries(this.#work.queries, plan);
     this.#examined = plan.revision;
     const stop = new AbortController();
     const onAbort = (): void => stop.abort(this.#context.signal.reason);

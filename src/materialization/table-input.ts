@@ -4,10 +4,13 @@ import { z } from 'zod';
 import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
 import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
+import { selectText } from '../store/select-text.js';
 import { isAddress, pathWithin } from './batch-path.js';
 
-/** Environment variable that holds the URL of PostgreSQL for a run. */
+/** Environment variable that holds the URL of PostgreSQL to which a run writes. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
+/** Environment variable from which a run takes the address of PostgreSQL with the read login, to read queries. */
+export const READ_VARIABLE = 'FSTORE_SPARK_READ_URL';
 
 /** Files of one format: a file, a folder of files, or a URL that a Spark connector reads. */
 const filesInput = z.strictObject({
@@ -56,7 +59,7 @@ export function tableInput(
   const more = { partition, order: [timestamp, ...Object.keys(schema).filter((name) => name !== timestamp)] };
   if (connection === undefined) {
     const query = postgresQuery(batch.query, schema, partition?.column ?? null);
-    return { jdbc: { urlEnv: SINK_VARIABLE, userEnv: null, passwordEnv: null, query, ...more } };
+    return { jdbc: { urlEnv: READ_VARIABLE, userEnv: null, passwordEnv: null, query, ...more } };
   }
   const name = `FSTORE_JDBC_${connection.toUpperCase()}`;
   const given = { urlEnv: `${name}_URL`, userEnv: `${name}_USER`, passwordEnv: `${name}_PASSWORD` };
@@ -85,5 +88,5 @@ function postgresQuery(query: string, schema: Readonly<Record<string, ValueType>
   });
   if (partition !== null && !(partition in schema)) columns.push(`"${partition}"`);
   // The newline ends a comment in the query's last line.
-  return `SELECT ${columns.join(', ')} FROM (${query}\n) AS rows`;
+  return `SELECT ${columns.join(', ')} FROM (${selectText(query)}\n) AS rows`;
 }

@@ -17,6 +17,7 @@ import { FStoreError } from '../errors.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import type { Job, JobProgress, JobStore, Json } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader, RowTable } from '../store/query-reader.js';
 import { TABLE_FORMATS } from '../tabular/table-schema.js';
 import { openTableWriter } from '../tabular/table-writer.js';
 import type { PointInTimeJoin } from './point-in-time-join.js';
@@ -82,7 +83,7 @@ export function spineFile({ spineFormat }: Pick<TrainingSetRequest, 'spineFormat
 export function readTrainingSetRequest(
   input: unknown,
   snapshot: Snapshot,
-  { allowSql, hasSpark }: { readonly allowSql: boolean; readonly hasSpark: boolean },
+  { hasSpark }: { readonly hasSpark: boolean },
 ): TrainingSetRequest {
   const parsed = trainingSetRequestSchema.safeParse(input);
   if (!parsed.success) {
@@ -97,10 +98,6 @@ export function readTrainingSetRequest(
     throw new FStoreError('VIEW_UNKNOWN', message, { field: 'service' });
   }
   const { sql, source } = parsed.data;
-  if (sql !== undefined && !allowSql) {
-    const message = 'spines by SQL are switched off here: the query could read whatever the server can';
-    throw new FStoreError('BAD_REQUEST', `${message}; FSTORE_SQL_SPINES=true switches them on`, { field: 'sql' });
-  }
   if (source !== undefined && (sql !== undefined || !snapshot.sources.has(source))) {
     const known = [...snapshot.sources.keys()].join(', ') || 'none yet';
     const message =
@@ -133,8 +130,15 @@ export function needsFile({ sql, source }: { sql?: string | undefined; source?: 
   return sql === undefined && source === undefined;
 }
 
-/** Submits a request whose spine is already in its folder, unless a query or a source provides it. */
-export function submitTrainingSet(jobs: JobStore, request: TrainingSetRequest): Promise<Job> {
+/**
+ * Submits a request whose spine is already in its folder, unless a query or a source provides it. Throws the errors of
+ * `QueryReader.check` for a query.
+ */
+export async function submitTrainingSet(
+  { jobs, queries }: { readonly jobs: JobStore; readonly queries: QueryReader },
+  request: TrainingSetRequest,
+): Promise<Job> {
+  if (request.sql !== undefined) await queries.check(request.sql);
   return jobs.submit({ kind: TRAINING_SET_JOB, request: request as unknown as Json });
 }
 
@@ -174,6 +178,8 @@ function planOfService(snapshot: Snapshot, name: string, version: number): Vecto
 /** What the handler of training-set jobs needs. */
 export interface TrainingSetWork {
   readonly offline: OfflineStore;
+  /** Reads spines that are SELECTs. */
+  readonly queries: QueryReader;
   /** The join for each engine that a request can name. */
   readonly joins: Readonly<Record<TrainingSetRequest['engine'], PointInTimeJoin>>;
   /** Folder of all training sets. */
@@ -197,7 +203,7 @@ export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, cont
     const plan = planOfService(snapshot, request.service, request.serviceVersion);
     const folder = join(work.folder, request.set);
     const { finishedParts = 0 } = (checkpoint ?? {}) as { finishedParts?: number };
-    if (!needsFile(request)) await writeSpine(request, snapshot, folder, work.offline);
+    if (!needsFile(request)) await writeSpine(request, snapshot, folder, work);
     const options = { ...request, spine: join(folder, spineFile(request)) };
     const built = await buildTrainingSet(plan, options, folder, work.joins[request.engine], {
       signal,
@@ -215,7 +221,7 @@ async function writeSpine(
   request: TrainingSetRequest,
   snapshot: Snapshot,
   folder: string,
-  offline: OfflineStore,
+  { offline, queries }: Pick<TrainingSetWork, 'offline' | 'queries'>,
 ): Promise<void> {
   const path = join(folder, spineFile(request));
   if (await stat(path).catch(() => null)) return;
@@ -223,10 +229,12 @@ async function writeSpine(
   const { sql, source = '' } = request;
   const record = snapshot.sources.get(source);
   if (sql === undefined && !record) throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`);
-  await offline.readSpine(sql === undefined ? { source, meaning: record!.meaning } : { sql }, async (table) => {
+  const write = async (table: RowTable): Promise<void> => {
     const writer = await openTableWriter(`${path}.tmp`, request.spineFormat, table.schema);
     for await (const rows of table.batches) await writer.write(rows);
     await writer.close();
-  });
+  };
+  if (sql === undefined) await offline.readEvents(source, record!.meaning, write);
+  else await queries.read(sql, {}, write);
   await rename(`${path}.tmp`, path);
 }

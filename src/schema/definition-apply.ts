@@ -23,6 +23,7 @@ import type { Registry } from '../registry/registry.js';
 import type { RegistryFollower } from '../registry/registry-follower.js';
 import { createSnapshot } from '../registry/snapshot.js';
 import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import { computation } from '../transformation/computation.js';
 import type { LiveSchema, PublishedSchema } from './live-schema.js';
 import type { ApplyDefinitions, ApplyRequest, PlanReport, SchemaChange } from './plan-report.js';
@@ -42,6 +43,8 @@ export interface DefinitionApplyOptions {
   readonly hasSchemaRegistry?: boolean;
   /** Whether Spark reads batch sources here, and the names of the database connections it may use; none by default. */
   readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
+  /** What reads queries and tables of the offline store's PostgreSQL; default: something does. */
+  readonly queries?: Pick<QueryReader, 'closed'>;
 }
 
 /** Plans and applies definitions on the registry of one project. */
@@ -103,7 +106,7 @@ export class DefinitionApply implements ApplyDefinitions {
   }
 
   /**
-   * Throws ENGINE_UNAVAILABLE or REFERENCE_UNKNOWN for engines and connections that this installation does not have.
+   * Throws ENGINE_UNAVAILABLE, REFERENCE_UNKNOWN or SQL_QUERIES_OFF for what this installation cannot compute or read.
    */
   #checkEngines(definitions: readonly Definition[]): void {
     for (const [index, one] of definitions.entries()) {
@@ -117,6 +120,12 @@ export class DefinitionApply implements ApplyDefinitions {
   }
 
   #checkBatch({ name, batch }: Source, field: string): void {
+    const { closed = null } = this.#options.queries ?? {};
+    const origin = (['query', 'table'] as const).find((one) => batch?.[one] !== undefined);
+    if (origin && closed !== null) {
+      const message = `source ${name} is read by SQL, and none is run here: ${closed}`;
+      throw new FStoreError('SQL_QUERIES_OFF', message, { field: `${field}.${origin}` });
+    }
     if (batch?.engine !== 'spark') return;
     const { spark, connections } = this.#options.batches ?? { spark: false, connections: [] };
     if (!spark) {

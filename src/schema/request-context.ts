@@ -11,6 +11,7 @@ import type { OnlineQuery } from '../retrieval/online-query.js';
 import type { UpdateFeed } from '../retrieval/update-feed.js';
 import type { JobStore } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
+import type { QueryReader } from '../store/query-reader.js';
 import type { ApplyDefinitions } from './plan-report.js';
 import type { RegisteredOperations } from './registered-operations.js';
 
@@ -18,7 +19,6 @@ import type { RegisteredOperations } from './registered-operations.js';
 export interface TrainingSetRules {
   readonly folder: string;
   readonly maxSpineBytes: number;
-  readonly allowSql: boolean;
   /** True if Spark can join spines. */
   readonly hasSpark: boolean;
 }
@@ -33,6 +33,7 @@ export interface RequestServices {
   readonly offline: OfflineStore;
   readonly registry: Registry;
   readonly jobs: JobStore;
+  readonly queries: QueryReader;
   readonly apply: ApplyDefinitions;
   readonly trainingSets: TrainingSetRules;
   readonly snapshot: () => Snapshot;

@@ -78,7 +78,7 @@ export function registerTrainingSets(app: FastifyInstance, services: RequestServ
           if (needsFile(wanted)) {
             await store(request.body as Readable | undefined, join(own, spineFile(wanted)), maxSpineBytes);
           }
-          return reply.code(202).send(await submitTrainingSet(services.jobs, wanted));
+          return reply.code(202).send(await submitTrainingSet(services, wanted));
         } catch (error) {
           await rm(own, { recursive: true, force: true });
           throw error;

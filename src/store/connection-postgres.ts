@@ -9,6 +9,8 @@ const GRACE = 500;
  * SQLSTATEs that mean that the server cannot answer now: connection, resources, intervention, I/O, read-only, idle.
  */
 const UNAVAILABLE = /^(?:08|53|57|58|25006|25P03)/;
+/** SQLSTATE of a statement that was cancelled, mostly by its own time limit. */
+const CANCELED = '57014';
 /** Errors of the driver that have no code. */
 const DRIVER_FAILURE = /timeout e|Query read timeout|Connection terminated|not queryable|after calling end|SSL/i;
 /** Serialization failure and deadlock: the same transaction may succeed if it runs again. */
@@ -17,7 +19,7 @@ const ATTEMPTS = 5;
 /**
  * Fixed settings of all sessions, because the text of values depends on them, whatever server, database or role define.
  */
-const SESSION = [
+export const SESSION = [
   // Compiling a statement takes longer than any of these statements runs.
   'jit=off',
   'TimeZone=UTC',
@@ -60,7 +62,7 @@ export function createPool({ url, size, statementTimeout = 30_000, settings = []
 }
 
 /** Returns whether an error means that the server cannot be reached or cannot answer. */
-function isUnavailable(error: unknown): boolean {
+export function isUnavailable(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return UNAVAILABLE.test(error.code ?? '');
   const { code, message } = error as { code?: unknown; message?: unknown };
   // Node's network errors: ECONNREFUSED, EAI_AGAIN and others. Its ERR_… codes are defects of the caller.
@@ -68,12 +70,18 @@ function isUnavailable(error: unknown): boolean {
   return DRIVER_FAILURE.test(`${message}`);
 }
 
-/** Runs `work`. Converts a failure of the connection to STORE_UNAVAILABLE with its cause. */
+/**
+ * Runs `work`. Converts a failure of the connection to STORE_UNAVAILABLE with its cause, and a statement that was
+ * cancelled at its time limit to STORE_TIMEOUT.
+ */
 export async function reachable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof FStoreError || !isUnavailable(error)) throw error;
+    if (error instanceof pg.DatabaseError && error.code === CANCELED) {
+      throw new FStoreError('STORE_TIMEOUT', 'PostgreSQL cancelled a statement', {}, [], { cause: error });
+    }
     throw new FStoreError('STORE_UNAVAILABLE', 'PostgreSQL cannot be reached', {}, [], { cause: error });
   }
 }

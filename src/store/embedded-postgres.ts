@@ -19,6 +19,7 @@ import pg from 'pg';
 import { FStoreError } from '../errors.js';
 import { installBinaries } from './embedded-binaries-postgres.js';
 import { claimFolder, isAlive, openFolder, readPid, type SystemUser, serverUser } from './embedded-folder-postgres.js';
+import { prepareRoles } from './embedded-role-postgres.js';
 
 export interface EmbeddedPostgresOptions {
   readonly dataFolder: string;
@@ -26,7 +27,10 @@ export interface EmbeddedPostgresOptions {
 }
 
 export interface EmbeddedPostgres {
+  /** Address with the login of FStore itself. */
   readonly url: string;
+  /** Address with the login for SQL that users write. */
+  readonly readUrl: string;
   readonly version: string;
   /** Fast shutdown: transactions that run are rolled back, everything committed is on disk. */
   stop(): Promise<void>;
@@ -77,7 +81,11 @@ export async function startEmbeddedPostgres({
     const { folder, version } = await installBinaries(root);
     const password = await createCluster(folder, root, user);
     const { url, stop } = await startServer(folder, root, password, user);
-    return { url, version, stop: () => stop().finally(release) };
+    const logins = await prepareRoles(url).catch(async (error: Error) => {
+      await stop();
+      throw await failure(root, `its roles were not created (${error.message})`);
+    });
+    return { ...logins, version, stop: () => stop().finally(release) };
   } catch (error) {
     await release();
     throw error;

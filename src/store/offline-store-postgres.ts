@@ -9,6 +9,7 @@
  */
 import type pg from 'pg';
 import type { TileSet } from '../aggregation/tile-set.js';
+import type { SourceMeaning } from '../definition/definition-record.js';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
@@ -33,13 +34,12 @@ import type {
   NewRow,
   OfflineStore,
   PointInTimeOptions,
-  SpineOrigin,
-  SpineTable,
   StoredRow,
   TouchedEntity,
   ViewFill,
 } from './offline-store.js';
-import { eventsQuery, readSpine } from './spine-query-postgres.js';
+import type { RowTable } from './query-reader.js';
+import { readSourceEvents } from './source-events-postgres.js';
 import { refuseUnmerged } from './staged-log-postgres.js';
 import { addFilled, handOver, readStandings, takeBack } from './view-fill-postgres.js';
 import {
@@ -253,11 +253,8 @@ class PostgresOfflineStore implements OfflineStore {
     }
   }
 
-  readSpine(origin: SpineOrigin, take: (table: SpineTable) => Promise<void>): Promise<void> {
-    const query = 'sql' in origin ? origin.sql : eventsQuery(this.#schema, origin.source, origin.meaning);
-    return inTransaction(this.#pool, (client) =>
-      readSpine(client, query, take, 'sql' in origin ? origin.types : undefined),
-    );
+  readEvents(source: string, meaning: SourceMeaning, take: (table: RowTable) => Promise<void>): Promise<void> {
+    return inTransaction(this.#pool, (client) => readSourceEvents(client, this.#schema, source, meaning, take));
   }
 
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]> {

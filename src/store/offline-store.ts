@@ -14,8 +14,9 @@
 import type { TileSet } from '../aggregation/tile-set.js';
 import type { SourceMeaning } from '../definition/definition-record.js';
 import type { EntityKey } from '../definition/entity-key.js';
-import type { FeatureValue, ValueType } from '../definition/value-type.js';
+import type { FeatureValue } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import type { RowTable } from './query-reader.js';
 
 /**
  * One row of a view's history. `eventTime` is in milliseconds since 1970; `sequence` is the order of arrival, unique in
@@ -144,19 +145,6 @@ export interface CommitResult {
   readonly touched: readonly TouchedEntity[];
 }
 
-/** The rows of a spine, in batches. */
-export interface SpineTable {
-  readonly schema: readonly { readonly name: string; readonly type: ValueType }[];
-  readonly batches: AsyncIterable<readonly (readonly FeatureValue[])[]>;
-}
-
-/**
- * The origin of a spine: a SELECT (optionally with the types that its columns must have), or all events of a source.
- */
-export type SpineOrigin =
-  | { readonly sql: string; readonly types?: readonly ValueType[] }
-  | { readonly source: string; readonly meaning: SourceMeaning };
-
 /** Stores history and answers point-in-time reads. */
 export interface OfflineStore {
   /** Creates the tables of these views that do not exist yet. */
@@ -197,11 +185,8 @@ export interface OfflineStore {
     now: number,
     publish: (touched: readonly TouchedEntity[]) => Promise<void>,
   ): Promise<number>;
-  /**
-   * Passes the rows of a spine to `take`, in a read-only transaction. Throws BAD_REQUEST for a query that the store
-   * refuses.
-   */
-  readSpine(origin: SpineOrigin, take: (table: SpineTable) => Promise<void>): Promise<void>;
+  /** Passes the events of a source to `take`, in the order of their arrival, in a read-only transaction. */
+  readEvents(source: string, meaning: SourceMeaning, take: (table: RowTable) => Promise<void>): Promise<void>;
   /** Returns dead letters, newest first; of all sources if `source` is null. */
   deadLetters(source: string | null, limit: number): Promise<readonly DeadLetter[]>;
   /**

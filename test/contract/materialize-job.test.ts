@@ -94,7 +94,7 @@ async function work(job: LeasedJob, dies?: number): Promise<Job> {
   const handle = createMaterializeHandler({
     jobs,
     limits,
-    engine: createBuiltinBatchEngine({ offline: platform.store, writer, folder, now: () => NOW }),
+    engine: createBuiltinBatchEngine({ queries: platform.queries, writer, folder, now: () => NOW }),
     snapshot: async () => definitions.services.snapshot(),
   });
   try {

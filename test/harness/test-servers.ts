@@ -89,6 +89,8 @@ async function withPostgres<T>(url: string, use: (client: pg.Client) => Promise<
 /** An empty PostgreSQL database. `drop` also disconnects its clients. */
 export interface TestDatabase {
   readonly url: string;
+  /** With the login of a role that may read tables of the schema `public`. */
+  readonly readUrl: string;
   readonly name: string;
   drop(): Promise<void>;
 }
@@ -104,10 +106,19 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await withPostgres(servers.postgresUrl, (client) => client.query(`CREATE DATABASE ${name} TEMPLATE template0`));
   const url = new URL(servers.postgresUrl);
   url.pathname = `/${name}`;
+  const readUrl = new URL(url);
+  readUrl.username = `${name}_read`;
+  readUrl.password = unique();
+  await withPostgres(url.href, (client) =>
+    client.query(`
+      CREATE ROLE ${readUrl.username} LOGIN PASSWORD '${readUrl.password}';
+      ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO ${readUrl.username};`),
+  );
   const drop = async () => {
     await withPostgres(servers.postgresUrl, (client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+    await withPostgres(servers.postgresUrl, (client) => client.query(`DROP ROLE IF EXISTS ${readUrl.username}`));
   };
-  return { url: url.href, name, drop };
+  return { url: url.href, readUrl: readUrl.href, name, drop };
 }
 
 /**

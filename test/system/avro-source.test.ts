@@ -251,7 +251,7 @@ describe(`Avro on Kafka (seed ${seed})`, () => {
       expect(report!.unusable).toBe(2);
       expect(report!.columns).toContainEqual(expect.objectContaining({ name: 'cents', type: 'INT64' }));
     }
-    const check = 'query ($input: SourceCheckInput!) { checkSource(input: $input) { findings { code message } } }';
+    const check = 'mutation ($input: SourceCheckInput!) { checkSource(input: $input) { findings { code message } } }';
     const { checkSource } = await ask<{ checkSource: { findings: { message: string }[] }[] }>(fstore.url, check, {
       input: { topic: 'named' },
     });

@@ -63,6 +63,7 @@ export async function createPlatform(name: PlatformName): Promise<Platform> {
       () => mongo.drop(),
     );
     environment.FSTORE_POSTGRES_URL = database.url;
+    environment.FSTORE_POSTGRES_READ_URL = database.readUrl;
     environment.FSTORE_MONGO_URL = mongo.url;
     // A killed worker's place is free again soon; a broker of somebody else may insist on 6 s.
     environment.FSTORE_KAFKA_SESSION_TIMEOUT = process.env.FSTORE_TEST_KAFKA_SESSION_TIMEOUT ?? '6s';

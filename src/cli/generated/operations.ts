@@ -186,12 +186,12 @@ export type SourcesQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type SourcesQuery = { sources: Array<{ name: string, topic: string | null, freshness: { lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number, events: number, deadLetters: number } | null }>, featureViews: Array<{ name: string, version: number, source: string, freshness: { engine: string, lag: number | null, newestEventTime: string | null, takenInAt: string | null, rowsPerMinute: number } | null }> };
 
-export type CheckSourceQueryVariables = Exact<{
+export type CheckSourceMutationVariables = Exact<{
   input: SourceCheckInput;
 }>;
 
 
-export type CheckSourceQuery = { checkSource: Array<{ source: string, declared: boolean, origin: string, sampled: number, unusable: number | null, draft: string | null, columns: Array<{ name: string, type: string, declaredType: string | null, nulls: number, role: string | null }>, findings: Array<{ severity: string, code: string, column: string | null, count: number | null, message: string, cure: string }> }> };
+export type CheckSourceMutation = { checkSource: Array<{ source: string, declared: boolean, origin: string, sampled: number, unusable: number | null, draft: string | null, columns: Array<{ name: string, type: string, declaredType: string | null, nulls: number, role: string | null }>, findings: Array<{ severity: string, code: string, column: string | null, count: number | null, message: string, cure: string }> }> };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -621,7 +621,7 @@ export const SourcesDocument = new TypedDocumentString(`
   deadLetters
 }`) as unknown as TypedDocumentString<SourcesQuery, SourcesQueryVariables>;
 export const CheckSourceDocument = new TypedDocumentString(`
-    query CheckSource($input: SourceCheckInput!) {
+    mutation CheckSource($input: SourceCheckInput!) {
   checkSource(input: $input) {
     source
     declared
@@ -646,4 +646,4 @@ export const CheckSourceDocument = new TypedDocumentString(`
     draft
   }
 }
-    `) as unknown as TypedDocumentString<CheckSourceQuery, CheckSourceQueryVariables>;
+    `) as unknown as TypedDocumentString<CheckSourceMutation, CheckSourceMutationVariables>;

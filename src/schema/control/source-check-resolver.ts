@@ -1,11 +1,12 @@
-import { Arg, Ctx, Query, Resolver } from 'type-graphql';
+import { Arg, Ctx, Mutation, Resolver } from 'type-graphql';
 import { RequestContext } from '../request-context.js';
 import { SourceCheckInput, SourceCheckReport } from './source-check-types.js';
 
 /** Resolves `checkSource`, which examines data before a source relies on it. */
 @Resolver()
 export class SourceCheckResolver {
-  @Query(() => [SourceCheckReport], {
+  // It changes nothing, but a page of another site must not be able to have it run by a GET.
+  @Mutation(() => [SourceCheckReport], {
     description:
       'Looks at what a source points at: what the data holds, what of it would be dead letters, and how a definition could read.',
   })

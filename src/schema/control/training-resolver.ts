@@ -92,7 +92,7 @@ export class TrainingResolver {
     @Ctx() context: RequestContext,
     @Arg('input', () => TrainingSetInput) { rows, ...input }: TrainingSetInput,
   ): Promise<string> {
-    const { jobs, snapshot, trainingSets } = context.services;
+    const { snapshot, trainingSets } = context.services;
     const given = Object.entries({ ...input, split: input.split && { ...input.split } }).filter(
       ([, value]) => value != null,
     );
@@ -108,7 +108,7 @@ export class TrainingResolver {
       throw new FStoreError('BAD_REQUEST', message, { field: 'input.rows' });
     }
     if (rows) await writeSpineRows(trainingSets.folder, request, rows);
-    const { id } = await submitTrainingSet(jobs, request);
+    const { id } = await submitTrainingSet(context.services, request);
     return id;
   }
 

@@ -18,6 +18,7 @@ import {
 import { prepareSnapshot } from '../../../src/materialization/preparation.js';
 import { batchStream, sourceContracts } from '../../../src/materialization/source-contract.js';
 import { StagedMerger } from '../../../src/materialization/staged-merger.js';
+import { READ_VARIABLE } from '../../../src/materialization/table-input.js';
 import { queryFill, viewFill } from '../../../src/materialization/view-fill.js';
 import { Writer } from '../../../src/materialization/writer.js';
 import type { Job, Json, LeasedJob } from '../../../src/store/job-store.js';
@@ -55,7 +56,7 @@ const contractOf = (source: string) => sourceContracts(snapshotOf(), limits).get
 /** Opens the stores, and starts Spark. */
 export async function openScene(): Promise<void> {
   platform = await openPostgresPlatform();
-  spark = await startSparkSession(platform.database.url);
+  spark = await startSparkSession(platform.database.url, { [READ_VARIABLE]: platform.database.readUrl });
   jobs = await connectPostgresJobStore({ url: platform.database.url, project: PROJECT });
   definitions = await startMemoryFStore(NOW, { spark: true, connections: [] });
   folder = mkdtempSync(join(tmpdir(), 'fstore-batch-'));
@@ -127,8 +128,15 @@ export async function work(
     jobs,
     limits,
     engine: createBatchEngine({
-      builtin: createBuiltinBatchEngine({ offline: platform.store, writer, folder, now: () => NOW }),
-      spark: createSparkBatchEngine({ driver, staged, merger, folder, batchRows: BATCH_ROWS }),
+      builtin: createBuiltinBatchEngine({ queries: platform.queries, writer, folder, now: () => NOW }),
+      spark: createSparkBatchEngine({
+        driver,
+        staged,
+        merger,
+        queries: platform.queries,
+        folder,
+        batchRows: BATCH_ROWS,
+      }),
       staged,
     }),
     snapshot: async () => {

@@ -1,6 +1,8 @@
 /** A database of its own, and two offline stores on it. */
 import pg from 'pg';
 import { connectPostgresOfflineStore } from '../../../src/store/offline-store-postgres.js';
+import type { QueryReader } from '../../../src/store/query-reader.js';
+import { createPostgresQueryReader } from '../../../src/store/query-reader-postgres.js';
 import { createTestDatabase, type TestDatabase } from '../../harness/test-servers.js';
 import type { OfflinePlatform } from './offline-platform.js';
 
@@ -20,13 +22,14 @@ export async function query<T extends pg.QueryResultRow>(url: string, text: stri
 /** Opens the platform; `database` is where it lies, and `settings` are what it has instead of the server's defaults. */
 export async function openPostgresPlatform(
   settings: readonly string[] = [],
-): Promise<OfflinePlatform & { readonly database: TestDatabase }> {
+): Promise<OfflinePlatform & { readonly database: TestDatabase; readonly queries: QueryReader }> {
   const database = await createTestDatabase();
   for (const setting of settings) await query(database.url, `ALTER DATABASE ${database.name} SET ${setting}`);
   const connect = () => connectPostgresOfflineStore({ url: database.url, project: PROJECT });
   const [store, other] = await Promise.all([connect(), connect()]);
   return {
     database,
+    queries: createPostgresQueryReader({ url: database.readUrl, timeout: 30_000 }),
     store,
     other,
     async countRows(view) {

@@ -19,6 +19,7 @@ import { OperationCheck } from '../../../src/schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../../../src/store/intake.js';
 import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
+import { createClosedReader } from '../../../src/store/query-reader.js';
 import { isNewer } from '../../../src/store/value-codec.js';
 import { MemoryBus } from './memory-bus.js';
 import { MemoryJobStore } from './memory-job-store.js';
@@ -106,14 +107,16 @@ export async function startMemoryFStore(
   await updates.start(bus, 'test');
   await worker.start();
   const query = new OnlineQuery({ project: 'test', online, offline, onlinePause: 0 });
+  const queries = createClosedReader('there is no PostgreSQL');
   const services: RequestServices = {
     query,
     updates,
     freshness: new FreshnessReader({ bus, ledger: new NoIntake() }),
     ingestion: new Ingestion({ bus, offline, limits, now: time }),
+    queries,
     sourceChecks: new SourceChecker({
       bus,
-      offline,
+      queries,
       folder: '.',
       limits,
       reserved: reservedNames(control),
@@ -123,7 +126,7 @@ export async function startMemoryFStore(
     offline,
     registry,
     jobs: new MemoryJobStore(),
-    trainingSets: { folder: '', maxSpineBytes: 1_000, allowSql: false, hasSpark: false },
+    trainingSets: { folder: '', maxSpineBytes: 1_000, hasSpark: false },
     apply: new DefinitionApply({
       ...{ registry, follower, offline, bus, live, reserved: reservedNames(control), hasSpark: true },
       ...(batches ? { batches } : {}),

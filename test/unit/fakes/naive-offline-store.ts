@@ -139,8 +139,8 @@ export class NaiveOfflineStore implements OfflineStore {
     return 0;
   }
 
-  async readSpine(): Promise<void> {
-    throw new Error('the naive store reads no spine');
+  async readEvents(): Promise<void> {
+    throw new Error('the naive store reads no events');
   }
 
   async deadLetters(): Promise<readonly DeadLetter[]> {
