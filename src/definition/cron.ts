@@ -1,26 +1,12 @@
 /** Checks cron schedules, which are in UTC: minute, hour, day of month, month, day of week. */
+import { Cron } from 'croner';
 
-const RANGES: readonly (readonly [number, number])[] = [
-  [0, 59],
-  [0, 23],
-  [1, 31],
-  [1, 12],
-  [0, 7],
-];
-
-/** Returns true for five fields of numbers, ranges, steps and lists, with each number within its range. */
+/** Returns true for five fields that croner, which computes the due times, accepts and that are due at some time. */
 export function isCron(text: string): boolean {
-  const fields = text.trim().split(/\s+/);
-  return fields.length === RANGES.length && fields.every((field, index) => isField(field, RANGES[index]!));
-}
-
-function isField(field: string, [low, high]: readonly [number, number]): boolean {
-  return field.split(',').every((item) => {
-    const match = /^(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:\/(\d{1,2}))?$/.exec(item);
-    if (!match) return false;
-    const [, first, last, step] = match.map((part) => (part === undefined ? undefined : Number(part)));
-    if (step !== undefined && step === 0) return false;
-    const numbers = [first, last].filter((number) => number !== undefined);
-    return numbers.every((number) => number >= low && number <= high) && (last === undefined || (first ?? 0) <= last);
-  });
+  if (text.trim().split(/\s+/).length !== 5) return false;
+  try {
+    return new Cron(text, { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun() !== null;
+  } catch {
+    return false;
+  }
 }

@@ -75,7 +75,7 @@ export class MaterializationSchedule {
    * one after this process started.
    */
   async look(): Promise<string[]> {
-    const { jobs, snapshot, now, log } = this.#options;
+    const { snapshot, log } = this.#options;
     const current = snapshot();
     const scheduled = [...current.sources.values()].flatMap(({ name, definition }) => {
       const { schedule } = (definition as Source).batch ?? {};
@@ -83,19 +83,33 @@ export class MaterializationSchedule {
     });
     const submitted: string[] = [];
     for (const { name, schedule } of scheduled) {
-      const due = lastDue(schedule, now());
-      if (!due || due.getTime() <= (this.#submitted.get(name) ?? Number.NEGATIVE_INFINITY)) continue;
-      const recent = await jobs.list({ kind: MATERIALIZE_JOB, key: name, limit: RECENT_JOBS });
-      const before = recent.map(dueOf).find((time) => time !== null);
-      const since = before ? Date.parse(before) : this.#startedAt;
-      this.#submitted.set(name, since);
-      if (due.getTime() <= since) continue;
-      const job = await submitMaterialization(jobs, current, name, due.toISOString());
-      if (dueOf(job) !== due.toISOString()) continue;
-      this.#submitted.set(name, due.getTime());
-      submitted.push(name);
-      log('materialization is due', { source: name, due: due.toISOString(), job: job.id });
+      try {
+        if (await this.#submitIfDue(current, name, schedule)) submitted.push(name);
+      } catch (error) {
+        // A schedule that cannot be submitted must not hold up those of other sources.
+        log('a materialization could not be submitted; it is tried again', {
+          source: name,
+          error: (error as Error).message,
+        });
+      }
     }
     return submitted;
+  }
+
+  /** Submits the job of one source. Returns false if it is not due, or if another process has submitted it. */
+  async #submitIfDue(current: Snapshot, name: string, schedule: string): Promise<boolean> {
+    const { jobs, now, log } = this.#options;
+    const due = lastDue(schedule, now());
+    if (!due || due.getTime() <= (this.#submitted.get(name) ?? Number.NEGATIVE_INFINITY)) return false;
+    const recent = await jobs.list({ kind: MATERIALIZE_JOB, key: name, limit: RECENT_JOBS });
+    const before = recent.map(dueOf).find((time) => time !== null);
+    const since = before ? Date.parse(before) : this.#startedAt;
+    this.#submitted.set(name, since);
+    if (due.getTime() <= since) return false;
+    const job = await submitMaterialization(jobs, current, name, due.toISOString());
+    if (dueOf(job) !== due.toISOString()) return false;
+    this.#submitted.set(name, due.getTime());
+    log('materialization is due', { source: name, due: due.toISOString(), job: job.id });
+    return true;
   }
 }

@@ -125,10 +125,32 @@ describe('a schedule', () => {
     for (const [cron, now, due] of cases) expect(lastDue(cron, Date.parse(now))?.toISOString()).toBe(due);
   });
 
-  test('is five fields of cron', () => {
-    for (const good of ['* * * * *', '0 3 * * 1-5', '*/15 0,12 1 1 7', '0 0 29 2 *']) expect(isCron(good)).toBe(true);
-    for (const bad of ['', '0 3 * *', '60 * * * *', '* * * * MON', '*/0 * * * *', '5-1 * * * *', '* * * * * *']) {
-      expect(isCron(bad)).toBe(false);
+  test('a definition takes the schedules that can be computed, and refuses those that throw or are never due', () => {
+    for (const good of ['* * * * *', '0 3 * * 1-5', '*/15 0,12 1 1 7', '0 0 29 2 *', '0 0 * * MON']) {
+      expect([good, isCron(good)]).toEqual([good, true]);
+      expect(lastDue(good, START)).not.toBeNull();
     }
+    const unusable = ['*/99 * * * *', '5/2 * * * *', '0 0 31 2 *', '@daily', '61 * * * *'];
+    for (const bad of ['', '0 3 * *', '60 * * * *', '*/0 * * * *', '5-1 * * * *', '* * * * * *', ...unusable]) {
+      expect([bad, isCron(bad)]).toEqual([bad, false]);
+    }
+  });
+
+  test('a source whose schedule cannot be computed does not hold up the others', async () => {
+    const clock = { now: START };
+    const jobs = new MemoryJobStore(() => clock.now);
+    const [good] = snapshotOf('0 * * * *').sources.values();
+    const [bad] = snapshotOf('*/99 * * * *').sources.values();
+    const sources = new Map([
+      ['broken', { ...bad, name: 'broken' }],
+      ['payments', good],
+    ]);
+    const snapshot = () => ({ sources }) as unknown as Snapshot;
+    const logged: string[] = [];
+    const log = (message: string): number => logged.push(message);
+    const schedule = new MaterializationSchedule({ jobs, snapshot, now: () => clock.now, log });
+    clock.now = START + 30 * 60_000;
+    expect(await schedule.look()).toEqual(['payments']);
+    expect(logged[0]).toMatch(/could not be submitted/);
   });
 });
