@@ -15,7 +15,7 @@ function isStream(value: unknown): value is Results {
 }
 
 /**
- * Lets an error end a wait for the next result. `Promise.race` with a long-lived promise would work too, but that
+ * Lets an error end a wait for the next result. `Promise.race` with a long-lived promise would work too. But that
  * promise would retain every result that it was raced with, for as long as the subscription lasts.
  */
 class Interruption {

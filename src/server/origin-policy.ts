@@ -68,8 +68,7 @@ export class OriginPolicy {
       this.#lastHost = host;
     }
     if (origin === undefined) {
-      // Only browsers send Sec-Fetch-Site. Cross-site requests that can read or change data have an Origin; links and
-      // images have none.
+      // Only browsers send Sec-Fetch-Site. Links and images have no Origin; all other cross-site requests have one.
       if (site !== 'cross-site' && site !== 'same-site') return 'pass';
       const isLink = headers['sec-fetch-mode'] === 'navigate' && method === 'GET';
       if (isLink && LINKED_PAGES.has(url.split('?', 1)[0]!)) return 'pass';

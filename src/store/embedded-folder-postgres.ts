@@ -1,4 +1,4 @@
-/** The folder of the embedded PostgreSQL: where it lies, as which user its server runs, and which FStore owns it. */
+/** The folder of the embedded PostgreSQL: its path, the user of its server, and the FStore process that owns it. */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,10 @@ export interface SystemUser {
   readonly gid: number;
 }
 
-/** PostgreSQL refuses root; then it runs as `postgres`, or as `nobody`. Null: as whoever FStore runs as. */
+/**
+ * Returns the user for the server. PostgreSQL refuses to run as root, so then it is `postgres` or `nobody`. Null for
+ * the user of this process.
+ */
 export async function serverUser(): Promise<SystemUser | null> {
   if (process.getuid?.() !== 0) return null;
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
@@ -21,7 +24,10 @@ export async function serverUser(): Promise<SystemUser | null> {
   throw new FStoreError('EMBEDDED_POSTGRES_FAILED', message);
 }
 
-/** Creates the folder, or one under /var/tmp if the server's user may not enter all folders above it; returns its path. */
+/**
+ * Creates the folder and returns its path. If the server's user may not enter all parent folders, uses one under
+ * /var/tmp.
+ */
 export async function openFolder(wanted: string, user: SystemUser | null): Promise<string> {
   let folder = wanted;
   if (user && !(await mayEnter(dirname(wanted)))) {
@@ -29,18 +35,21 @@ export async function openFolder(wanted: string, user: SystemUser | null): Promi
   }
   const first = await mkdir(folder, { recursive: true });
   if (!user) return folder;
-  // Anybody may write to /var/tmp: a folder that somebody else has put there is not ours.
+  // Everybody may write to /var/tmp, so a folder that another user has created there is not used.
   if (folder !== wanted && (await stat(folder)).uid !== 0) {
     throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `the folder ${folder} belongs to somebody else`);
   }
-  // What was just created has the permissions that the umask left.
+  // Folders that were just created have the permissions that the umask left.
   for (let place = folder; ; place = dirname(place)) {
     await chmod(place, ((await stat(place)).mode & 0o7777) | 0o011);
     if (place === (first ?? folder)) return folder;
   }
 }
 
-/** True if everybody may pass through a folder, links followed; one that does not exist yet will be made so. */
+/**
+ * Returns whether everybody may enter a folder and its parents, with links followed. A missing folder counts as
+ * enterable, because it will be created so.
+ */
 async function mayEnter(path: string): Promise<boolean> {
   const real = await realpath(path).catch(() => null);
   if (real === null) return path === dirname(path) || mayEnter(dirname(path));
@@ -50,7 +59,10 @@ async function mayEnter(path: string): Promise<boolean> {
   }
 }
 
-/** True if a process lives. A zombie counts as dead: where nobody reaps it, it stays for ever, and it holds nothing. */
+/**
+ * Returns whether a process is alive. A zombie counts as dead: it may stay forever if nobody reaps it, and it holds
+ * nothing.
+ */
 export async function isAlive(pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
@@ -61,7 +73,7 @@ export async function isAlive(pid: number): Promise<boolean> {
   return !/^\d+ \(.*\) Z/s.test(state);
 }
 
-/** The first line of a file as the id of a process, or null. */
+/** Returns the first line of a file as a process id, or null. */
 export async function readPid(file: string): Promise<number | null> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const pid = Number(text.split('\n')[0]);
@@ -69,8 +81,8 @@ export async function readPid(file: string): Promise<number | null> {
 }
 
 /**
- * A process by more than its id, which another may have by now: its id, and where the system tells it, when it began and
- * in which boot. Null: there is none.
+ * Returns what identifies a process beyond its id, which may be reused: its id and, where the system provides them, its
+ * start time and boot id. Null if there is no such process.
  */
 async function identity(pid: number): Promise<string | null> {
   if (!(await isAlive(pid))) return null;
@@ -80,8 +92,8 @@ async function identity(pid: number): Promise<string | null> {
 }
 
 /**
- * Makes this process the owner of a folder. Throws EMBEDDED_POSTGRES_FAILED with the owner's id if another one lives.
- * Returns how to give it up.
+ * Makes this process the owner of a folder. Throws EMBEDDED_POSTGRES_FAILED with the owner's id if another owner is
+ * alive. Returns a function that gives the folder up.
  */
 export async function claimFolder(root: string): Promise<() => Promise<void>> {
   const file = join(root, 'owner');
@@ -94,7 +106,7 @@ export async function claimFolder(root: string): Promise<() => Promise<void>> {
   };
   for (;;) {
     await writeFile(draft, mine);
-    // Linked, not written: the file is there with its content or not at all, and only one process can be the first.
+    // A link, not a write: the file appears with its content or not at all, and only one process can create it.
     const claimed = await link(draft, file).then(
       () => true,
       (error: NodeJS.ErrnoException) => {
@@ -110,7 +122,7 @@ export async function claimFolder(root: string): Promise<() => Promise<void>> {
     if ((await identity(pid)) === found) {
       throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `process ${pid} uses the data folder ${root}`);
     }
-    // Moved away before it is looked at again: should another process have been quicker, its claim is put back.
+    // The stale claim is moved away before it is checked again. If another process was faster, its claim is put back.
     await rename(file, draft).catch(() => {});
     const moved = await readFile(draft, 'utf8').catch(() => null);
     if (moved !== null && moved !== found) await link(draft, file).catch(() => {});

@@ -1,11 +1,12 @@
 /**
- * The PostgreSQL of the embedded default: a real server of FStore's own, started and ended with it.
+ * The embedded PostgreSQL: a real server that FStore starts and stops.
  *
  * Invariants
- * 1. The data survives kill -9 of everything: nothing about durability is switched off.
- * 2. The server never outlives FStore, not even one that was killed: a watcher ends it when FStore's end of a pipe closes.
- * 3. One data folder has one owner: a second FStore is refused with the pid of the first.
- * 4. It listens on loopback only, behind a password that only the owner of the data folder can read.
+ * 1. The data survives kill -9 of all processes: durability is fully on.
+ * 2. The server never outlives FStore, even if FStore was killed: a watcher stops it when FStore's end of a pipe
+ *    closes.
+ * 3. A data folder has one owner: a second FStore is refused with the pid of the first.
+ * 4. The server listens on loopback only, and its password is readable only by the owner of the data folder.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -32,7 +33,7 @@ export interface EmbeddedPostgres {
   /** Address with the login for SQL that users write. */
   readonly readUrl: string;
   readonly version: string;
-  /** Fast shutdown: transactions that run are rolled back, everything committed is on disk. */
+  /** Stops the server fast: active transactions are rolled back, committed data is on disk. */
   stop(): Promise<void>;
 }
 
@@ -121,7 +122,7 @@ async function createCluster(folder: string, root: string, user: SystemUser | nu
   for (const name of await readdir(root)) {
     if (name.endsWith('.draft')) await rm(join(root, name), { recursive: true, force: true }).catch(() => {});
   }
-  // A name of its own: the initdb of an FStore that was killed may still be at work in another one.
+  // A unique name, because the initdb of a killed FStore may still be writing to another draft.
   const draft = `${data}.${randomBytes(6).toString('hex')}.draft`;
   await rm(passwordFile, { force: true });
   await writeFile(passwordFile, password, { mode: 0o600 });

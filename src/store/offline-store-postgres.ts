@@ -3,9 +3,10 @@
  *
  * Besides BEGIN and COMMIT, a commit runs 4 statements for locks and the offset, 1 for events, and 1 for dead letters.
  * For each view it runs 1 insert, 1 statement for rows that are not due yet, and 1 read of the newest rows. Empty steps
- * are skipped, and the number of statements does not grow with the number of rows. READ COMMITTED suffices. The lock on
- * the offset's row serializes commits of a partition, so each later statement sees what was committed before, and the
- * newest rows are read after the insert.
+ * are skipped, and the number of statements does not grow with the number of rows.
+ *
+ * READ COMMITTED suffices. The lock on the offset's row serializes commits of a partition, so each later statement sees
+ * what was committed before. The newest rows are read after the insert.
  */
 import type pg from 'pg';
 import type { TileSet } from '../aggregation/tile-set.js';

@@ -15,7 +15,7 @@ import type { LogStretch } from './event-log-postgres.js';
 import type { SourceStream } from './offline-store.js';
 
 /**
- * What is recorded about a view. `engine` is null if nothing is recorded: the built-in processor computes the view.
+ * The record about a view. `engine` is null if nothing is recorded: the built-in processor computes the view.
  */
 export interface ViewStanding {
   readonly filled: boolean;
@@ -24,7 +24,7 @@ export interface ViewStanding {
   readonly revision: number;
 }
 
-/** Returns what is recorded about each of `views`, by history table. */
+/** Returns the record about each of `views`, by history table. */
 export async function readStandings(
   client: pg.PoolClient,
   schema: string,
