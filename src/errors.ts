@@ -361,11 +361,6 @@ export const ERRORS = {
     cause: 'The command line cannot reach the FStore server.',
     cure: 'Start it with `fstore serve`, or give its address with --url.',
   },
-  SHUTTING_DOWN: {
-    status: 503,
-    cause: 'This process is stopping and takes no new work.',
-    cure: 'Send the request to another replica.',
-  },
   INTERNAL: {
     status: 500,
     cause: 'A defect in FStore.',

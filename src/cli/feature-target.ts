@@ -58,7 +58,7 @@ async function targetOfService(client: GraphqlClient, service: Service): Promise
   return { kind: 'service', service, typeName, keys, field, features, updatedField: updatedField(typeName) };
 }
 
-/** Finds a view (`user_stats`, `user_stats@1`) or service by name. Throws VIEW_UNKNOWN. */
+/** Finds a view (`user_stats`, `user_stats@1`) or service by name. Throws VIEW_UNKNOWN, or SERVICE_UNKNOWN where a service is preferred. */
 export async function findTarget(
   client: GraphqlClient,
   name: string,
@@ -73,7 +73,8 @@ export async function findTarget(
   if (view) return targetOfView(client, catalog, view);
   const names = [...catalog.featureViews, ...catalog.featureServices].map((one) => one.name);
   const known = [...new Set(names)].sort().join(', ') || 'none yet';
-  throw new FStoreError('VIEW_UNKNOWN', `there is no feature view or service ${name} (there are: ${known})`);
+  const code = prefer === 'service' ? 'SERVICE_UNKNOWN' : 'VIEW_UNKNOWN';
+  throw new FStoreError(code, `there is no feature view or service ${name} (there are: ${known})`);
 }
 
 function splitUnescaped(text: string, separator: string): string[] {

@@ -77,7 +77,7 @@ export function spineFile({ spineFormat }: Pick<TrainingSetRequest, 'spineFormat
 }
 
 /**
- * Validates a request against the definitions. Throws BAD_REQUEST or SOURCE_UNKNOWN naming the field, VIEW_UNKNOWN for
+ * Validates a request against the definitions. Throws BAD_REQUEST or SOURCE_UNKNOWN naming the field, SERVICE_UNKNOWN for
  * an unknown service, and ENGINE_UNAVAILABLE.
  */
 export function readTrainingSetRequest(
@@ -95,7 +95,7 @@ export function readTrainingSetRequest(
   if (!record) {
     const known = [...snapshot.services.keys()].join(', ') || 'none yet';
     const message = `there is no feature service ${parsed.data.service.slice(0, 80)} (there are: ${known})`;
-    throw new FStoreError('VIEW_UNKNOWN', message, { field: 'service' });
+    throw new FStoreError('SERVICE_UNKNOWN', message, { field: 'service' });
   }
   const { sql, source } = parsed.data;
   if (source !== undefined && (sql !== undefined || !snapshot.sources.has(source))) {

@@ -1,4 +1,6 @@
 /** Events that producers put on Kafka themselves, past the push door: what cannot be used is kept with its reason. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Kafka, logLevel } from 'kafkajs';
 import { eventually } from '../harness/eventually.js';
@@ -6,6 +8,8 @@ import { testServers } from '../harness/test-servers.js';
 import { transactions, user, userStats } from '../unit/fakes/example-definitions.js';
 import { apply, ask, post } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
+
+const run = promisify(execFile);
 
 interface Letters {
   deadLetters: {
@@ -104,4 +108,18 @@ describe('unusable events', () => {
     );
     expect(await letters()).toHaveLength(bad.length);
   });
+});
+
+test('the command line lists and replays them', async () => {
+  const fstoreJson = async (...given: string[]) => {
+    const { stdout } = await run(process.execPath, ['dist/main.js', 'dead-letters', ...given, '--url', fstore.url]);
+    return stdout;
+  };
+  const listed = JSON.parse(await fstoreJson('--source', 'transactions', '--json')) as { id: string; code: string }[];
+  expect(listed.map(({ id }) => id)).toEqual((await letters()).map(({ id }) => id));
+  expect(JSON.parse(await fstoreJson('--first', '1', '--json'))).toHaveLength(1);
+  expect(await fstoreJson()).toContain('EVENT_KEY_MISSING');
+  expect(JSON.parse(await fstoreJson('--source', 'nothing', '--json'))).toEqual([]);
+  const malformed = listed.find(({ code }) => code === 'EVENT_MALFORMED')!;
+  expect(await fstoreJson('replay', malformed.id)).toBe('Replayed 1 of 1.\n');
 });

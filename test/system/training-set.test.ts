@@ -227,7 +227,7 @@ describe.each(['embedded', 'servers'] as const)('a training set on %s', (name) =
   }, 120_000);
 
   test.each([
-    ['?service=nothing', 'user_id,event_time,asked\n', 404, 'VIEW_UNKNOWN', 'service'],
+    ['?service=nothing', 'user_id,event_time,asked\n', 404, 'SERVICE_UNKNOWN', 'service'],
     ['?service=risk&format=xlsx', 'user_id,event_time,asked\n', 400, 'BAD_REQUEST', 'format'],
     ['?service=risk&test=2', 'user_id,event_time,asked\n', 400, 'BAD_REQUEST', 'split.test'],
     ['?service=risk', '', 400, 'BAD_REQUEST', 'body'],

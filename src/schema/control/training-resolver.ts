@@ -149,7 +149,7 @@ export class TrainingResolver {
       return { ...record.definition, parameters: transformers[origin]!, fittedOn: job.id };
     });
     const record = current.services.get(service);
-    if (!record) throw new FStoreError('VIEW_UNKNOWN', `there is no feature service ${service}`, { field });
+    if (!record) throw new FStoreError('SERVICE_UNKNOWN', `there is no feature service ${service}`, { field });
     const request = { definitions: [...definitions, record.definition as FeatureService], prune: false, retire: [] };
     return describePlan(await apply.apply(request, false, context.actor));
   }
