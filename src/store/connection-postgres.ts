@@ -9,6 +9,8 @@ const GRACE = 500;
  * SQLSTATEs that mean that the server cannot answer now: connection, resources, intervention, I/O, read-only, idle.
  */
 const UNAVAILABLE = /^(?:08|53|57|58|25006|25P03)/;
+/** SQLSTATE of a text that PostgreSQL cannot store: one with the character U+0000. */
+const UNTRANSLATABLE = '22021';
 /** SQLSTATE of a statement that was cancelled, mostly by its own time limit. */
 const CANCELED = '57014';
 /** Errors of the driver that have no code. */
@@ -78,6 +80,9 @@ export async function reachable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === UNTRANSLATABLE) {
+      throw new FStoreError('BAD_REQUEST', 'a text holds the character U+0000', {}, [], { cause: error });
+    }
     if (error instanceof FStoreError || !isUnavailable(error)) throw error;
     if (error instanceof pg.DatabaseError && error.code === CANCELED) {
       throw new FStoreError('STORE_TIMEOUT', 'PostgreSQL cancelled a statement', {}, [], { cause: error });

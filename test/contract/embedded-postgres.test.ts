@@ -202,4 +202,52 @@ describe('the embedded PostgreSQL', () => {
       expect((await stat(join(data, name))).mode & 0o077).toBe(0);
     }
   });
+
+  test('works without a superuser, also in a data folder whose schemas belong to one, and queries only read tables of users', async () => {
+    const data = join(folder, 'data');
+    const first = await startEmbeddedPostgres({ dataFolder: data });
+    const owner = new URL(first.url);
+    owner.username = 'fstore';
+    owner.password = (await readFile(join(data, 'password'), 'utf8')).trim();
+    await query(
+      owner.href,
+      `CREATE SCHEMA fstore_old;
+      CREATE TABLE fstore_old.log (id bigint GENERATED ALWAYS AS IDENTITY, n serial, word text);
+      CREATE VIEW fstore_old.words AS SELECT word FROM fstore_old.log;
+      CREATE FUNCTION fstore_old.one() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+      CREATE TYPE fstore_old.color AS ENUM ('red');
+      CREATE TABLE visits (word text);
+      INSERT INTO visits VALUES ('seen')`,
+    );
+    await first.stop();
+    const again = await startEmbeddedPostgres({ dataFolder: data });
+    try {
+      const superusers = 'SELECT rolsuper FROM pg_roles WHERE rolname = current_user';
+      for (const url of [again.url, again.readUrl]) expect(await query(url, superusers)).toEqual([{ rolsuper: false }]);
+      expect(new URL(again.url).password).not.toBe(new URL(first.url).password);
+      await query(
+        again.url,
+        "ALTER TABLE fstore_old.log ADD COLUMN more text; INSERT INTO fstore_old.log (word) VALUES ('a')",
+      );
+      await query(
+        again.url,
+        'DROP SCHEMA fstore_old CASCADE; CREATE SCHEMA fstore_new; CREATE TABLE fstore_new.log (n integer)',
+      );
+      expect(await query(again.readUrl, 'SELECT word FROM visits')).toEqual([{ word: 'seen' }]);
+      for (const refused of [
+        'SELECT * FROM fstore_new.log',
+        "SET transaction_read_only = off; INSERT INTO visits VALUES ('x')",
+        'SET transaction_read_only = off; CREATE TABLE mine (n integer)',
+        'SET transaction_read_only = off; CREATE TEMP TABLE mine (n integer)',
+        'SELECT pg_advisory_lock(1)',
+        "SELECT pg_notify('a', 'b')",
+        'SELECT pg_terminate_backend(pg_backend_pid())',
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+      ]) {
+        await expect(query(again.readUrl, refused)).rejects.toMatchObject({ code: '42501' });
+      }
+    } finally {
+      await again.stop();
+    }
+  });
 });
