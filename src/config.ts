@@ -1,5 +1,6 @@
 /** Environment → frozen configuration. Every variable that FStore reads is in this table, and nowhere else. */
-import { join } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { durationSchema, parseDuration } from './definition/duration.js';
 import { FStoreError } from './errors.js';
@@ -48,7 +49,12 @@ const environmentSchema = z.object({
       'Folder of training sets, which all processes and executors of Spark see; default: training-sets in the data folder.',
     ),
   FSTORE_MAX_SPINE_BYTES: count(1_000_000_000, 100_000_000_000).describe('Largest spine of a training set.'),
-  FSTORE_BATCH_FOLDER: z.string().default('.').describe('Folder of files that sources are read from in batches.'),
+  FSTORE_BATCH_FOLDER: z
+    .string()
+    .default('data')
+    .describe(
+      'Folder of files that sources are read from in batches. Whoever may declare sources can read every data file in it, so it holds nothing else; the data folder and it may not contain each other.',
+    ),
   FSTORE_SQL_QUERIES: z
     .enum(['true', 'false'])
     .default('true')
@@ -217,6 +223,31 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
+/** The path without links, as far as it exists. */
+function realPath(path: string): string {
+  const full = resolve(path);
+  try {
+    return realpathSync(full);
+  } catch {
+    const parent = dirname(full);
+    return parent === full ? full : join(realPath(parent), basename(full));
+  }
+}
+
+/** Sources read files of the batch folder, so FStore's own files must lie elsewhere. Throws CONFIG_INVALID. */
+function checkBatchFolder(batchFolder: string, own: readonly (string | undefined)[]): void {
+  const within = (folder: string, other: string): boolean =>
+    other === folder || other.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+  const batch = realPath(batchFolder);
+  for (const folder of own) {
+    if (folder === undefined) continue;
+    const other = realPath(folder);
+    if (!within(batch, other) && !within(other, batch)) continue;
+    const message = `FSTORE_BATCH_FOLDER (${batchFolder}) and ${folder}, where FStore keeps its own files, contain each other`;
+    throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_BATCH_FOLDER' });
+  }
+}
+
 const JDBC_VARIABLE = /^FSTORE_JDBC_([A-Z][A-Z0-9_]*)_(URL|USER|PASSWORD)$/;
 
 /** Names of the connections of `batch.jdbc`; the job in `spark/` reads their variables itself. Throws CONFIG_INVALID. */
@@ -284,6 +315,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     const message = 'FSTORE_POSTGRES_READ_URL goes with FSTORE_POSTGRES_URL; the embedded PostgreSQL has a read login';
     throw new FStoreError('CONFIG_INVALID', message, { field: 'FSTORE_POSTGRES_READ_URL' });
   }
+  checkBatchFolder(env.FSTORE_BATCH_FOLDER, [env.FSTORE_DATA_DIR, env.FSTORE_TRAINING_FOLDER, env.FSTORE_SPARK_FOLDER]);
   const redis = env.FSTORE_REDIS_CLUSTER
     ? { clusterNodes: env.FSTORE_REDIS_CLUSTER }
     : env.FSTORE_REDIS_URL

@@ -199,6 +199,11 @@ export const ERRORS = {
     cause: 'What a source points at is not there, or cannot be read.',
     cure: 'Correct the topic, path, table or query that the message names.',
   },
+  TABLE_TOO_LARGE: {
+    status: 413,
+    cause: 'A file of rows is over a limit: of columns, of the size of a value, a record or a page, or of memory.',
+    cure: 'Write the file with fewer columns, shorter values, or smaller row groups and pages; docs/files.md lists them.',
+  },
   SAMPLE_EMPTY: {
     status: 400,
     cause: 'There is no record to look at.',

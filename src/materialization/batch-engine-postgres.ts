@@ -108,8 +108,10 @@ async function readRows(
     });
     return;
   }
-  const table = await readTable(pathWithin(folder, batch.path), {
+  const table = await readTable(pathWithin(folder, batch.path, batch.format), {
     format: batch.format,
+    within: folder,
+    field: 'batch',
     schema: columns,
     batchSize: BATCH_ROWS,
   });

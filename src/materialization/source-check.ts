@@ -88,6 +88,8 @@ const MAX_SAMPLE = 10_000;
 /** Checks that run at the same time, and that wait for them. */
 const CHECKS = 4;
 const MAX_WAITING = 50;
+/** Why nothing of a declared source could be looked at: that is what the report says then. */
+const UNREAD: ReadonlySet<string> = new Set(['SOURCE_UNREADABLE', 'TABLE_TOO_LARGE']);
 
 /** Returns the report on a sample of undeclared data. */
 export function draftReport(
@@ -211,7 +213,7 @@ export class SourceChecker {
     }
     if (table !== undefined) return sampleQuery(queries, { table }, sample);
     if (query !== undefined) return sampleQuery(queries, { query }, sample);
-    return sampleFile(pathWithin(folder, file!), file!, sample);
+    return sampleFile(pathWithin(folder, file!, null, 'file'), file!, sample, null, { within: folder, field: 'file' });
   }
 
   async #checkDeclared(snapshot: Snapshot, name: string, count: number): Promise<SourceCheckReport[]> {
@@ -248,7 +250,8 @@ export class SourceChecker {
   #sampleBatch(batch: LocalBatch, count: number): Promise<SourceSample> {
     const { queries, folder } = this.#options;
     if ('query' in batch) return sampleQuery(queries, batch, count);
-    return sampleFile(pathWithin(folder, batch.path), batch.path, count, batch.format);
+    const place = { within: folder, field: 'batch' };
+    return sampleFile(pathWithin(folder, batch.path, batch.format), batch.path, count, batch.format, place);
   }
 
   /**
@@ -267,7 +270,7 @@ export class SourceChecker {
     try {
       sample = await take();
     } catch (error) {
-      if (!(error instanceof FStoreError) || error.code !== 'SOURCE_UNREADABLE') throw error;
+      if (!(error instanceof FStoreError) || !UNREAD.has(error.code)) throw error;
       return unseen(source, origin, finding('error', error.code, error.message));
     }
     const { records } = sample;

@@ -28,24 +28,32 @@ export async function readDeclared(
 ): Promise<DeclaredRows> {
   const columns = Object.entries(schema).map(([name, type]) => ({ name, type }));
   const rows: SampleRecord[] = [];
-  const take = (order: readonly { readonly name: string }[], values: readonly FeatureValue[]): void => {
-    if (rows.length >= count) return;
-    const at = (name: string): FeatureValue => values[order.findIndex((column) => column.name === name)] ?? null;
-    rows.push(Object.fromEntries(columns.map(({ name, type }) => [name, valueToJson(type, at(name))])));
+  /** How rows whose columns are in this order are taken, until there are enough. */
+  const taker = (order: readonly { readonly name: string }[]) => {
+    const places = new Map(order.map(({ name }, index) => [name, index]));
+    const found = columns.map(({ name, type }) => ({ name, type, index: places.get(name) ?? -1 }));
+    return (values: readonly FeatureValue[]): void => {
+      if (rows.length >= count) return;
+      rows.push(
+        Object.fromEntries(found.map(({ name, type, index }) => [name, valueToJson(type, values[index] ?? null)])),
+      );
+    };
   };
   try {
     if ('query' in batch) {
+      const take = taker(columns);
       await queries.read(batch.query, { columns, rows: count }, async ({ batches }) => {
-        for await (const page of batches) for (const row of page) take(columns, row);
+        for await (const page of batches) for (const row of page) take(row);
       });
       return { rows, refused: null };
     }
     // One row at a time, so that the rows before a refused one are known.
-    const options = { format: batch.format, schema: columns, batchSize: 1 };
-    const table = await readTable(pathWithin(folder, batch.path), options);
+    const options = { format: batch.format, schema: columns, batchSize: 1, within: folder, field: 'batch' };
+    const table = await readTable(pathWithin(folder, batch.path, batch.format), options);
+    const take = taker(table.schema);
     try {
       for await (const page of table.batches()) {
-        for (const row of page) take(table.schema, row);
+        for (const row of page) take(row);
         if (rows.length >= count) break;
       }
     } finally {
@@ -53,7 +61,8 @@ export async function readDeclared(
     }
     return { rows, refused: null };
   } catch (error) {
-    if (!(error instanceof FStoreError) || error.code !== 'BAD_REQUEST') throw error;
+    if (!(error instanceof FStoreError)) throw error;
+    if (error.code !== 'BAD_REQUEST' && error.code !== 'TABLE_TOO_LARGE') throw error;
     return { rows, refused: error.message };
   }
 }

@@ -1,9 +1,8 @@
 /**
  * Reads sample records from a topic, a file, or a SELECT in the offline store, whether a source declares them or not.
  */
-import { createReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
-import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import type { EventBus } from '../bus/event-bus.js';
 import { TABLE_NAME } from '../definition/batch-input.js';
 import type { SampleRecord } from '../definition/column-profile.js';
@@ -11,8 +10,8 @@ import { finding, type SourceFinding, type SourceInput } from '../definition/sou
 import { type FeatureValue, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import type { QueryReader } from '../store/query-reader.js';
-import { formatOfName, readTable } from '../tabular/table-reader.js';
-import type { TableColumn, TableFormat } from '../tabular/table-schema.js';
+import { formatOfName, readTable, readTextLines } from '../tabular/table-reader.js';
+import type { TableColumn, TableFormat, TableReadOptions } from '../tabular/table-schema.js';
 import { parseEventJson } from './event-decoder.js';
 import type { PayloadFormat } from './payload-format.js';
 import { busTopic } from './source-contract.js';
@@ -40,7 +39,7 @@ async function readable<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!(error instanceof FStoreError) || error.code !== 'BAD_REQUEST') throw error;
-    throw new FStoreError('SOURCE_UNREADABLE', error.message, {}, [], { cause: error });
+    throw new FStoreError('SOURCE_UNREADABLE', error.message, error.location, [], { cause: error });
   }
 }
 
@@ -65,32 +64,44 @@ export function parsePayload(payload: Buffer, format: PayloadFormat | null): unk
   }
 }
 
-async function readLines(path: string, count: number): Promise<SampleRecord[]> {
-  const stream = createReadStream(path, 'utf8');
+/** What a sample may hold: after this many values or characters no more records are taken. */
+const SAMPLE_VALUES = 500_000;
+const SAMPLE_CHARACTERS = 8_388_608;
+
+/** Where a file of a sample is, as a reader takes it. */
+type Place = Pick<TableReadOptions, 'within' | 'field'>;
+
+async function readLines(path: string, count: number, place: Place): Promise<SampleRecord[]> {
   const records: SampleRecord[] = [];
-  let line = 0;
-  try {
-    for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-      line += 1;
-      if (text.trim() === '') continue;
+  let characters = 0;
+  for await (const lines of readTextLines(path, place)) {
+    for (const { text, number } of lines) {
+      if (records.length >= count || characters >= SAMPLE_CHARACTERS) return records;
       const record = objectOf(parsePayload(Buffer.from(text), null));
-      if (!record) throw new FStoreError('SOURCE_UNREADABLE', `${basename(path)}, line ${line} is no JSON object`);
+      if (!record) {
+        throw new FStoreError('SOURCE_UNREADABLE', `${basename(path)}, line ${number} is not a JSON object`);
+      }
       records.push(record);
-      if (records.length >= count) break;
+      characters += text.length;
     }
-  } finally {
-    stream.destroy();
+    await setImmediate();
   }
   return records;
 }
 
-async function readRows(path: string, format: TableFormat, count: number) {
-  const table = await readTable(path, { format, batchSize: count });
+async function readRows(path: string, format: TableFormat, count: number, place: Place) {
+  const table = await readTable(path, { format, batchSize: Math.min(count, 1_000), ...place });
+  const most = Math.min(count, Math.max(1, Math.floor(SAMPLE_VALUES / Math.max(1, table.schema.length))));
   const records: SampleRecord[] = [];
+  let characters = 0;
   try {
     for await (const rows of table.batches()) {
-      for (const row of rows) if (records.length < count) records.push(recordOf(table.schema, row));
-      if (records.length >= count) break;
+      for (const row of rows) {
+        if (records.length >= most || characters >= SAMPLE_CHARACTERS) break;
+        for (const value of row) if (typeof value === 'string') characters += value.length;
+        records.push(recordOf(table.schema, row));
+      }
+      if (records.length >= most || characters >= SAMPLE_CHARACTERS) break;
     }
   } finally {
     await table.close();
@@ -99,33 +110,30 @@ async function readRows(path: string, format: TableFormat, count: number) {
 }
 
 /**
- * Reads the first `count` rows of a file. `written` is the file's path as in a definition. Throws SOURCE_UNREADABLE.
+ * Reads the first `count` rows of a file, or fewer where they are large. `written` is the file's path as in a definition. Throws
+ * SOURCE_UNREADABLE or TABLE_TOO_LARGE.
  */
 export async function sampleFile(
   path: string,
   written: string,
   count: number,
   given: TableFormat | null = null,
+  place: Place = { field: 'file' },
 ): Promise<SourceSample> {
   const format = given ?? formatOfName(path);
   const title = basename(written, extname(written));
   return readable(async () => {
     // Throws the reason if the file does not exist or has no known format.
-    if (!format) await readTable(path);
+    if (!format) await readTable(path, place);
     const kind = format ?? 'csv';
     const { records, columns } =
       kind === 'ndjson'
-        ? { records: await readLines(path, count).catch(asUnreadable), columns: [] }
-        : await readRows(path, kind, count);
+        ? { records: await readLines(path, count, place), columns: [] }
+        : await readRows(path, kind, count, place);
     const typed = kind === 'parquet' || kind === 'arrow';
     const input = { batch: { [kind]: written } };
     return { origin: `${kind} file ${written}`, title, input, records, columns, typed, payloads: [], findings: [] };
   });
-}
-
-function asUnreadable(error: unknown): never {
-  if (error instanceof FStoreError) throw error;
-  throw new FStoreError('SOURCE_UNREADABLE', (error as Error).message, {}, [], { cause: error });
 }
 
 /** Reads the first `count` rows of a SELECT or of a table. Throws SOURCE_UNREADABLE and the errors of QueryReader. */

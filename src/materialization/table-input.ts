@@ -1,11 +1,13 @@
 /** Where Spark reads the rows of a table: files of a format, or a SELECT in a database. */
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { BatchMeaning, SourceMeaning } from '../definition/definition-record.js';
 import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import { selectText } from '../store/select-text.js';
-import { isAddress, pathWithin } from './batch-path.js';
+import type { TableFormat } from '../tabular/table-schema.js';
+import { checkRealPath, isAddress, pathWithin } from './batch-path.js';
 
 /** Environment variable that holds the URL of PostgreSQL to which a run writes. */
 export const SINK_VARIABLE = 'FSTORE_SPARK_SINK_URL';
@@ -53,7 +55,7 @@ export function tableInput(
   if ('path' in batch) {
     const { format, path } = batch;
     if (format === 'arrow') throw new FStoreError('DEFINITION_INVALID', `Spark does not read ${path}, which is Arrow`);
-    return { file: { format, path: sparkPath(folder, path) } };
+    return { file: { format, path: sparkPath(folder, path, format) } };
   }
   const { connection } = batch;
   const more = { partition, order: [timestamp, ...Object.keys(schema).filter((name) => name !== timestamp)] };
@@ -67,9 +69,15 @@ export function tableInput(
 }
 
 /** Returns the path for Spark: a URL unchanged, or a file of this machine within the folder. */
-function sparkPath(folder: string, path: string): string {
+function sparkPath(folder: string, path: string, format: TableFormat | 'orc'): string {
   if (isAddress(path)) return path;
-  return localPath(pathWithin(folder, path));
+  // Spark also reads what is compressed, and folders that are named without a slash at their end.
+  const plain = path.replace(/\.(?:gz|bz2|zst|lz4|snappy)$/i, '');
+  const found = pathWithin(folder, `${path}/`).replace(/\/+$/, '');
+  const isFolder = path.endsWith('/') || statSync(found, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!isFolder) pathWithin(folder, plain, format);
+  checkRealPath(folder, found);
+  return localPath(found);
 }
 
 /** Returns the URL of a local file for Spark, with wildcard characters escaped. */

@@ -83,20 +83,24 @@ async function writeSpine({ plan, spine, signal, report }: JoinWork, path: strin
   ];
   const writer = await openTableWriter(path, 'parquet', columns);
   let ordinal = 0;
-  for await (const rows of spine()) {
-    signal.throwIfAborted();
-    const texts = rows.map(() => new Array<string | null>(plan.joins.length).fill(null));
-    for (const view of plan.views) {
-      const places = view.keys.map((key) => placeOf(plan, key.name));
-      for (const [row, { parts }] of keysOf(view, rows, ordinal).entries()) {
-        for (const [part, place] of places.entries()) texts[row]![place] = parts[part]!;
+  try {
+    for await (const rows of spine()) {
+      signal.throwIfAborted();
+      const texts = rows.map(() => new Array<string | null>(plan.joins.length).fill(null));
+      for (const view of plan.views) {
+        const places = view.keys.map((key) => placeOf(plan, key.name));
+        for (const [row, { parts }] of keysOf(view, rows, ordinal).entries()) {
+          for (const [part, place] of places.entries()) texts[row]![place] = parts[part]!;
+        }
       }
+      await writer.write(rows.map(({ at }, row): TableRow => [BigInt(ordinal + row), BigInt(at), ...texts[row]!]));
+      ordinal += rows.length;
+      report({ done: ordinal, total: null, note: 'reading the spine' });
     }
-    await writer.write(rows.map(({ at }, row): TableRow => [BigInt(ordinal + row), BigInt(at), ...texts[row]!]));
-    ordinal += rows.length;
-    report({ done: ordinal, total: null, note: 'reading the spine' });
+    await writer.close();
+  } finally {
+    await writer.discard();
   }
-  await writer.close();
   return ordinal;
 }
 

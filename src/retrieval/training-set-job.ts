@@ -5,7 +5,7 @@
  * parts while the set is built. API processes and workers must share that folder.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { FeatureService } from '../definition/definition.js';
@@ -199,21 +199,38 @@ interface WorkContext {
 export function createTrainingSetHandler(work: TrainingSetWork): (job: Job, context: WorkContext) => Promise<Json> {
   return async (job, { signal, checkpoint, report }) => {
     const request = trainingSetRequestOf(job);
-    const snapshot = await work.snapshot();
-    const plan = planOfService(snapshot, request.service, request.serviceVersion);
     const folder = join(work.folder, request.set);
-    const { finishedParts = 0 } = (checkpoint ?? {}) as { finishedParts?: number };
-    if (!needsFile(request)) await writeSpine(request, snapshot, folder, work);
-    const options = { ...request, spine: join(folder, spineFile(request)) };
-    const built = await buildTrainingSet(plan, options, folder, work.joins[request.engine], {
-      signal,
-      finishedParts,
-      report: (progress, parts) => report(progress, { finishedParts: parts }),
-    });
-    const manifest = { trainingSet: job.id, ...request, ...built };
-    await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-    return manifest as unknown as Json;
+    try {
+      return await buildSet(work, job, { signal, checkpoint, report }, folder);
+    } catch (error) {
+      // Nobody can use what is left of a request that cannot be done. After an outage or a stop the job goes on with it.
+      const isFinal = !signal.aborted && error instanceof FStoreError && error.entry.status < 500;
+      if (isFinal) await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
   };
+}
+
+async function buildSet(
+  work: TrainingSetWork,
+  job: Job,
+  { signal, checkpoint, report }: WorkContext,
+  folder: string,
+): Promise<Json> {
+  const request = trainingSetRequestOf(job);
+  const snapshot = await work.snapshot();
+  const plan = planOfService(snapshot, request.service, request.serviceVersion);
+  const { finishedParts = 0 } = (checkpoint ?? {}) as { finishedParts?: number };
+  if (!needsFile(request)) await writeSpine(request, snapshot, folder, work);
+  const options = { ...request, spine: join(folder, spineFile(request)) };
+  const built = await buildTrainingSet(plan, options, folder, work.joins[request.engine], {
+    signal,
+    finishedParts,
+    report: (progress, parts) => report(progress, { finishedParts: parts }),
+  });
+  const manifest = { trainingSet: job.id, ...request, ...built };
+  await writeFile(join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  return manifest as unknown as Json;
 }
 
 /** Writes the rows of a query or a source to the spine's file, unless an earlier run has. */
@@ -231,8 +248,12 @@ async function writeSpine(
   if (sql === undefined && !record) throw new FStoreError('SOURCE_UNKNOWN', `there is no source ${source}`);
   const write = async (table: RowTable): Promise<void> => {
     const writer = await openTableWriter(`${path}.tmp`, request.spineFormat, table.schema);
-    for await (const rows of table.batches) await writer.write(rows);
-    await writer.close();
+    try {
+      for await (const rows of table.batches) await writer.write(rows);
+      await writer.close();
+    } finally {
+      await writer.discard();
+    }
   };
   if (sql === undefined) await offline.readEvents(source, record!.meaning, write);
   else await queries.read(sql, {}, write);

@@ -20,6 +20,7 @@ import type { FittedParameters } from '../definition/transformer-options.js';
 import type { ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import type { JobProgress } from '../store/job-store.js';
+import { weightOf } from '../tabular/row-batch.js';
 import { readTable } from '../tabular/table-reader.js';
 import type { TableColumn, TableFormat, TableRow } from '../tabular/table-schema.js';
 import { openTableWriter } from '../tabular/table-writer.js';
@@ -33,6 +34,10 @@ import type { VectorColumn, VectorPlan } from './vector-plan.js';
 
 /** Rows of one part. */
 const PART_ROWS = 20_000;
+/** Values of one part at most: parts of many columns have fewer rows. */
+const PART_VALUES = 4_000_000;
+/** Characters of the texts of one part at most, which is held in memory. */
+const PART_CHARACTERS = 256 * 1_048_576;
 const SPLIT_COLUMN = 'split';
 
 /** What to build: the spine's file and how to join, split, transform and write it. */
@@ -131,37 +136,46 @@ async function joinParts(
     { name: options.timestamp, type: 'TIMESTAMP' as const },
     ...plan.request,
   ];
-  const { spine: path, spineFormat: format, before, known, partRows: size = PART_ROWS } = options;
-  const open = () => readTable(path, { format, schema: declared, extra: true, batchSize: size });
+  const { spine: path, spineFormat: format, before, known } = options;
+  const open = () => readTable(path, { format, schema: declared, extra: true, batchSize: PART_ROWS });
+  // A job reads one file at a time, so that no two jobs wait for each other's turn.
+  const { schema, rowCount, close } = await open();
+  await close();
+  const features = featureColumns(plan, schema);
+  const reader = spineReader(plan, schema, options.timestamp);
+  const width = schema.length + features.length;
+  const size = options.partRows ?? Math.max(1, Math.min(PART_ROWS, Math.floor(PART_VALUES / width)));
+  const join = await joiner.begin({
+    ...{ plan, before, known, folder: partFolder(folder), partRows: size, signal: run.signal },
+    spine: async function* () {
+      const whole = await open();
+      try {
+        for await (const batch of whole.batches()) yield batch.map(reader);
+      } finally {
+        await whole.close();
+      }
+    },
+    report: (progress) => run.report({ ...progress, total: progress.total ?? rowCount }, run.finishedParts),
+  });
   const table = await open();
   try {
-    const { schema } = table;
-    const features = featureColumns(plan, schema);
-    const reader = spineReader(plan, schema, options.timestamp);
-    const join = await joiner.begin({
-      ...{ plan, before, known, folder: partFolder(folder), partRows: size, signal: run.signal },
-      spine: async function* () {
-        const whole = await open();
-        try {
-          for await (const batch of whole.batches()) yield batch.map(reader);
-        } finally {
-          await whole.close();
-        }
-      },
-      report: (progress) => run.report({ ...progress, total: progress.total ?? table.rowCount }, run.finishedParts),
-    });
     let [part, rows] = [0, 0];
     for await (const batch of inParts(table.batches(), size)) {
       if (part >= run.finishedParts) {
         const joined = await join.join(part, batch.map(reader));
         const writer = await openTableWriter(`${partFile(folder, part)}.tmp`, 'arrow', [...schema, ...features]);
-        await writer.write(batch.map((row, index): TableRow => [...row, ...joined[index]!]));
-        await writer.close();
+        try {
+          await writer.write(batch.map((row, index): TableRow => [...row, ...joined[index]!]));
+          await writer.close();
+        } finally {
+          await writer.discard();
+        }
         await rename(`${partFile(folder, part)}.tmp`, partFile(folder, part));
       }
       part += 1;
       rows += batch.length;
-      run.report({ done: rows, total: table.rowCount, note: 'joining' }, part);
+      run.report({ done: rows, total: rowCount, note: 'joining' }, part);
+      run.signal.throwIfAborted();
     }
     return { schema, features, parts: part, rows };
   } finally {
@@ -169,22 +183,25 @@ async function joinParts(
   }
 }
 
-/** Regroups rows into batches of exactly `size` rows; the last may be smaller. */
+/** Regroups rows into batches of exactly `size` rows; the last may be smaller. Throws TABLE_TOO_LARGE for too long texts. */
 async function* inParts(
   batches: AsyncIterable<readonly TableRow[]>,
   size: number,
 ): AsyncGenerator<readonly TableRow[]> {
   let part: TableRow[] = [];
+  let characters = 0;
   for await (const batch of batches) {
-    let taken = 0;
-    while (taken < batch.length) {
-      const more = batch.slice(taken, taken + size - part.length);
-      part.push(...more);
-      taken += more.length;
-      if (part.length === size) {
-        yield part;
-        part = [];
+    for (const row of batch) {
+      part.push(row);
+      characters += weightOf(row);
+      if (characters > PART_CHARACTERS) {
+        const message = `${part.length} rows of the spine have more than ${PART_CHARACTERS} characters together`;
+        throw new FStoreError('TABLE_TOO_LARGE', message, { field: 'spine' });
       }
+      if (part.length < size) continue;
+      yield part;
+      part = [];
+      characters = 0;
     }
   }
   if (part.length > 0) yield part;
@@ -268,26 +285,31 @@ async function finish(
   const path = join(folder, dataFile(options.format));
   const writer = await openTableWriter(`${path}.tmp`, options.format, columns);
   let ordinal = 0;
-  for await (const batch of readParts(folder, parts)) {
-    run.signal.throwIfAborted();
-    const finished = batch.map((row): TableRow => {
-      const out = row.map((value, index) => {
-        const transform = transforms[index - schema.length];
-        return transform ? (transform.apply(value)[0] ?? null) : value;
+  let bytes = 0;
+  try {
+    for await (const batch of readParts(folder, parts)) {
+      run.signal.throwIfAborted();
+      const finished = batch.map((row): TableRow => {
+        const out = row.map((value, index) => {
+          const transform = transforms[index - schema.length];
+          return transform ? (transform.apply(value)[0] ?? null) : value;
+        });
+        const split = splitRow?.(row, ordinal);
+        ordinal += 1;
+        if (split) {
+          counts[split] += 1;
+          out.push(split);
+        }
+        for (const [index, value] of out.entries()) profiles[index]!.add(value);
+        return out;
       });
-      const split = splitRow?.(row, ordinal);
-      ordinal += 1;
-      if (split) {
-        counts[split] += 1;
-        out.push(split);
-      }
-      for (const [index, value] of out.entries()) profiles[index]!.add(value);
-      return out;
-    });
-    await writer.write(finished);
-    run.report({ done: ordinal, total, note: 'writing' }, parts);
+      await writer.write(finished);
+      run.report({ done: ordinal, total, note: 'writing' }, parts);
+    }
+    ({ bytes } = await writer.close());
+  } finally {
+    await writer.discard();
   }
-  const { bytes } = await writer.close();
   await rename(`${path}.tmp`, path);
   const origins = [...schema.map(() => 'spine'), ...plan.columns.map(({ origin }) => origin), 'split'];
   return {

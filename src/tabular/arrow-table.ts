@@ -1,5 +1,5 @@
 /** Arrow IPC (the file format, also known as Feather V2), read and written one record batch at a time. */
-import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import {
   Bool,
   type Data,
@@ -21,8 +21,15 @@ import {
   util,
 } from 'apache-arrow';
 import { elementType, type FeatureValue, type ScalarType, type ValueType } from '../definition/value-type.js';
-import { type FileColumn, selectColumns, unusable } from './column-selection.js';
+import { FStoreError } from '../errors.js';
+import { checkColumnCount, type FileColumn, selectColumns } from './column-selection.js';
+import { inBatches } from './row-batch.js';
+import type { TableFile } from './table-file.js';
+import { shownText, TABLE_LIMITS, tooLarge, unusable } from './table-limit.js';
 import type { TableColumn, TableReading, TableReadOptions, TableRow } from './table-schema.js';
+
+/** Rows that are decoded at a time. */
+const SLICE_ROWS = 256;
 
 function typeOfArrow(type: DataType): ValueType {
   switch (type.typeId) {
@@ -36,8 +43,11 @@ function typeOfArrow(type: DataType): ValueType {
     case Type.Timestamp:
     case Type.Date:
       return 'TIMESTAMP';
-    case Type.List:
-      return `${typeOfArrow((type as List).children[0]!.type) as ScalarType}[]`;
+    case Type.List: {
+      const item = typeOfArrow((type as List).children[0]!.type);
+      // Lists of lists are no type of a feature; their values are refused as texts.
+      return elementType(item) ? 'STRING' : (`${item}[]` as ValueType);
+    }
     default:
       return 'STRING';
   }
@@ -53,51 +63,70 @@ function plain(value: unknown, type: ValueType): unknown {
   return type === 'STRING' || typeof value !== 'object' ? value : Number(value);
 }
 
-/** Opens an Arrow file or stream. Throws BAD_REQUEST. */
-export async function readArrow(path: string, name: string, options: TableReadOptions): Promise<TableReading> {
-  const file = await open(path);
+/** The file as the library reads it: in pieces that are limited. The library allocates first, which costs no memory until it reads. */
+function limitedHandle({ handle, name, field }: TableFile): FileHandle {
+  const read: unknown = (buffer: Uint8Array, offset: number, length: number, position: number) => {
+    if (length > TABLE_LIMITS.recordBatch) {
+      throw tooLarge(`${name} has a record batch of more than ${TABLE_LIMITS.recordBatch} bytes`, field);
+    }
+    return handle.read(buffer, offset, length, position);
+  };
+  const close = async (): Promise<void> => {};
+  return { fd: handle.fd, stat: () => handle.stat(), read, close } as unknown as FileHandle;
+}
+
+/** Opens an Arrow file or stream. Throws BAD_REQUEST or TABLE_TOO_LARGE. */
+export async function readArrow(file: TableFile, options: TableReadOptions): Promise<TableReading> {
+  const { name, field } = file;
   let reader: RecordBatchReader;
   try {
-    reader = await RecordBatchReader.from(file);
+    reader = await RecordBatchReader.from(limitedHandle(file));
     await reader.open({ autoDestroy: false });
     if (!reader.schema) throw new Error('it has no schema');
   } catch (error) {
-    await file.close().catch(() => {});
-    throw unusable(`${name} is no Arrow file: ${(error as Error).message}`, 'spine', error);
+    throw refusal(file, 'is not an Arrow file', error);
   }
-  const columns = reader.schema.fields.map((field): FileColumn => {
-    return { name: field.name, inferred: typeOfArrow(field.type) };
-  });
-  const selection = selectColumns(name, columns, options);
-  const size = options.batchSize ?? 10_000;
-  async function* batches(): AsyncGenerator<readonly TableRow[]> {
-    let row = 0;
+  checkColumnCount(reader.schema.fields.length, name, field);
+  const columns = reader.schema.fields.map((one): FileColumn => ({ name: one.name, inferred: typeOfArrow(one.type) }));
+  const selection = selectColumns(file, columns, options);
+  let row = 0;
+  async function* rows(): AsyncGenerator<(readonly unknown[])[]> {
     try {
       for await (const batch of reader) {
-        const vectors = columns.map((_, index) => batch.getChildAt(index)!);
-        for (let at = 0; at < batch.numRows; at += size) {
-          const end = Math.min(batch.numRows, at + size);
-          const rows = Array.from({ length: end - at }, (_, index) => {
-            row += 1;
-            const values = vectors.map((vector, column) => plain(vector.get(at + index), columns[column]!.inferred));
-            return selection.read(values, row);
-          });
-          yield rows;
+        if (row + batch.numRows > TABLE_LIMITS.rows) {
+          throw tooLarge(`${name} has more than ${TABLE_LIMITS.rows} rows`, field);
+        }
+        const vectors = selection.indexes.map((index) => batch.getChildAt(index)!);
+        const types = selection.indexes.map((index) => columns[index]!.inferred);
+        for (let first = 0; first < batch.numRows; first += SLICE_ROWS) {
+          const length = Math.min(SLICE_ROWS, batch.numRows - first);
+          yield Array.from({ length }, (_, at) =>
+            vectors.map((vector, index) => plain(vector.get(first + at), types[index]!)),
+          );
         }
       }
-    } finally {
-      await reader.cancel();
+    } catch (error) {
+      throw refusal(file, `cannot be read from row ${row + 1} on`, error);
     }
   }
+  const read = (values: readonly unknown[]): TableRow => {
+    row += 1;
+    return selection.read(values, row);
+  };
   return {
     schema: selection.schema,
     rowCount: null,
-    batches,
+    batches: () => inBatches(rows(), read, options.batchSize ?? 10_000),
     close: async () => {
       await reader.cancel();
-      await file.close().catch(() => {});
+      await file.handle.close();
     },
   };
+}
+
+function refusal({ name, field }: TableFile, what: string, error: unknown): FStoreError {
+  if (error instanceof FStoreError) return error;
+  return unusable(`${name} ${what}: ${shownText((error as Error).message)}`, field, error);
 }
 
 const ARROW: Record<ScalarType, DataType> = {

@@ -1,23 +1,25 @@
-/** Parquet, read and written one row group at a time. */
-import { asyncBufferFromFile, type ColumnData, parquetMetadataAsync, parquetRead, type SchemaElement } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
-import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
-import { elementType, type FeatureValue, type ScalarType, type ValueType } from '../definition/value-type.js';
-import { type FileColumn, selectColumns, unusable } from './column-selection.js';
-import type { TableColumn, TableReading, TableReadOptions, TableRow } from './table-schema.js';
+/** Reads Parquet some rows at a time, from one page of each column. */
+import {
+  type FileMetaData,
+  parquetMetadata,
+  parquetSchema,
+  type RowGroup,
+  type SchemaElement,
+  type SchemaTree,
+} from 'hyparquet';
+import type { ValueType } from '../definition/value-type.js';
+import { FStoreError } from '../errors.js';
+import { checkColumnCount, type FileColumn, selectColumns } from './column-selection.js';
+import { OpenPages, ParquetColumn } from './parquet-column.js';
+import { inBatches } from './row-batch.js';
+import { readBytes, type TableFile } from './table-file.js';
+import { shownText, TABLE_LIMITS, tooLarge, unusable } from './table-limit.js';
+import type { TableReading, TableReadOptions, TableRow } from './table-schema.js';
 
-const ELEMENTS: Record<ScalarType, Pick<SchemaElement, 'type' | 'converted_type' | 'logical_type'>> = {
-  STRING: { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } },
-  BOOL: { type: 'BOOLEAN' },
-  INT32: { type: 'INT32' },
-  INT64: { type: 'INT64' },
-  FLOAT64: { type: 'DOUBLE' },
-  TIMESTAMP: {
-    type: 'INT64',
-    converted_type: 'TIMESTAMP_MILLIS',
-    logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' },
-  },
-};
+/** Values that are taken from the columns at a time. */
+const SLICE_VALUES = 50_000;
+/** Elements of the schema below a column that is a list: the list, its items and one more level that some writers add. */
+const LIST_DEPTH = 4;
 
 function typeOfElement({ type, converted_type: converted, logical_type: logical }: SchemaElement): ValueType {
   if (logical?.type === 'TIMESTAMP' || converted?.startsWith('TIMESTAMP') || type === 'INT96') return 'TIMESTAMP';
@@ -29,136 +31,115 @@ function typeOfElement({ type, converted_type: converted, logical_type: logical 
   return type === 'FLOAT' || type === 'DOUBLE' ? 'FLOAT64' : 'STRING';
 }
 
-/** The columns of a file; of nested ones only lists of scalars. */
+/** The columns of a file; null for nested ones that are not lists of scalars. */
 function fileColumns(elements: readonly SchemaElement[]): (FileColumn | null)[] {
   const columns: (FileColumn | null)[] = [];
   let at = 1;
-  const skip = (): void => {
-    const children = elements[at]?.num_children ?? 0;
-    at += 1;
-    for (let child = 0; child < children; child += 1) skip();
-  };
   while (at < elements.length) {
     const element = elements[at]!;
     const start = at;
-    skip();
+    // As many elements belong to it as its children, their children and so on say.
+    for (let open = 1; open > 0 && at < elements.length; at += 1) open += (elements[at]!.num_children ?? 0) - 1;
     const inside = elements.slice(start + 1, at);
     const leaf = inside.at(-1);
+    const isList = inside.length <= LIST_DEPTH && element.converted_type === 'LIST';
     if (!element.num_children) columns.push({ name: element.name, inferred: typeOfElement(element) });
-    else if (leaf && inside.filter((one) => !one.num_children).length === 1 && element.converted_type === 'LIST') {
+    else if (leaf && isList && inside.filter((one) => !one.num_children).length === 1) {
       columns.push({ name: element.name, inferred: `${typeOfElement(leaf)}[]` as ValueType });
     } else columns.push(null);
   }
   return columns;
 }
 
-/** A value of a file as JSON has it: instants as milliseconds, decimals as numbers. */
+/** A value of a file as JSON has it: instants as milliseconds. */
 function plain(value: unknown): unknown {
   if (value instanceof Date) return value.getTime();
   return Array.isArray(value) ? value.map(plain) : value;
 }
 
-/** Opens a Parquet file. Throws BAD_REQUEST. */
-export async function readParquet(path: string, name: string, options: TableReadOptions): Promise<TableReading> {
-  const file = await asyncBufferFromFile(path);
-  const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
-    throw unusable(`${name} is no Parquet: ${(error as Error).message}`, 'spine', error);
-  });
-  const found = fileColumns(metadata.schema);
-  const columns = found.filter((column) => column !== null);
-  const selection = selectColumns(name, columns, options);
-  const size = options.batchSize ?? 10_000;
-  async function* batches(): AsyncGenerator<readonly TableRow[]> {
-    let first = 0;
-    for (const group of metadata.row_groups) {
-      const last = first + Number(group.num_rows);
-      const data = new Map<string, unknown[]>(columns.map((column) => [column.name, []]));
-      try {
-        await parquetRead({
-          file,
-          metadata,
-          compressors,
-          columns: columns.map((column) => column.name),
-          rowStart: first,
-          rowEnd: last,
-          onChunk: ({ columnName, columnData }: ColumnData) => {
-            const list = data.get(columnName)!;
-            for (const value of columnData) list.push(value);
-          },
-        });
-      } catch (error) {
-        throw unusable(`${name} cannot be read from row ${first + 1} on: ${(error as Error).message}`, 'spine', error);
-      }
-      const lists = columns.map((column) => data.get(column.name)!);
-      for (let at = first; at < last; at += size) {
-        const end = Math.min(last, at + size);
-        yield Array.from({ length: end - at }, (_, row) => {
-          const values = lists.map((list) => plain(list[at - first + row]));
-          return selection.read(values, at + row + 1);
-        });
-      }
-      first = last;
+/** Reads the footer. Throws TABLE_TOO_LARGE, or Error where it is damaged. */
+function readFooter(file: TableFile): FileMetaData {
+  const { name, field, size } = file;
+  const end = readBytes(file, Math.max(0, size - 8), 8);
+  if (end.length < 8) throw new Error('it is too short');
+  const length = new DataView(end.buffer).getUint32(0, true);
+  const { footer, rows } = TABLE_LIMITS;
+  if (length > footer && length <= size - 8) throw tooLarge(`${name} has a footer of more than ${footer} bytes`, field);
+  const bytes = readBytes(file, Math.max(0, size - 8 - Math.min(length, footer)), Math.min(length, footer) + 8);
+  const metadata = parquetMetadata(bytes as unknown as ArrayBuffer, { geoparquet: false });
+  const count = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
+  if (!(count >= 0)) throw new Error('it has a damaged footer');
+  if (count > rows || metadata.num_rows > rows) throw tooLarge(`${name} has more than ${rows} rows`, field);
+  return metadata;
+}
+
+/** Opens a Parquet file. Throws BAD_REQUEST or TABLE_TOO_LARGE. */
+export async function readParquet(file: TableFile, options: TableReadOptions): Promise<TableReading> {
+  let metadata: FileMetaData;
+  try {
+    metadata = readFooter(file);
+    checkColumnCount(metadata.schema.length > 1 ? (metadata.schema[0]!.num_children ?? 0) : 0, file.name, file.field);
+  } catch (error) {
+    throw refusal(file, 'is not a Parquet file', error);
+  }
+  const columns = fileColumns(metadata.schema).filter((column) => column !== null);
+  const selection = selectColumns(file, columns, options);
+  let row = 0;
+  function* rows(): Generator<(readonly unknown[])[]> {
+    try {
+      const paths = schemaPaths(metadata, new Set(selection.schema.map(({ name }) => name)));
+      for (const group of metadata.row_groups) yield* rowsOfGroup(file, group, paths);
+    } catch (error) {
+      throw refusal(file, `cannot be read from row ${row + 1} on`, error);
     }
   }
-  return { schema: selection.schema, rowCount: Number(metadata.num_rows), batches, close: async () => {} };
+  const read = (values: readonly unknown[]): TableRow => {
+    row += 1;
+    return selection.read(values, row);
+  };
+  return {
+    schema: selection.schema,
+    rowCount: Number(metadata.num_rows),
+    batches: () => inBatches(rows(), read, options.batchSize ?? 10_000),
+    close: () => file.handle.close(),
+  };
 }
 
-/** The schema of a file with these columns, each of which may be null. */
-function schemaOf(columns: readonly TableColumn[]): SchemaElement[] {
-  const elements: SchemaElement[] = [{ name: 'root', num_children: columns.length }];
-  for (const { name, type } of columns) {
-    const element = elementType(type);
-    if (!element) {
-      elements.push({ name, repetition_type: 'OPTIONAL', ...ELEMENTS[type as ScalarType] });
-      continue;
-    }
-    elements.push(
-      { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST', logical_type: { type: 'LIST' } },
-      { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-      { name: 'element', repetition_type: 'OPTIONAL', ...ELEMENTS[element] },
-    );
-  }
-  return elements;
-}
-
-function written(type: ScalarType, value: FeatureValue): unknown {
-  return type === 'TIMESTAMP' && typeof value === 'number' ? new Date(value) : value;
-}
-
-/** Encodes row groups, one after the other. */
-export class ParquetEncoder {
-  readonly #columns: readonly TableColumn[];
-  readonly #bytes = new ByteWriter();
-  readonly #writer: ParquetWriter;
-
-  constructor(columns: readonly TableColumn[]) {
-    this.#columns = columns;
-    this.#writer = new ParquetWriter({ writer: this.#bytes, schema: schemaOf(columns), createdBy: 'fstore' });
-  }
-
-  writeGroup(rows: readonly TableRow[]): Uint8Array {
-    const columnData = this.#columns.map(({ name, type }, index) => {
-      const element = elementType(type);
-      const data = rows.map((row) => {
-        const value = row[index] ?? null;
-        if (!element || value === null) return written(type as ScalarType, value);
-        return (value as readonly FeatureValue[]).map((item) => written(element, item));
-      });
-      return { name, data };
+/** Of each of these columns the elements of the schema from the root to its values. */
+function schemaPaths(metadata: FileMetaData, names: ReadonlySet<string>): SchemaTree[][] {
+  const root = parquetSchema(metadata);
+  return root.children
+    .filter(({ element }) => names.has(element.name))
+    .map((top) => {
+      const path = [root, top];
+      for (let child = top.children[0]; child; child = child.children[0]) path.push(child);
+      return path;
     });
-    void this.#writer.write({ columnData, rowGroupSize: Math.max(1, rows.length) });
-    return this.#take();
-  }
+}
 
-  finish(): Uint8Array {
-    void this.#writer.finish();
-    return this.#take();
+function* rowsOfGroup(
+  file: TableFile,
+  group: RowGroup,
+  paths: readonly SchemaTree[][],
+): Generator<(readonly unknown[])[]> {
+  const chunks = new Map(group.columns.map(({ meta_data: data }) => [data?.path_in_schema[0], data]));
+  const open = new OpenPages(file);
+  const columns = paths.map((path) => {
+    const { name } = path[1]!.element;
+    const chunk = chunks.get(name);
+    if (!chunk) throw new Error(`a row group has no column ${shownText(name)}`);
+    return new ParquetColumn(file, open, path, chunk);
+  });
+  const count = Number(group.num_rows);
+  const slice = Math.max(1, Math.floor(SLICE_VALUES / Math.max(1, columns.length)));
+  for (let done = 0; done < count; done += slice) {
+    const length = Math.min(slice, count - done);
+    const lists = columns.map((column) => column.take(length));
+    yield Array.from({ length }, (_, at) => lists.map((list) => plain(list[at])));
   }
+}
 
-  /** The bytes that were written since; offsets in the file go on. */
-  #take(): Uint8Array {
-    const fresh = this.#bytes.getBytes().slice();
-    this.#bytes.index = 0;
-    return fresh;
-  }
+function refusal({ name, field }: TableFile, what: string, error: unknown): FStoreError {
+  if (error instanceof FStoreError) return error;
+  return unusable(`${name} ${what}: ${shownText((error as Error).message)}`, field, error);
 }

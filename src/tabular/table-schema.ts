@@ -29,5 +29,10 @@ export interface TableReadOptions {
   readonly schema?: readonly TableColumn[];
   /** With a schema: the other columns too. */
   readonly extra?: boolean;
+  /** Rows of one batch at most; batches of wide rows and long texts are smaller. */
   readonly batchSize?: number;
+  /** Folder that the file must lie in by its real path; default: any. */
+  readonly within?: string;
+  /** Field of the request that names the file, for errors; default: spine. */
+  readonly field?: string;
 }

@@ -3,7 +3,7 @@
  * do not meet. FStore itself runs as a user starts it: as a process, from the build.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningProcess, startProcess, whenReady } from '../harness/child-process.js';
@@ -14,6 +14,7 @@ export type PlatformName = 'embedded' | 'servers' | 'cluster';
 export interface Platform {
   readonly name: PlatformName;
   readonly project: string;
+  /** A folder for the files of a test, from which sources are read in batches. FStore's own data lies beside it. */
   readonly folder: string;
   readonly environment: Readonly<Record<string, string>>;
   /** Starts `fstore serve` (or `worker`); resolves when it answers. */
@@ -45,14 +46,17 @@ async function readAddress(running: RunningProcess): Promise<string> {
 export async function createPlatform(name: PlatformName): Promise<Platform> {
   const id = randomBytes(4).toString('hex');
   const project = `t${id}`;
-  const folder = await mkdtemp(join(tmpdir(), `fstore-${id}-`));
+  const root = await mkdtemp(join(tmpdir(), `fstore-${id}-`));
   // PostgreSQL, which runs as another user where we are root, must be able to reach its data.
-  await chmod(folder, 0o755);
-  const drops: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+  await chmod(root, 0o755);
+  const folder = join(root, 'work');
+  await mkdir(folder);
+  const drops: (() => Promise<unknown>)[] = [() => rm(root, { recursive: true, force: true })];
   const environment: Record<string, string> = {
     FSTORE_PROJECT: project,
     FSTORE_PORT: '0',
-    FSTORE_DATA_DIR: join(folder, 'data'),
+    FSTORE_DATA_DIR: join(root, 'data'),
+    FSTORE_BATCH_FOLDER: folder,
     FSTORE_LOG_LEVEL: 'info',
   };
   if (name !== 'embedded') {
