@@ -49,7 +49,7 @@ describe('a server with a hostile file', () => {
 
   /** Checks a file; what is refused comes back as an error or as a finding of a declared source. */
   async function check(input: Record<string, unknown>): Promise<Refusal> {
-    const query = `query ($input: SourceCheckInput!) {
+    const query = `mutation ($input: SourceCheckInput!) {
       checkSource(input: $input) { columns { name } findings { severity code message } }
     }`;
     const answer = await post<{ checkSource: { findings: { severity: string; code: string }[] }[] }>(
