@@ -38,12 +38,12 @@ const rooms = {
 };
 const roomRules = Object.entries(rooms).map(([room, left]) => ({
   name: `room-${room}`,
-  comment: `${room}/ may import only: ${[...left, 'errors.ts', 'config.ts'].join(', ')}`,
+  comment: `${room}/ may import only: ${[...left, 'errors.ts', 'system-error.ts', 'config.ts'].join(', ')}`,
   severity: 'error',
   from: { path: `^src/${room}/` },
   to: {
     path: '^src/',
-    pathNot: `^src/(${[room, ...left].join('|')})/|^src/errors\\.ts$${room === 'server' ? '|^src/config\\.ts$' : ''}`,
+    pathNot: `^src/(${[room, ...left].join('|')})/|^src/(errors|system-error)\\.ts$${room === 'server' ? '|^src/config\\.ts$' : ''}`,
   },
 }));
 const drivers = {

@@ -6,6 +6,7 @@
  * 2. Without configuration everything is embedded; each store is replaced by naming its server.
  */
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
 import type { EventBus } from './bus/event-bus.js';
 import { connectKafkaBus } from './bus/event-bus-kafka.js';
@@ -58,6 +59,7 @@ import { connectRedisOnlineStore } from './store/online-store-redis.js';
 import { createClosedReader, type QueryReader } from './store/query-reader.js';
 import { createPostgresQueryReader } from './store/query-reader-postgres.js';
 import { connectPostgresStagedBatches } from './store/staged-batches-postgres.js';
+import { checkFolder, folderError } from './system-error.js';
 
 /** How long a job waits for its worker after the last sign of life, milliseconds. */
 const JOB_LEASE = 10_000;
@@ -133,10 +135,17 @@ async function open(
 
   let { postgresUrl, postgresReadUrl: readUrl } = config;
   if (!postgresUrl) {
-    const embedded = await startEmbeddedPostgres({ dataFolder: config.dataFolder, log: note });
+    const { dataFolder } = config;
+    const embedded = await startEmbeddedPostgres({ dataFolder, log: note }).catch((error) => {
+      throw folderError(error, 'FSTORE_DATA_DIR', dataFolder);
+    });
     closers.push(() => embedded.stop());
     ({ url: postgresUrl, readUrl } = embedded);
   }
+  const { folder: trainingFolder } = config.trainingSets;
+  const isInData = !config.postgresUrl && trainingFolder === join(config.dataFolder, 'training-sets');
+  await checkFolder(isInData ? 'FSTORE_DATA_DIR' : 'FSTORE_TRAINING_FOLDER', trainingFolder);
+  if (config.spark && roles.includes('worker')) await checkFolder('FSTORE_SPARK_FOLDER', config.spark.folder);
   if (config.postgresUrl) {
     const warnings = await describeLogin(config.postgresUrl, false);
     if (readUrl) warnings.push(...(await describeLogin(readUrl, true)));
@@ -165,7 +174,7 @@ async function open(
     : new MemoryOnlineStore();
   closers.push(() => online.close());
 
-  const follower = await RegistryFollower.start({ registry, pollInterval: config.pollInterval, log: warn });
+  const follower = await RegistryFollower.start({ registry, pollInterval: config.pollInterval, log: note });
   closers.push(() => follower.stop());
   const now = Date.now;
   const formats = payloadFormats(config.schemaRegistryUrl ? new SchemaRegistry(config.schemaRegistryUrl) : null);
@@ -346,6 +355,7 @@ async function open(
     ownDocuments,
     fastLane: config.fastLane,
     log,
+    isRegistryFollowed: () => follower.failure === null,
     probes: {
       online: () => online.ping(),
       offline: () => offline.ping(),

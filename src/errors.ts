@@ -356,9 +356,39 @@ export const ERRORS = {
     cause: 'FStore was asked to listen beyond this machine without authentication.',
     cure: 'Set FSTORE_API_KEY_SHA256, or listen on 127.0.0.1.',
   },
+  PORT_IN_USE: {
+    status: 500,
+    cause: 'Another process listens on the port that FStore was given.',
+    cure: 'End the other process, or set FSTORE_PORT to a free port (0: any free one).',
+  },
+  PATH_UNUSABLE: {
+    status: 500,
+    cause: 'A file or folder is missing, has the wrong kind, or may not be read or written.',
+    cure: 'Correct the path, or give the user that FStore runs as the right to use it.',
+  },
+  DISK_FULL: {
+    status: 507,
+    cause: 'A disk that FStore writes to is full, or a quota is used up.',
+    cure: 'Free space on the disk or choose a folder on another one, then try again.',
+  },
+  TOO_MANY_OPEN_FILES: {
+    status: 503,
+    cause: 'The process has as many files and connections open as the operating system allows.',
+    cure: 'Raise the limit of open files (`ulimit -n`) and start FStore again.',
+  },
+  DATA_TOO_NEW: {
+    status: 503,
+    cause: 'A newer version of FStore has written to these stores, and this version cannot read what it wrote.',
+    cure: 'Upgrade this FStore to the newer version, or restore the backup from before the upgrade.',
+  },
+  EMBEDDED_PASSWORD_INVALID: {
+    status: 500,
+    cause: 'The file `password` in the data folder is missing, empty, or not the password of the embedded PostgreSQL.',
+    cure: 'Put back the file `password` from a backup of the data folder; a new data folder gets a new password.',
+  },
   EMBEDDED_POSTGRES_FAILED: {
     status: 500,
-    cause: 'The embedded PostgreSQL did not start.',
+    cause: 'The embedded PostgreSQL did not start, or ended.',
     cure: 'Read the named log file, or set FSTORE_POSTGRES_URL to a server of your own.',
   },
   SERVER_UNREACHABLE: {

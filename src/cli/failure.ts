@@ -1,5 +1,6 @@
 /** How the command line prints errors, and the exit codes that belong to them. */
 import { ERRORS, type ErrorCode, FStoreError, type Issue } from '../errors.js';
+import { systemError } from '../system-error.js';
 import { colorsFor } from './terminal-color.js';
 
 /** The exit codes of the command line. */
@@ -51,8 +52,18 @@ export interface Failure {
   readonly issues?: readonly RemoteIssue[] | undefined;
 }
 
-function exitCodeOf(status: number): number {
-  return status >= 500 ? EXIT.unavailable : EXIT.refused;
+/** Codes of a start that fails because of what this process was given; trying again does not help. */
+const SETTINGS: ReadonlySet<string> = new Set<ErrorCode>([
+  'CONFIG_INVALID',
+  'INSECURE_BIND',
+  'PORT_IN_USE',
+  'PATH_UNUSABLE',
+  'DATA_TOO_NEW',
+  'EMBEDDED_PASSWORD_INVALID',
+]);
+
+function exitCodeOf(code: string, status: number): number {
+  return status >= 500 && !SETTINGS.has(code) ? EXIT.unavailable : EXIT.refused;
 }
 
 function placeOf({ file, line, field }: Pick<RemoteIssue, 'file' | 'line' | 'field'>): string | undefined {
@@ -62,18 +73,19 @@ function placeOf({ file, line, field }: Pick<RemoteIssue, 'file' | 'line' | 'fie
 }
 
 /** Converts any thrown value to a failure. An unexpected error is INTERNAL, with its stack as cause. */
-function failureOf(error: unknown): Failure {
+function failureOf(thrown: unknown): Failure {
+  const error = systemError(thrown, 'path') ?? thrown;
   if (error instanceof FStoreError) {
     const { status, cause, cure } = error.entry;
     const { code, message, issues } = error;
-    return { code, message, exitCode: exitCodeOf(status), where: placeOf(error.location), cause, cure, issues };
+    return { code, message, exitCode: exitCodeOf(code, status), where: placeOf(error.location), cause, cure, issues };
   }
   if (error instanceof ServerError) {
     const { code, message, status, details } = error;
     const { cause, cure, issues, field, report } = details;
     const where = issues?.[0] ? placeOf(issues[0]) : placeOf(field === undefined ? {} : { field });
     const reported = report === undefined ? message : `${message} (report ${report})`;
-    return { code, message: reported, exitCode: exitCodeOf(status), where, cause, cure, issues };
+    return { code, message: reported, exitCode: exitCodeOf(code, status), where, cause, cure, issues };
   }
   if (error instanceof UsageError) {
     return { code: 'USAGE', message: error.message, exitCode: EXIT.usage, cure: error.cure };

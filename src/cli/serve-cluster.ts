@@ -10,7 +10,8 @@ import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningFStore } from '../compose.js';
 import type { Config } from '../config.js';
-import { FStoreError } from '../errors.js';
+import { type ErrorCode, FStoreError } from '../errors.js';
+import { systemError } from '../system-error.js';
 
 const STOP = 'stop';
 const RESTART_PAUSE = 500;
@@ -21,6 +22,11 @@ const GOOD_RUN = 60_000;
 const END_PATIENCE = 30_000;
 
 type Announcement = Pick<RunningFStore, 'url' | 'stores'>;
+
+/** Why a process could not start, as it is sent to the process that started it. */
+interface StartFailure {
+  readonly failure: { readonly code: ErrorCode; readonly message: string; readonly field?: string };
+}
 
 /** Returns true if this process was started by `startCluster`. */
 export function isClusterMember(): boolean {
@@ -37,6 +43,25 @@ export function joinCluster({ url, stores }: Announcement): Promise<void> {
     });
     process.on('disconnect', resolve);
     process.send?.({ url, stores } satisfies Announcement);
+  });
+}
+
+/**
+ * Tells the starting process why this one could not start; resolves when it has been told. That process prints it.
+ *
+ * @param error what the start failed with
+ */
+export function reportFailedStart(error: unknown): Promise<void> {
+  const known = error instanceof FStoreError ? error : systemError(error, 'path');
+  const { field } = known?.location ?? {};
+  const failure = {
+    code: known?.code ?? 'INTERNAL',
+    message: known?.message ?? `an API process did not start: ${(error as Error | null)?.stack ?? error}`,
+    ...(field === undefined ? {} : { field }),
+  } as const;
+  return new Promise((resolve) => {
+    if (process.send) process.send({ failure } satisfies StartFailure, () => resolve());
+    else resolve();
   });
 }
 
@@ -61,7 +86,13 @@ export async function startCluster(count: number): Promise<Announcement & { clos
     const started = performance.now();
     return new Promise((resolve, reject) => {
       let answers = false;
-      worker.once('message', (message: Announcement) => {
+      worker.once('message', (message: Announcement | StartFailure) => {
+        if ('failure' in message) {
+          const { code, message: text, field } = message.failure;
+          if (failures > 0) process.stderr.write(`an API process did not start: ${code}: ${text}\n`);
+          reject(new FStoreError(code, text, field === undefined ? {} : { field }));
+          return;
+        }
         answers = true;
         resolve(message);
       });

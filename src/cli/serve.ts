@@ -1,8 +1,16 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RunningFStore } from '../compose.js';
 import { type Config, describeEnvironment, readConfig } from '../config.js';
+import { EXIT } from './failure.js';
 import * as operations from './generated/operations.js';
-import { checkSharedStores, isClusterMember, joinCluster, leaveCluster, startCluster } from './serve-cluster.js';
+import {
+  checkSharedStores,
+  isClusterMember,
+  joinCluster,
+  leaveCluster,
+  reportFailedStart,
+  startCluster,
+} from './serve-cluster.js';
 
 const MAX_PROCESSES = 256;
 const ROLES = { serve: ['serve'], worker: ['worker'] } as const;
@@ -50,7 +58,11 @@ async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
   const config = readConfig(process.env);
   // Imported here, because all other commands would load the database drivers for nothing.
   const { startFStore } = await import('../compose.js');
-  const running = await startFStore(config, roles, OWN_DOCUMENTS);
+  const running = await startFStore(config, roles, OWN_DOCUMENTS).catch(async (error) => {
+    if (!isClusterMember()) throw error;
+    await reportFailedStart(error);
+    process.exit(EXIT.refused);
+  });
   if (isClusterMember()) await joinCluster(running);
   else {
     announce(running);

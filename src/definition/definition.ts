@@ -279,6 +279,11 @@ export type Consumer = z.infer<typeof consumerSchema>;
 export type Definition = z.infer<typeof definitionSchema>;
 export type DefinitionKind = Definition['kind'];
 
+/** Every kind that this version of FStore knows. */
+export const DEFINITION_KINDS: ReadonlySet<string> = new Set(
+  definitionSchema.options.map((option) => option.shape.kind.value),
+);
+
 /** Returns the JSON Schema of a document in a definition file, for editors. */
 export function definitionJsonSchema(): Record<string, unknown> {
   return {

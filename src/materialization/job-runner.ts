@@ -14,6 +14,7 @@
 import { randomUUID } from 'node:crypto';
 import { FStoreError } from '../errors.js';
 import type { Job, JobError, JobProgress, JobStore, Json, LeasedJob } from '../store/job-store.js';
+import { systemError } from '../system-error.js';
 
 /** What a job runner provides to a handler. */
 export interface JobContext {
@@ -292,7 +293,8 @@ function codeOf(error: unknown): string | null {
 /**
  * Returns the part of an error that clients see. Some libraries put a stack into the message; the stack is only logged.
  */
-function asJobError(error: unknown): JobError {
+function asJobError(thrown: unknown): JobError {
+  const error = systemError(thrown, 'reason') ?? thrown;
   const message = error instanceof Error ? error.message : `${error}`;
   const shown = message.split(/\n\s+at /)[0]!.slice(0, MAX_MESSAGE_LENGTH);
   return { code: codeOf(error) ?? 'INTERNAL', message: shown || 'no reason given' };

@@ -5,8 +5,11 @@
  * 1. `current` moves only to higher revisions.
  * 2. After `refresh` resolved, `current` is at least the revision that the registry had when `refresh` was called.
  * 3. While the registry is down, `current` stays the same. When it is back, following continues.
+ * 4. A revision with definitions of an unknown kind is never served: a start fails, and a running follower keeps `current`.
  */
-import type { Registry } from './registry.js';
+import { DEFINITION_KINDS } from '../definition/definition.js';
+import { FStoreError } from '../errors.js';
+import type { Registry, RegistryState } from './registry.js';
 import { createSnapshot, type Snapshot } from './snapshot.js';
 
 /** How to follow a registry. */
@@ -14,16 +17,25 @@ export interface FollowerOptions {
   readonly registry: Registry;
   /** Milliseconds between two polls of the revision; default 1,000. */
   readonly pollInterval?: number;
-  readonly log?: (message: string, error: unknown) => void;
+  /** Called when following begins to fail, when the reason changes, and when it succeeds again. */
+  readonly log?: (level: 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown>) => void;
 }
 
 type SnapshotListener = (snapshot: Snapshot) => void | Promise<void>;
+
+/** Throws DATA_TOO_NEW for a state that has definitions which only a newer FStore understands. */
+function refuseUnknownKinds({ records }: RegistryState): void {
+  const unknown = records.find(({ kind }) => !DEFINITION_KINDS.has(kind));
+  if (!unknown) return;
+  const message = `the registry holds the definition ${unknown.name} of kind ${unknown.kind}, which this FStore does not know`;
+  throw new FStoreError('DATA_TOO_NEW', message);
+}
 
 /** Follows one registry. */
 export class RegistryFollower {
   readonly #registry: Registry;
   readonly #pollInterval: number;
-  readonly #log: (message: string, error: unknown) => void;
+  readonly #log: NonNullable<FollowerOptions['log']>;
   readonly #listeners = new Set<SnapshotListener>();
   #current: Snapshot;
   /** The load in flight, or the last one. It never rejects. */
@@ -33,6 +45,9 @@ export class RegistryFollower {
   #timer: NodeJS.Timeout | null = null;
   #unwatch: (() => Promise<void>) | null = null;
   #stopped = false;
+  /** Code of what keeps this process from following, and the revision that it cannot read. */
+  #failure: string | null = null;
+  #refused: { readonly revision: number; readonly error: unknown } | null = null;
 
   private constructor(options: FollowerOptions, first: Snapshot) {
     this.#registry = options.registry;
@@ -41,9 +56,11 @@ export class RegistryFollower {
     this.#current = first;
   }
 
-  /** Loads the newest revision and follows from there. Throws REGISTRY_UNAVAILABLE if the first load fails. */
+  /** Loads the newest revision and follows from there. Throws REGISTRY_UNAVAILABLE, or DATA_TOO_NEW for unknown kinds. */
   static async start(options: FollowerOptions): Promise<RegistryFollower> {
-    const follower = new RegistryFollower(options, createSnapshot(await options.registry.load()));
+    const first = await options.registry.load();
+    refuseUnknownKinds(first);
+    const follower = new RegistryFollower(options, createSnapshot(first));
     follower.#unwatch = await options.registry.watch(() => void follower.#refreshQuietly());
     follower.#schedule();
     return follower;
@@ -51,6 +68,11 @@ export class RegistryFollower {
 
   get current(): Snapshot {
     return this.#current;
+  }
+
+  /** The code of the error that keeps this process from following the registry; null while it follows. */
+  get failure(): string | null {
+    return this.#failure;
   }
 
   /**
@@ -62,7 +84,7 @@ export class RegistryFollower {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Loads the newest revision. Throws REGISTRY_UNAVAILABLE. */
+  /** Catches up with the registry. Throws REGISTRY_UNAVAILABLE, or DATA_TOO_NEW for unknown kinds. */
   refresh(): Promise<Snapshot> {
     // A load in flight may have begun before the change that the caller expects. So another load follows it, which all
     // waiting callers share.
@@ -88,8 +110,9 @@ export class RegistryFollower {
   }
 
   async #load(): Promise<Snapshot> {
-    if ((await this.#registry.revision()) > this.#current.revision) {
-      const snapshot = createSnapshot(await this.#registry.load(), this.#current);
+    const revision = await this.#registry.revision();
+    if (revision > this.#current.revision) {
+      const snapshot = await this.#read(revision);
       if (snapshot.revision > this.#current.revision) {
         this.#current = snapshot;
         for (const listener of this.#listeners) await listener(snapshot);
@@ -98,13 +121,38 @@ export class RegistryFollower {
     return this.#current;
   }
 
+  /** Loads a revision once: one that cannot be read is refused with the same error until there is another one. */
+  async #read(revision: number): Promise<Snapshot> {
+    if (this.#refused?.revision === revision) throw this.#refused.error;
+    const state = await this.#registry.load();
+    try {
+      refuseUnknownKinds(state);
+      return createSnapshot(state, this.#current);
+    } catch (error) {
+      this.#refused = { revision: state.revision, error };
+      throw error;
+    }
+  }
+
   async #refreshQuietly(): Promise<void> {
     if (this.#stopped) return;
+    let failure: string | null = null;
     try {
       await this.refresh();
     } catch (error) {
-      this.#log('the registry cannot be followed; serving the last known definitions', error);
+      failure = error instanceof FStoreError ? error.code : 'INTERNAL';
+      if (failure !== this.#failure && !this.#stopped) {
+        const level = failure === 'REGISTRY_UNAVAILABLE' ? 'warn' : 'error';
+        this.#log(level, 'the registry cannot be followed; this process serves the last known definitions', {
+          code: failure,
+          err: error,
+        });
+      }
     }
+    if (failure === null && this.#failure !== null) {
+      this.#log('info', 'the registry is followed again', { revision: this.#current.revision });
+    }
+    this.#failure = failure;
   }
 
   #schedule(): void {

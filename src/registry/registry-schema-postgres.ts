@@ -5,6 +5,7 @@
  * character that JSON can hold is kept.
  */
 import type pg from 'pg';
+import { FStoreError } from '../errors.js';
 
 /** Increase it with every change of the statements below. The comment of the schema stores it. */
 const VERSION = 1;
@@ -45,9 +46,15 @@ async function installedVersion(client: pg.ClientBase): Promise<number> {
 
 /**
  * Creates missing tables. Several processes may call it at once. If the tables exist, it needs no right to create.
+ * Throws DATA_TOO_NEW.
  */
 export async function prepareRegistrySchema(client: pg.ClientBase): Promise<void> {
-  if ((await installedVersion(client)) >= VERSION) return;
+  const installed = await installedVersion(client);
+  if (installed > VERSION) {
+    const message = `schema fstore_registry has version ${installed}, and this FStore knows versions up to ${VERSION}`;
+    throw new FStoreError('DATA_TOO_NEW', message);
+  }
+  if (installed === VERSION) return;
   await client.query('BEGIN');
   try {
     // Concurrent CREATE … IF NOT EXISTS statements can fail, so a lock serializes them.

@@ -1,6 +1,7 @@
 /** The errors that clients see: FStore's errors unchanged, GraphQL's own errors, and nothing of any other error. */
 import { type ExecutionResult, type FormattedExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { ERRORS, FStoreError } from '../errors.js';
+import { systemError } from '../system-error.js';
 
 /** Logs an unexpected error. Returns the id under which it was logged. */
 export type ReportDefect = (error: unknown) => string;
@@ -18,7 +19,12 @@ export function formatGraphqlError(
   const cause = unwrap(error);
   const { locations, path } = formatted;
   const place = { ...(locations ? { locations } : {}), ...(path ? { path } : {}) };
-  if (cause instanceof FStoreError) return { message: cause.message, ...place, extensions: cause.extensions };
+  const known = cause instanceof FStoreError ? cause : systemError(cause, 'reason');
+  if (known) {
+    // The operator can mend it: the log names the path, and the client sees the reason.
+    if (known !== cause) report(error);
+    return { message: known.message, ...place, extensions: known.extensions };
+  }
   const limit = formatted.extensions?.limit;
   if (limit) {
     const { cause: why, cure, status } = ERRORS.OPERATION_TOO_COMPLEX;

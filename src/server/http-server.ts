@@ -22,6 +22,7 @@ import { FastLane } from '../schema/lane/fast-lane.js';
 import type { LiveSchema } from '../schema/live-schema.js';
 import type { OperationCheck } from '../schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
+import { listenError, systemError } from '../system-error.js';
 import type { Authenticate } from './authentication.js';
 import { openFrontDoor } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
@@ -53,6 +54,8 @@ export interface HttpServerOptions {
   readonly fastLane: boolean;
   readonly log: Logger;
   readonly probes: HealthOptions['probes'];
+  /** False while this process cannot follow the registry and serves the last known definitions. */
+  readonly isRegistryFollowed: () => boolean;
 }
 
 /** A listening server. */
@@ -77,6 +80,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const id = randomUUID();
     log.error({ err: error, report: id }, 'defect');
     return id;
+  };
+  // The operator can mend it: the log names the path, and the client sees the reason.
+  const mendable = (error: unknown): FStoreError | null => {
+    const known = systemError(error, 'reason');
+    if (known) log.error({ err: error, code: known.code }, 'a file or folder cannot be used');
+    return known;
   };
   const gate = new OperationGate({ live, check, onlyRegistered, ownDocuments: options.ownDocuments });
   const apollo = new ApolloServer<RequestContext>({
@@ -107,7 +116,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     (request.raw as { actor?: string }).actor = authenticate(request.headers.authorization);
   });
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = error instanceof FStoreError ? error : refusalOf(error);
+    const known = error instanceof FStoreError ? error : (refusalOf(error) ?? mendable(error));
     if (known) return reply.code(known.entry.status).send(errorBody(known, request.url));
     const id = report(error);
     return reply.code(500).send({
@@ -147,9 +156,15 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     overloaded: (path) =>
       JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),
   });
-  registerMetrics(app, services, { lane: lane?.counts ?? null, load });
+  registerMetrics(app, services, {
+    ...{ lane: lane?.counts ?? null, load },
+    isRegistryFollowed: options.isRegistryFollowed,
+  });
   const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, subscriptions);
-  const url = await app.listen({ host: options.host, port: options.port });
+  const { host, port } = options;
+  const url = await app.listen({ host, port }).catch((error) => {
+    throw listenError(error, host, port);
+  });
   return {
     url,
     close: async () => {

@@ -59,9 +59,11 @@ function processMetrics({ revision }: Snapshot, fresh: boolean): Metric[] {
 export interface ServingCounts {
   readonly lane: { readonly answered: number; readonly passed: number; readonly plans: number } | null;
   readonly load: { readonly inFlight: number; readonly shed: number };
+  /** Whether this process follows the registry; if not, it serves the last known definitions. */
+  readonly isRegistryFollowed: () => boolean;
 }
 
-function servingMetrics({ lane, load }: ServingCounts, { query }: RequestServices): Metric[] {
+function servingMetrics({ lane, load, isRegistryFollowed }: ServingCounts, { query }: RequestServices): Metric[] {
   const { hits, misses, corrupted, onlineFailures, offlineFailures } = query.counts;
   const counter = (name: string, help: string, value: number): Metric => {
     return { name: `fstore_${name}`, type: 'counter', help, samples: [{ labels: {}, value }] };
@@ -84,6 +86,12 @@ function servingMetrics({ lane, load }: ServingCounts, { query }: RequestService
     counter('online_failures_total', 'Calls of the online store that failed.', onlineFailures),
     counter('offline_failures_total', 'Calls of the offline store that failed.', offlineFailures),
     counter('requests_shed_total', 'Requests that were refused for lack of room.', load.shed),
+    {
+      name: 'fstore_registry_followed',
+      type: 'gauge',
+      help: 'Whether this process follows the registry; 0: it serves the last known definitions.',
+      samples: [{ labels: {}, value: isRegistryFollowed() ? 1 : 0 }],
+    },
     {
       name: 'fstore_requests_in_flight',
       type: 'gauge',

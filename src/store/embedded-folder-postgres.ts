@@ -1,8 +1,12 @@
 /** The folder of the embedded PostgreSQL: its path, the user of its server, and the FStore process that owns it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, link, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { FStoreError } from '../errors.js';
+import { makeFolder } from '../system-error.js';
+
+const LEFTOVER_TIMEOUT = 60_000;
 
 export interface SystemUser {
   readonly uid: number;
@@ -33,7 +37,7 @@ export async function openFolder(wanted: string, user: SystemUser | null): Promi
   if (user && !(await mayEnter(dirname(wanted)))) {
     folder = join('/var/tmp', `fstore-${createHash('sha256').update(wanted).digest('hex').slice(0, 16)}`);
   }
-  const first = await mkdir(folder, { recursive: true });
+  const first = await makeFolder(folder);
   if (!user) return folder;
   // Everybody may write to /var/tmp, so a folder that another user has created there is not used.
   if (folder !== wanted && (await stat(folder)).uid !== 0) {
@@ -127,5 +131,25 @@ export async function claimFolder(root: string): Promise<() => Promise<void>> {
     const moved = await readFile(draft, 'utf8').catch(() => null);
     if (moved !== null && moved !== found) await link(draft, file).catch(() => {});
     await rm(draft, { force: true });
+  }
+}
+
+/** Waits for the server of an FStore that was killed, and ends it should nobody else do so. */
+export async function awaitLeftover(root: string): Promise<void> {
+  const data = join(root, 'data');
+  const lock = join(data, 'postmaster.pid');
+  const deadline = Date.now() + LEFTOVER_TIMEOUT;
+  for (let asked = false; ; ) {
+    const server = await readPid(lock);
+    if (server === null) return;
+    const command = await readFile(`/proc/${server}/cmdline`, 'utf8').catch(() => null);
+    // PostgreSQL takes any process of this id for the one that had it, though it may be quite another one by now.
+    if (!(await isAlive(server)) || (command !== null && !command.includes(data))) return rm(lock, { force: true });
+    if (!asked && command !== null) process.kill(server, 'SIGINT');
+    asked = true;
+    if (Date.now() > deadline) {
+      throw new FStoreError('EMBEDDED_POSTGRES_FAILED', `server process ${server} still holds the data folder ${root}`);
+    }
+    await delay(50);
   }
 }

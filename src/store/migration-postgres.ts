@@ -1,11 +1,16 @@
 /** Migrates the schema of a project to the newest of `migrations/*.sql`, one process at a time. */
 import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
+import { FStoreError } from '../errors.js';
 import { inTransaction } from './connection-postgres.js';
 
 const MIGRATIONS = new URL('./migrations/', import.meta.url);
 
-/** Applies the migrations that `schema` (a quoted identifier) lacks, in order, all or none. */
+/**
+ * Applies the migrations that `schema` (a quoted identifier) has not had, in order, all or none.
+ *
+ * @throws DATA_TOO_NEW if the schema has had a migration that this program does not know
+ */
 export async function migrate(pool: pg.Pool, schema: string): Promise<void> {
   const files = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.sql')).sort();
   await inTransaction(pool, async (client) => {
@@ -16,6 +21,13 @@ export async function migrate(pool: pg.Pool, schema: string): Promise<void> {
     );
     const { rows } = await client.query<{ file: string }>(`SELECT file FROM ${schema}.migrations`);
     const applied = new Set(rows.map((row) => row.file));
+    const newer = [...applied].filter((file) => !files.includes(file)).sort();
+    if (newer.length > 0) {
+      throw new FStoreError(
+        'DATA_TOO_NEW',
+        `schema ${schema} has had migrations of a newer FStore: ${newer.join(', ')}`,
+      );
+    }
     await client.query(`SET LOCAL search_path TO ${schema}`);
     for (const file of files.filter((one) => !applied.has(one))) {
       await client.query(await readFile(new URL(file, MIGRATIONS), 'utf8'));
