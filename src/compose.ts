@@ -11,7 +11,8 @@ import pino, { type Logger } from 'pino';
 import type { EventBus } from './bus/event-bus.js';
 import { connectKafkaBus } from './bus/event-bus-kafka.js';
 import { connectPostgresBus } from './bus/event-bus-postgres.js';
-import type { Config } from './config.js';
+import { readVersion } from './cli/version.js';
+import { type Config, readConfig } from './config.js';
 import { FStoreError } from './errors.js';
 import { createBatchEngine } from './materialization/batch-engine-choice.js';
 import { createBuiltinBatchEngine } from './materialization/batch-engine-postgres.js';
@@ -78,8 +79,12 @@ export interface RunningFStore {
   readonly url: string | null;
   /** What it runs on, by role, in words. */
   readonly stores: Readonly<Record<string, string>>;
-  /** Stops gracefully: refuses new work, finishes what runs, closes in reverse order of opening. */
-  close(): Promise<void>;
+  /**
+   * Stops gracefully: refuses new work, finishes what runs, closes in reverse order of opening.
+   *
+   * @param reason what asked for it, for the log: a signal, for example
+   */
+  close(reason?: string): Promise<void>;
 }
 
 type Closer = () => Promise<void>;
@@ -93,7 +98,7 @@ export async function startFStore(
 ): Promise<RunningFStore> {
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: false }));
   const closers: Closer[] = [];
-  const close = async (): Promise<void> => {
+  const closeAll = async (): Promise<void> => {
     while (closers.length > 0) {
       try {
         await closers.pop()?.();
@@ -102,10 +107,22 @@ export async function startFStore(
       }
     }
   };
+  const close = async (reason = 'end of the program'): Promise<void> => {
+    const begun = performance.now();
+    log.info({ reason }, 'FStore stops');
+    await closeAll();
+    log.info({ reason, durationMs: Math.round(performance.now() - begun) }, 'FStore has stopped');
+    log.flush();
+  };
+  const begun = performance.now();
+  log.info({ version: readVersion(), node: process.versions.node, roles, project: config.project }, 'FStore starts');
   try {
-    return { ...(await open(config, roles, log, closers, ownDocuments)), close };
+    const opened = await open(config, roles, log, closers, ownDocuments);
+    const limits = changedLimits(config);
+    log.info({ ...opened, limits, durationMs: Math.round(performance.now() - begun) }, 'FStore is ready');
+    return { ...opened, close };
   } catch (error) {
-    await close();
+    await closeAll();
     throw error;
   }
 }
@@ -115,6 +132,15 @@ function openQueries({ queries: { allowed, timeout } }: Config, readUrl: string 
   if (!allowed) return createClosedReader('FSTORE_SQL_QUERIES is false');
   if (readUrl === null) return createClosedReader('FSTORE_POSTGRES_READ_URL is not set');
   return createPostgresQueryReader({ url: readUrl, timeout });
+}
+
+/** The limits that differ from their defaults. */
+function changedLimits({ limits, eventLimits }: Config): Record<string, unknown> {
+  const usual = readConfig({});
+  const defaults: Record<string, unknown> = { ...usual.limits, ...usual.eventLimits };
+  return Object.fromEntries(
+    Object.entries({ ...limits, ...eventLimits }).filter(([name, value]) => value !== defaults[name]),
+  );
 }
 
 async function open(
@@ -247,7 +273,7 @@ async function open(
           snapshot: () => follower.refresh(),
         }),
       },
-      log: debug,
+      log: note,
     });
     closers.push(() => runner.stop());
     runner.start();
@@ -273,7 +299,7 @@ async function open(
         leaseMs: JOB_LEASE,
         concurrency: STREAMS,
         handlers: { [STREAM_JOB]: stream },
-        log: debug,
+        log: note,
       });
       closers.push(() => streams.stop());
       streams.start();
@@ -340,6 +366,7 @@ async function open(
         hasSpark: config.spark !== null && config.kafkaBrokers !== null,
         batches: { spark: config.spark !== null, connections: config.jdbcConnections },
         queries,
+        log: note,
       }),
       trainingSets: { ...config.trainingSets, hasSpark: config.spark !== null },
       snapshot: () => live.current.snapshot,
@@ -355,6 +382,8 @@ async function open(
     ownDocuments,
     fastLane: config.fastLane,
     log,
+    slowRequestMs: config.slowRequest,
+    shutdownGraceMs: config.shutdownGrace,
     isRegistryFollowed: () => follower.failure === null,
     probes: {
       online: () => online.ping(),

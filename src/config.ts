@@ -18,6 +18,9 @@ const list = z.string().transform((text) =>
     .filter((item) => item !== ''),
 );
 
+/** Milliseconds; load balancers commonly ask every second or two whether a process is ready. */
+const DEFAULT_GRACE = 5_000;
+
 const address = (scheme: string, pattern: RegExp) =>
   z.string().regex(pattern, `expected an address that begins with ${scheme}://`);
 const servers = list.refine(
@@ -144,6 +147,14 @@ const environmentSchema = z.object({
   FSTORE_MAX_ALIASES: count(100, 10_000).describe('How many aliases an operation may have.'),
   FSTORE_MAX_TOKENS: count(10_000, 1_000_000).describe('How many tokens an operation may have.'),
   FSTORE_POLL_INTERVAL: duration('1s').describe('How often the revision of the registry is looked at.'),
+  FSTORE_SLOW_REQUEST: duration('1s').describe('Requests that take longer are logged.'),
+  FSTORE_SHUTDOWN_GRACE: durationSchema
+    .or(z.literal('0s'))
+    .transform((text) => parseDuration(text) as number)
+    .optional()
+    .describe(
+      'How long a stopping process still answers while /ready is 503; default: 0s on loopback, else 5s. A second signal ends it at once.',
+    ),
   FSTORE_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -206,6 +217,10 @@ export interface Config {
   };
   readonly pollInterval: number;
   readonly logLevel: Environment['FSTORE_LOG_LEVEL'];
+  /** Milliseconds. */
+  readonly slowRequest: number;
+  /** Milliseconds. */
+  readonly shutdownGrace: number;
 }
 
 /** Every variable with its meaning and default, for help texts and docs. */
@@ -375,5 +390,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     },
     pollInterval: env.FSTORE_POLL_INTERVAL,
     logLevel: env.FSTORE_LOG_LEVEL,
+    slowRequest: env.FSTORE_SLOW_REQUEST,
+    shutdownGrace: env.FSTORE_SHUTDOWN_GRACE ?? (isLoopback(env.FSTORE_HOST) ? 0 : DEFAULT_GRACE),
   });
 }

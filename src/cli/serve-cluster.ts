@@ -18,7 +18,7 @@ const RESTART_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
 /** Milliseconds of running after which a crash counts as the first one again. */
 const GOOD_RUN = 60_000;
-/** Milliseconds that a process has to stop before it is killed. */
+/** Milliseconds that a process has to end by itself, beside the grace. */
 const END_PATIENCE = 30_000;
 
 type Announcement = Pick<RunningFStore, 'url' | 'stores'>;
@@ -41,6 +41,7 @@ export function joinCluster({ url, stores }: Announcement): Promise<void> {
     process.on('message', (message) => {
       if (message === STOP) resolve();
     });
+    // Node ends this process at once when the starting process is gone: killed, or ended by a second signal.
     process.on('disconnect', resolve);
     process.send?.({ url, stores } satisfies Announcement);
   });
@@ -78,7 +79,10 @@ export function checkSharedStores({ redis, postgresUrl }: Config): void {
 }
 
 /** Starts `count` API processes. Resolves when all of them answer; rejects if one ends before that. */
-export async function startCluster(count: number): Promise<Announcement & { close(): Promise<void> }> {
+export async function startCluster(
+  count: number,
+  shutdownGrace: number,
+): Promise<Announcement & { close(): Promise<void> }> {
   cluster.setupPrimary({ args: ['serve', '--without-worker'] });
   let closing = false;
   const start = (failures: number): Promise<Announcement> => {
@@ -112,7 +116,7 @@ export async function startCluster(count: number): Promise<Announcement & { clos
   const close = async (): Promise<void> => {
     closing = true;
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
-    await Promise.all(workers.map(endWorker));
+    await Promise.all(workers.map((worker) => endWorker(worker, END_PATIENCE + shutdownGrace)));
   };
   try {
     const [first] = await Promise.all(Array.from({ length: count }, () => start(0)));
@@ -123,9 +127,9 @@ export async function startCluster(count: number): Promise<Announcement & { clos
   }
 }
 
-function endWorker(worker: Worker): Promise<void> {
+function endWorker(worker: Worker, patience: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => worker.process.kill('SIGKILL'), END_PATIENCE);
+    const timer = setTimeout(() => worker.process.kill('SIGKILL'), patience);
     worker.once('exit', () => {
       clearTimeout(timer);
       resolve();

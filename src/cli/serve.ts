@@ -20,14 +20,14 @@ const OWN_DOCUMENTS = Object.values(operations)
   .filter((one) => one instanceof operations.TypedDocumentString && one !== operations.ServedFieldsDocument)
   .map(String);
 
-/** Resolves when the process must stop (Ctrl-C or SIGTERM). A second signal ends it at once. */
-function stopRequested(): Promise<void> {
+/** Resolves with the signal that asks the process to stop (Ctrl-C or SIGTERM). A second signal ends it at once. */
+function stopRequested(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let asked = false;
-    const onSignal = (): void => {
+    const onSignal = (signal: NodeJS.Signals): void => {
       if (asked) process.exit(1);
       asked = true;
-      resolve();
+      resolve(signal);
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
@@ -63,13 +63,14 @@ async function run(roles: readonly ('serve' | 'worker')[]): Promise<void> {
     await reportFailedStart(error);
     process.exit(EXIT.refused);
   });
+  let reason: string = 'end of the cluster';
   if (isClusterMember()) await joinCluster(running);
   else {
     announce(running);
     if (running.url) warnIfOpen(config);
-    await stopRequested();
+    reason = await stopRequested();
   }
-  await running.close();
+  await running.close(reason);
   if (isClusterMember()) leaveCluster();
 }
 
@@ -82,7 +83,7 @@ async function runCluster(count: number, withWorker: boolean): Promise<void> {
   // The worker starts first, because it creates the tables that the others need.
   const worker = withWorker ? await startFStore(config, ROLES.worker) : null;
   try {
-    const members = await startCluster(count);
+    const members = await startCluster(count, config.shutdownGrace);
     announce(members);
     warnIfOpen(config);
     process.stdout.write(`Processes  ${count} that answer${withWorker ? ', 1 that processes events' : ''}\n`);

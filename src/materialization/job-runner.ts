@@ -35,6 +35,8 @@ export interface JobContext {
 export type JobHandler = (job: Job, context: JobContext) => Promise<Json>;
 
 /** The handlers of a JobRunner and its timing. */
+export type JobLog = (level: 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown>) => void;
+
 export interface JobRunnerOptions {
   readonly jobs: JobStore;
   /** Name of this process, part of the name under which it leases jobs. */
@@ -46,7 +48,7 @@ export interface JobRunnerOptions {
   readonly leaseMs?: number;
   /** How long an idle runner waits between two requests for a job, in milliseconds; 500 by default. */
   readonly pollMs?: number;
-  readonly log?: (message: string, fields: Record<string, unknown>) => void;
+  readonly log?: JobLog;
 }
 
 const RETRY_PAUSE = 1_000;
@@ -63,6 +65,8 @@ export class JobRunner {
   #looping: Promise<void> | null = null;
   #stopped = false;
   #wake: () => void = () => {};
+  /** Whether the last attempt to lease a job failed. */
+  #failing = false;
 
   constructor(options: JobRunnerOptions) {
     this.#options = { concurrency: 1, leaseMs: 30_000, pollMs: 500, log: () => {}, ...options };
@@ -93,7 +97,8 @@ export class JobRunner {
         continue;
       }
       const pause = await this.#take().catch((error: Error) => {
-        this.#options.log('jobs cannot be leased; it is tried again', { error: error.message });
+        if (!this.#failing) this.#options.log('warn', 'jobs cannot be leased; FStore tries again', { err: error });
+        this.#failing = true;
         return Math.max(pollMs, RETRY_PAUSE);
       });
       if (pause > 0) await this.#pause(pause);
@@ -106,6 +111,8 @@ export class JobRunner {
     const leasedAt = performance.now();
     // Each lease has its own name, so that two slots of one process cannot mistake each other's lease for their own.
     const job = await jobs.lease(this.#kinds, `${owner}/${randomUUID()}`, leaseMs);
+    if (this.#failing) this.#options.log('info', 'jobs can be leased again', {});
+    this.#failing = false;
     if (!job) return pollMs;
     const run = new JobRun(this.#options, job, leasedAt);
     if (this.#stopped) run.abort('this process stops');
@@ -142,11 +149,13 @@ class JobRun {
   /** When the newest heartbeat was sent, and when the newest one that succeeded was sent. */
   #sentAt: number;
   #heldSince: number;
+  readonly #begun: number;
   #beatTimer: NodeJS.Timeout | null = null;
   #lossTimer: NodeJS.Timeout | null = null;
   #beating: Promise<void> | null = null;
   #lost = false;
   #ended = false;
+  #cancelled = false;
 
   constructor(options: Required<JobRunnerOptions>, job: LeasedJob, leasedAt: number) {
     this.#options = options;
@@ -154,6 +163,7 @@ class JobRun {
     this.#progress = job.progress;
     this.#sentAt = leasedAt;
     this.#heldSince = leasedAt;
+    this.#begun = leasedAt;
   }
 
   abort(reason: string): void {
@@ -161,7 +171,7 @@ class JobRun {
   }
 
   async run(): Promise<void> {
-    this.#log('job started', { attempt: this.#job.attempts });
+    this.#log('info', 'job started', { attempts: this.#job.attempts });
     this.#awaitLoss();
     this.#planBeat();
     const settle = await this.#handle();
@@ -185,20 +195,24 @@ class JobRun {
       return async () => {
         // Finishes even if the lease seems lost: the store accepts the result unless another process has the job.
         await jobs.finish(id, owner, result);
-        this.#log('job succeeded');
+        this.#log('info', 'job succeeded', this.#end());
       };
     } catch (error) {
       if (signal.aborted) {
         return async () => {
           if (this.#lost) return;
           await jobs.release(id, owner);
-          this.#log('job given back', { reason: (signal.reason as Error).message });
+          const { message: reason } = signal.reason as Error;
+          if (this.#cancelled) this.#log('info', 'job cancelled', this.#end());
+          else this.#log('info', 'job given back', { reason, ...this.#end() });
         };
       }
       const failure = asJobError(error);
       return async () => {
         await jobs.fail(id, owner, failure);
-        this.#log('job failed', { ...failure, stack: (error as Error | null)?.stack });
+        // A failure that has a code needs no stack.
+        const details = failure.code === 'INTERNAL' ? { err: error } : {};
+        this.#log('error', 'job failed', { code: failure.code, reason: failure.message, ...this.#end(), ...details });
       };
     }
   }
@@ -209,7 +223,7 @@ class JobRun {
       try {
         return await settle();
       } catch (error) {
-        this.#log('the end of a job was not stored', { error: (error as Error).message });
+        this.#log('warn', 'the end of a job was not stored', { error: (error as Error).message });
         if (this.#lost || !codeOf(error)?.startsWith('STORE_')) return;
         await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE));
       }
@@ -252,12 +266,15 @@ class JobRun {
       const { cancelled } = await jobs.heartbeat(this.#job.id, this.#job.owner, leaseMs, this.#progress, checkpoint);
       this.#heldSince = sentAt;
       this.#awaitLoss();
-      if (cancelled) this.abort('the job was cancelled');
+      if (cancelled) {
+        this.#cancelled = true;
+        this.abort('the job was cancelled');
+      }
     } catch (error) {
       if (codeOf(error) === 'JOB_LEASE_LOST') return this.#lose();
       this.#checkpoint ??= checkpoint;
       this.#reported = true;
-      this.#log('a heartbeat failed; it is tried again', { error: (error as Error).message });
+      this.#log('warn', 'a heartbeat failed; FStore tries again', { error: (error as Error).message });
     }
   }
 
@@ -272,12 +289,18 @@ class JobRun {
     if (this.#lost) return;
     this.#lost = true;
     if (this.#beatTimer) clearTimeout(this.#beatTimer);
-    this.#log('the lease of a job was lost');
+    this.#log('warn', 'the lease of a job was lost');
     this.abort('the lease was lost');
   }
 
-  #log(message: string, fields: Record<string, unknown> = {}): void {
-    this.#options.log(message, { job: this.#job.id, kind: this.#job.kind, ...fields });
+  /** What the log says of every end of a job. */
+  #end(): Record<string, unknown> {
+    const durationMs = Math.round(performance.now() - this.#begun);
+    return { durationMs, attempts: this.#job.attempts, rows: this.#progress.done };
+  }
+
+  #log(level: 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown> = {}): void {
+    this.#options.log(level, message, { job: this.#job.id, kind: this.#job.kind, ...fields });
   }
 }
 

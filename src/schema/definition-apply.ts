@@ -45,7 +45,11 @@ export interface DefinitionApplyOptions {
   readonly batches?: { readonly spark: boolean; readonly connections: readonly string[] };
   /** What reads queries and tables of the offline store's PostgreSQL; default: something does. */
   readonly queries?: Pick<QueryReader, 'closed'>;
+  readonly log?: (level: 'info', message: string, fields: Record<string, unknown>) => void;
 }
+
+/** A line of the log names so many changes of an apply; the audit record of the registry names all. */
+const MAX_LOGGED_CHANGES = 20;
 
 /** Plans and applies definitions on the registry of one project. */
 export class DefinitionApply implements ApplyDefinitions {
@@ -82,13 +86,19 @@ export class DefinitionApply implements ApplyDefinitions {
       records: plan.records,
     });
     await prepareSnapshot(next, { offline, bus });
+    const summary = plan.changes.map((change) => `${change.action} ${change.kind} ${change.name}@${change.version}`);
     const revision = await registry.apply({
       expectedRevision: report.revision,
       create: plan.create,
       update: plan.update,
       retire: plan.retire,
       actor,
-      summary: plan.changes.map((change) => `${change.action} ${change.kind} ${change.name}@${change.version}`),
+      summary,
+    });
+    this.#options.log?.('info', 'definitions were applied', {
+      ...{ revision, actor, allowBreaking, breaking: breaking.length },
+      changes: summary.slice(0, MAX_LOGGED_CHANGES),
+      ...(summary.length > MAX_LOGGED_CHANGES ? { more: summary.length - MAX_LOGGED_CHANGES } : {}),
     });
     await follower.refresh();
     return { ...report, revision };

@@ -18,6 +18,7 @@ import type { Authenticate } from './authentication.js';
 import type { LoadLimit } from './load-limit.js';
 import { guardRequest } from './origin-guard.js';
 import type { OriginPolicy } from './origin-policy.js';
+import type { RequestLog } from './request-log.js';
 
 /** The dependencies of the front of the server. */
 export interface FrontDoorOptions {
@@ -31,6 +32,8 @@ export interface FrontDoorOptions {
   readonly load: LoadLimit;
   /** Returns whether a path is answered under any load, or its answers stream. */
   readonly isExempt: (url: string) => boolean;
+  /** Told of slow requests. */
+  readonly requests: RequestLog;
   /** Returns the body of a refusal because of overload. */
   readonly overloaded: (url: string) => string;
 }
@@ -92,7 +95,7 @@ export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): 
     else
       readBody(request, (bytes) => {
         request.bodyRead = bytes;
-        takeRequest(lane, load, request, response, bytes, answerType, others);
+        takeRequest(lane, load, request, response, bytes, answerType, others, options.requests);
       });
   });
 }
@@ -154,11 +157,15 @@ function takeRequest(
   bytes: Buffer,
   answerType: string,
   others: RequestListener,
+  requests: RequestLog,
 ): void {
   load.enter();
+  const begun = performance.now();
   lane.answer(bytes, (answer) => {
     if (answer) {
       load.leave();
+      const took = performance.now() - begun;
+      if (took >= requests.slowMs) requests.slowInLane(request, bytes, took);
       return sendAnswer(response, answer, answerType);
     }
     load.withdraw();

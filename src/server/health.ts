@@ -26,11 +26,22 @@ export interface HealthOptions {
   readonly probes: Readonly<Record<string, () => Promise<void>>>;
 }
 
+/** What `/ready` tells beside the stores. */
+export interface ProcessState {
+  /** True once the process stops: /ready is 503, and everything else is still answered. */
+  readonly isStopping: () => boolean;
+}
+
 /** Registers `GET /health` and `GET /ready`. */
-export function registerHealth(app: FastifyInstance, { live, log, probes }: HealthOptions): void {
+export function registerHealth(
+  app: FastifyInstance,
+  { live, log, probes }: HealthOptions,
+  { isStopping }: ProcessState,
+): void {
   const known = new Map<string, ProbeState>();
   app.get('/health', async () => ({ status: 'ok', revision: live.current.snapshot.revision }));
   app.get('/ready', async (_, reply) => {
+    if (isStopping()) return reply.code(503).send({ status: 'stopping' });
     const states = await Promise.all(
       Object.entries(probes).map(async ([name, probe]) => {
         const { state, error } = await probeStore(probe);

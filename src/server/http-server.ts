@@ -4,7 +4,7 @@
  * Invariants
  * 1. Every endpoint except /health and /ready requires authentication first.
  * 2. Every refusal has an error code; an unexpected error shows only the id of its log entry.
- * 3. `close` proceeds in this order: accept no new work, finish running operations, close connections.
+ * 3. `close` proceeds in this order: /ready is 503, the grace passes, streams end, running operations finish, connections close.
  */
 import { randomUUID } from 'node:crypto';
 import { ApolloServer } from '@apollo/server';
@@ -24,6 +24,7 @@ import type { OperationCheck } from '../schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
 import { listenError, systemError } from '../system-error.js';
 import type { Authenticate } from './authentication.js';
+import { Drain } from './drain.js';
 import { openFrontDoor } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { type HealthOptions, PROBE_PATHS, registerHealth } from './health.js';
@@ -32,6 +33,7 @@ import { LoadLimit } from './load-limit.js';
 import { registerMetrics } from './metrics-door.js';
 import { OperationGate } from './operation-gate.js';
 import type { OriginPolicy } from './origin-policy.js';
+import { RequestLog, requestIdOf } from './request-log.js';
 import { registerRest } from './rest.js';
 import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
 import { registerTrainingSets } from './training-set-door.js';
@@ -54,6 +56,10 @@ export interface HttpServerOptions {
   readonly fastLane: boolean;
   readonly log: Logger;
   readonly probes: HealthOptions['probes'];
+  /** Milliseconds from which a request is logged as slow. */
+  readonly slowRequestMs: number;
+  /** Milliseconds that a stopping process still answers, while /ready is 503. */
+  readonly shutdownGraceMs: number;
   /** False while this process cannot follow the registry and serves the last known definitions. */
   readonly isRegistryFollowed: () => boolean;
 }
@@ -110,10 +116,21 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   await apollo.start();
 
-  const app = Fastify({ bodyLimit: limits.maxBodyBytes, forceCloseConnections: 'idle', logger: false });
+  const app = Fastify({
+    bodyLimit: limits.maxBodyBytes,
+    forceCloseConnections: 'idle',
+    // A request that comes while the process stops is answered as any other.
+    return503OnClosing: false,
+    genReqId: requestIdOf,
+    logger: false,
+  });
+  const drain = new Drain(app.server);
+  const requests = new RequestLog(log, options.slowRequestMs);
+  requests.register(app, STREAM_PATH);
+  const admit = requests.watchKeys(authenticate);
   app.addHook('onRequest', async (request) => {
     if (PROBE_PATHS.has(request.url)) return;
-    (request.raw as { actor?: string }).actor = authenticate(request.headers.authorization);
+    (request.raw as { actor?: string }).actor = admit(request.headers.authorization, request);
   });
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = error instanceof FStoreError ? error : (refusalOf(error) ?? mendable(error));
@@ -135,11 +152,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       context: async (request) => new RequestContext(services, actorOf(request)),
     }),
   });
-  const subscriptions = { live, services, authenticate, origins, gate, report };
+  const subscriptions = { live, services, authenticate: admit, origins, gate, report };
   app.route({ url: STREAM_PATH, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(subscriptions) });
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
-  registerHealth(app, options);
+  registerHealth(app, options, { isStopping: () => drain.isDraining });
   const lane = options.fastLane
     ? new FastLane({
         live,
@@ -151,7 +168,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       })
     : null;
   openFrontDoor(app, {
-    ...{ lane, path: GRAPHQL_PATH, authenticate, origins, load, maxBodyBytes: limits.maxBodyBytes },
+    ...{ lane, path: GRAPHQL_PATH, authenticate, origins, load, requests, maxBodyBytes: limits.maxBodyBytes },
     isExempt: (path) => PROBE_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
     overloaded: (path) =>
       JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),
@@ -168,6 +185,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   return {
     url,
     close: async () => {
+      await drain.run(options.shutdownGraceMs);
       // Streams end first, because the connection of an open stream never becomes idle.
       await services.updates.stop();
       await closeWebSockets();

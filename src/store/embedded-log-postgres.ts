@@ -7,7 +7,7 @@ const LOG_TAIL_BYTES = 64_000;
 /** PostgreSQL needs room for a segment of its write-ahead log (16 MB) and for a checkpoint. */
 const LEAST_FREE_BYTES = 32_000_000;
 /** Lines of the log that say why a server ends, and those among them that concern one client only. */
-const REASON = /(?:PANIC|FATAL): |No space left|could not bind/;
+const REASON = /(?:PANIC|FATAL|DETAIL|HINT): |No space left|could not bind/;
 const CLIENT_REASON =
   /FATAL: {2}(?:terminating|the database system is|password auth|sorry|no PostgreSQL user|role |database )/;
 

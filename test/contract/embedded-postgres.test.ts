@@ -1,8 +1,10 @@
 /** The PostgreSQL of the embedded default, as FStore starts it. */
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/store/embedded-postgres.js';
@@ -48,6 +50,14 @@ async function startHost(dataFolder: string, { umask = '022' } = {}): Promise<{ 
     return found;
   });
   return { url, host };
+}
+
+/** Mounts a file system of 260 MB; false where that is not allowed. */
+async function mountSmallDisk(path: string): Promise<boolean> {
+  return promisify(execFile)('mount', ['-t', 'tmpfs', '-o', 'size=260m', 'tmpfs', path]).then(
+    () => chmod(path, 0o755).then(() => true),
+    () => false,
+  );
 }
 
 /** The id of the server process. */
@@ -183,6 +193,69 @@ describe('the embedded PostgreSQL', () => {
       code: 'EMBEDDED_POSTGRES_FAILED',
     });
     await again.stop();
+  });
+
+  test('is started again on the same port when its server is killed, and the log says why it ended', async () => {
+    const data = join(folder, 'data');
+    const messages: { level: string; message: string; fields: Record<string, unknown> | undefined }[] = [];
+    const postgres = await startEmbeddedPostgres({
+      dataFolder: data,
+      log: (level, message, fields) => messages.push({ level, message, fields }),
+    });
+    try {
+      await query(postgres.url, 'CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n');
+      for (let kill = 1; kill <= 2; kill += 1) {
+        const server = await serverOf(data);
+        process.kill(server, 'SIGKILL');
+        await eventually(async () => expect(await serverOf(data)).not.toBe(server));
+        await eventually(async () =>
+          expect(await query(postgres.url, 'SELECT count(*)::int AS n FROM kept')).toEqual([{ n: 1000 }]),
+        );
+      }
+      await eventually(() => expect(messages.filter(({ level }) => level === 'info')).toHaveLength(2));
+      expect(messages.length).toBeLessThan(8);
+      expect(messages[0]).toMatchObject({
+        message: expect.stringContaining('the embedded PostgreSQL ended'),
+        fields: { code: 'EMBEDDED_POSTGRES_FAILED', reason: expect.stringContaining('SIGKILL') },
+      });
+    } finally {
+      await postgres.stop();
+    }
+    await expect(serverOf(data)).rejects.toThrow();
+  });
+
+  test('starts again when its disk has room again, and the log says that the disk was full', async () => {
+    const disk = join(folder, 'disk');
+    await mkdir(disk, { mode: 0o755 });
+    // Only root may mount; elsewhere the case before this one is the test of starting again.
+    if (!(await mountSmallDisk(disk))) return;
+    try {
+      const data = join(disk, 'data');
+      const codes: unknown[] = [];
+      const postgres = await startEmbeddedPostgres({
+        dataFolder: data,
+        log: (_level, _message, fields) => void (fields?.code && codes.push(fields.code)),
+      });
+      try {
+        await query(postgres.url, 'CREATE TABLE kept AS SELECT 1 AS n');
+        const server = await serverOf(data);
+        await writeFile(join(disk, 'ballast'), Buffer.alloc(400_000_000)).catch(() => {});
+        // PostgreSQL ends when there is no room for the next segment of its write-ahead log, which is 16 MB.
+        const write = `SELECT pg_logical_emit_message(true, 'filler', repeat('x', 1000000)) FROM generate_series(1, 20)`;
+        await eventually(async () => {
+          await query(postgres.url, write).catch(() => {});
+          expect(codes).toContain('DISK_FULL');
+        });
+        await rm(join(disk, 'ballast'));
+        await eventually(async () => expect(await query(postgres.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]));
+        expect(await serverOf(data)).not.toBe(server);
+        expect(codes.length).toBeLessThan(8);
+      } finally {
+        await postgres.stop();
+      }
+    } finally {
+      await promisify(execFile)('umount', ['-l', disk]);
+    }
   });
 
   test('says where its log is, and how it ends, when it does not start', async () => {

@@ -182,7 +182,7 @@ describe('data of a newer FStore', () => {
   beforeAll(async () => {
     database = await createTestDatabase();
   });
-  afterAll(() => database.drop());
+  afterAll(() => database?.drop());
 
   test('a running server keeps the definitions that it knows, and says once why', async () => {
     const { url, process: running } = await platform.start({ environment: environment() });
