@@ -46,6 +46,7 @@ import { buildControlSchema, reservedNames } from './schema/control/control-sche
 import { DefinitionApply } from './schema/definition-apply.js';
 import { LiveSchema } from './schema/live-schema.js';
 import { OperationCheck } from './schema/operation-check.js';
+import { AnswerMemory } from './schema/response-budget.js';
 import { createAuthenticate } from './server/authentication.js';
 import { startHttpServer } from './server/http-server.js';
 import { OriginPolicy } from './server/origin-policy.js';
@@ -69,6 +70,9 @@ const JOB_LEASE = 10_000;
 const JOBS = 2;
 /** Streams that one worker drives at the same time. */
 const STREAMS = 4;
+
+/** How many times the bytes of the largest answer the values may have that are read for it: an operation may select few of their features. */
+const READ_FACTOR = 4;
 
 /** What a process does: answer requests, process events, or both. */
 export type Role = 'serve' | 'worker';
@@ -335,7 +339,10 @@ async function open(
   const updates = new UpdateFeed();
   closers.push(() => updates.stop());
   await updates.start(bus, project);
-  const query = new OnlineQuery({ project, online, offline, log: warn });
+  const query = new OnlineQuery({
+    ...{ project, online, offline, log: warn },
+    maxReadBytes: READ_FACTOR * config.limits.maxResponseBytes,
+  });
   closers.push(() => query.settle());
   const ledger = connectPostgresIntake({ url: postgresUrl, project, log: note });
   closers.push(() => ledger.close());
@@ -373,6 +380,7 @@ async function open(
       operations: () => live.current.operations,
       now,
       maxKeys: config.limits.maxKeys,
+      answers: new AnswerMemory(config.limits.maxResponseBytes),
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
     origins: new OriginPolicy({ corsOrigins: config.corsOrigins, hasKeys: config.apiKeyHashes.length > 0 }),

@@ -138,8 +138,14 @@ const environmentSchema = z.object({
     .describe('Origins of other sites whose pages may use this server; without it, none may.'),
   FSTORE_CLOCK_SKEW: duration('60s').describe('How far an event time may lie in the future.'),
   FSTORE_MAX_EVENT_BYTES: count(1_000_000, 100_000_000).describe('Largest event.'),
-  FSTORE_MAX_KEYS: count(1_000, 100_000).describe('How many entities one field may ask for.'),
+  FSTORE_MAX_KEYS: count(1_000, 100_000).describe(
+    'How many entities one operation may ask for, counted over all of its fields; an id given twice counts twice.',
+  ),
   FSTORE_MAX_BODY_BYTES: count(10_000_000, 1_000_000_000).describe('Largest request body.'),
+  // 1,000 entities (FSTORE_MAX_KEYS) of 20 KB: 500 features of 40 bytes each, names included.
+  FSTORE_MAX_RESPONSE_BYTES: count(20_000_000, 500_000_000).describe(
+    'Largest answer to one request; eight times as much may be in memory at the same time for all requests.',
+  ),
   FSTORE_MAX_IN_FLIGHT: count(1_000, 1_000_000).describe(
     'How many requests may be under way, fewer while the process is busy without a pause; more are answered 503 with Retry-After.',
   ),
@@ -210,6 +216,7 @@ export interface Config {
   readonly limits: {
     readonly maxKeys: number;
     readonly maxBodyBytes: number;
+    readonly maxResponseBytes: number;
     readonly maxInFlight: number;
     readonly maxDepth: number;
     readonly maxAliases: number;
@@ -383,6 +390,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     limits: {
       maxKeys: env.FSTORE_MAX_KEYS,
       maxBodyBytes: env.FSTORE_MAX_BODY_BYTES,
+      maxResponseBytes: env.FSTORE_MAX_RESPONSE_BYTES,
       maxInFlight: env.FSTORE_MAX_IN_FLIGHT,
       maxDepth: env.FSTORE_MAX_DEPTH,
       maxAliases: env.FSTORE_MAX_ALIASES,

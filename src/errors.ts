@@ -120,13 +120,18 @@ export const ERRORS = {
   },
   LIST_TOO_LONG: {
     status: 400,
-    cause: 'The request asks for more entities than one request may.',
+    cause: 'The operation asks for more entities than one operation may, counted over all of its fields.',
     cure: 'Split the request; FSTORE_MAX_KEYS sets the limit.',
   },
   OPERATION_TOO_COMPLEX: {
     status: 400,
     cause: 'The GraphQL operation is deeper, longer or more repetitive than the limits allow.',
     cure: 'Ask for less in one operation.',
+  },
+  RESPONSE_TOO_LARGE: {
+    status: 413,
+    cause: 'The answer is larger than one answer may be.',
+    cure: 'Ask for fewer entities or features in one request; FSTORE_MAX_RESPONSE_BYTES sets the limit.',
   },
   PERSISTED_QUERY_NOT_FOUND: {
     status: 404,

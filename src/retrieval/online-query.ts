@@ -20,6 +20,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { TileSet } from '../aggregation/tile-set.js';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
+import { FStoreError } from '../errors.js';
 import { finishRow } from '../store/finished-row.js';
 import type { OfflineStore, StoredRow } from '../store/offline-store.js';
 import { onlineKey, tileKey } from '../store/online-key.js';
@@ -43,7 +44,9 @@ export interface OnlineQueryOptions {
   readonly offline: OfflineStore;
   /** How long a NOT_FOUND is remembered, in milliseconds; 5,000 by default. */
   readonly negativeTtl?: number;
-  /** How long a failing online store is left alone, in milliseconds; 1,000 by default. */
+  /** The most bytes of packed values that one call reads, each value counted once. */
+  readonly maxReadBytes?: number;
+  /** How long a failing online store is left alone, milliseconds. */
   readonly onlinePause?: number;
   readonly log?: (message: string, error: unknown) => void;
 }
@@ -75,15 +78,25 @@ interface Flight extends Omit<Miss, 'index'> {
   row: StoredRow | null | undefined;
 }
 
-/** How long fetched values are gathered into one write, in milliseconds. A write costs as much as several answers. */
+/** Bytes from which a value is large: reading many such is done in parts. */
+const LARGE_VALUE = 16_384;
+/** Bytes that are read at a time where values are large. */
+const PART_BYTES = 16_000_000;
+
+/** Milliseconds for which writes are gathered: each costs as much as several answers. */
 const WRITE_DELAY = 2;
 
-/** Reads current values from the online store, and from the offline store where the online store has none. */
+function tooMuchRead(limit: number): FStoreError {
+  return new FStoreError('RESPONSE_TOO_LARGE', `the values that are read for the answer have more than ${limit} bytes`);
+}
+
 export class OnlineQuery {
   readonly counts: OnlineQueryCounts = { hits: 0, misses: 0, corrupted: 0, onlineFailures: 0, offlineFailures: 0 };
   readonly #options: Required<OnlineQueryOptions>;
   readonly #codecs = new WeakMap<ViewVersion, ValueCodec>();
   readonly #tileCodecs = new WeakMap<ViewVersion, TileCodec>();
+  /** For views that have large values, by id, the size of the largest that was seen. */
+  readonly #largest = new Map<string, number>();
   readonly #flights = new Map<string, Flight>();
   readonly #misses = new MissQueue<Flight>((view, flights) => this.#land(view, flights));
   #unwritten: (readonly OnlineEntry[])[] = [];
@@ -91,12 +104,15 @@ export class OnlineQuery {
   #onlineRestsUntil = 0;
 
   constructor(options: OnlineQueryOptions) {
-    this.#options = { negativeTtl: 5_000, onlinePause: 1_000, log: () => {}, ...options };
+    this.#options = {
+      ...{ negativeTtl: 5_000, onlinePause: 1_000, maxReadBytes: Number.MAX_SAFE_INTEGER, log: () => {} },
+      ...options,
+    };
   }
 
   /**
-   * Returns the value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is
-   * down.
+   * The value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is down; rejects with
+   * RESPONSE_TOO_LARGE if the values take more than `maxReadBytes`.
    */
   read(references: readonly FeatureReference[], now: number): Promise<FeatureRow[]> {
     return this.#read(
@@ -154,19 +170,29 @@ export class OnlineQuery {
     const answer = (stored: readonly (Buffer | null)[] | null): Row[] | Promise<Row[]> => {
       const rows = new Array<Row>(references.length);
       const misses: Miss[] = [];
+      let size = 0;
       for (let index = 0; index < references.length; index += 1) {
         const { view, key } = references[index]!;
-        const row = unpack(view, stored?.[index]);
+        const bytes = stored?.[index];
+        if (bytes) {
+          size += bytes.length;
+          if (bytes.length > LARGE_VALUE) this.#noteLarge(view, bytes.length);
+        }
+        const row = unpack(view, bytes);
         if (row === undefined) misses.push({ view, key, index, storeKey: keys[index]! });
         else rows[index] = row;
       }
+      if (size > this.#options.maxReadBytes && stored) this.#checkSize(keys, stored);
       this.counts.hits += references.length - misses.length;
       if (misses.length === 0) return rows;
       return this.#answerMisses(misses, now, resting, stored !== null, (miss, row) => {
         rows[miss.index] = found(miss.view, row);
       }).then(() => rows);
     };
-    return resting ? Promise.resolve(answer(null)) : this.#readOnline(keys, answer);
+    if (resting) return Promise.resolve(answer(null));
+    const largest = this.#largest.size === 0 ? 0 : this.#largestOf(references);
+    if (largest * keys.length > PART_BYTES) return this.#readLarge(keys, largest).then(answer);
+    return this.#readOnline(keys, answer);
   }
 
   async #answerMisses(
@@ -199,9 +225,23 @@ export class OnlineQuery {
     await Promise.all(corrections);
   }
 
-  /**
-   * Decodes bytes of the online store. Returns null for a remembered NOT_FOUND, undefined if the bytes hold no answer.
-   */
+  #noteLarge(view: ViewVersion, size: number): void {
+    if (size > (this.#largest.get(view.id) ?? 0)) this.#largest.set(view.id, size);
+  }
+
+  /** The size of the largest value that is known of these views; 0 if none has large ones. */
+  #largestOf(references: readonly FeatureReference[]): number {
+    let largest = 0;
+    let last: ViewVersion | null = null;
+    for (const { view } of references) {
+      if (view === last) continue;
+      last = view;
+      largest = Math.max(largest, this.#largest.get(view.id) ?? 0);
+    }
+    return largest;
+  }
+
+  /** The row that bytes of the online store hold, null for a remembered NOT_FOUND, undefined if they answer nothing. */
   #unpack(view: ViewVersion, bytes: Buffer | null | undefined, now: number): StoredRow | null | undefined {
     const unpacked = bytes ? this.codecOf(view).decode(bytes) : null;
     if (bytes && !unpacked) this.counts.corrupted += 1;
@@ -224,7 +264,45 @@ export class OnlineQuery {
     while (this.#writing) await this.#writing;
   }
 
-  /** Returns the codec of a view version. Each version has one codec. */
+  /** Throws RESPONSE_TOO_LARGE if `stored`, with each key counted once, takes more than one call may read. */
+  #checkSize(keys: readonly string[], stored: readonly (Buffer | null)[]): void {
+    const counted = new Set<string>();
+    let size = 0;
+    for (let index = 0; index < stored.length; index += 1) {
+      const bytes = stored[index];
+      if (!bytes || counted.has(keys[index]!)) continue;
+      counted.add(keys[index]!);
+      size += bytes.length;
+    }
+    const { maxReadBytes } = this.#options;
+    if (size > maxReadBytes) throw tooMuchRead(maxReadBytes);
+  }
+
+  /** Reads each key once and in parts, so that values which are known to be large never take much more memory than one call may read. */
+  async #readLarge(keys: readonly string[], largest: number): Promise<readonly (Buffer | null)[] | null> {
+    const { online, maxReadBytes } = this.#options;
+    const unique = [...new Set(keys)];
+    const count = Math.max(1, Math.floor(PART_BYTES / largest));
+    const found = new Map<string, Buffer | null>();
+    let size = 0;
+    for (let from = 0; from < unique.length; from += count) {
+      const part = unique.slice(from, from + count);
+      const stored = await online.read(part).catch((error: unknown) => {
+        this.#onlineFailed(error);
+        return null;
+      });
+      if (!stored) return null;
+      for (const [index, key] of part.entries()) {
+        const bytes = stored[index] ?? null;
+        found.set(key, bytes);
+        size += bytes?.length ?? 0;
+      }
+      if (size > maxReadBytes) throw tooMuchRead(maxReadBytes);
+    }
+    return keys.map((key) => found.get(key) ?? null);
+  }
+
+  /** The codec of a view; one for each view version. */
   codecOf(view: ViewVersion): ValueCodec {
     let codec = this.#codecs.get(view);
     if (!codec) {

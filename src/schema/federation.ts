@@ -28,7 +28,8 @@ import {
 import { naturalCompare } from 'graphql/jsutils/naturalCompare.js';
 import { FStoreError } from '../errors.js';
 import type { EntitySchema } from './feature/entity-fields.js';
-import { checkListLength, type EntityObject, readEntityKey } from './feature/entity-object.js';
+import { type EntityObject, readEntityKey } from './feature/entity-object.js';
+import type { KeyAllowance } from './key-allowance.js';
 import { sourced } from './lane/field-source.js';
 import type { RequestContext } from './request-context.js';
 
@@ -81,16 +82,19 @@ export function entitiesField(entities: readonly EntitySchema[]): GraphQLFieldCo
       throw error;
     }
   };
-  const resolveAll = (args: Readonly<Record<string, unknown>>, maxKeys: number): (EntityObject | FStoreError)[] => {
+  const resolveAll = (
+    args: Readonly<Record<string, unknown>>,
+    allowance: KeyAllowance,
+  ): (EntityObject | FStoreError)[] => {
     const representations = args.representations as readonly unknown[];
-    checkListLength(representations.length, 'representations', maxKeys);
+    allowance.take(representations.length, 'representations');
     return representations.map(resolveOne);
   };
   return {
     type: new GraphQLNonNull(new GraphQLList(union)),
     args: { representations: { type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(Any))) } },
     extensions: sourced({ kind: 'representations', resolve: resolveAll }),
-    resolve: (_, args, context) => resolveAll(args, context.services.maxKeys),
+    resolve: (_, args, context) => resolveAll(args, context.allowance),
   };
 }
 

@@ -14,12 +14,17 @@
  * 4. Revisions only grow.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { GatewayInterface } from '@apollo/server-gateway-interface';
+import type {
+  GatewayExecutionResult,
+  GatewayGraphQLRequestContext,
+  GatewayInterface,
+} from '@apollo/server-gateway-interface';
 import { assertValidSchema, type GraphQLSchema } from 'graphql';
 import type { Snapshot } from '../registry/snapshot.js';
 import { type BuiltSchema, buildFeatureSchema } from './feature/feature-schema.js';
 import type { OperationCheck } from './operation-check.js';
 import { type RegisteredOperations, registerOperations } from './registered-operations.js';
+import type { RequestContext } from './request-context.js';
 
 /** A schema with the snapshot that it was built from. */
 export interface PublishedSchema extends BuiltSchema {
@@ -29,7 +34,24 @@ export interface PublishedSchema extends BuiltSchema {
 
 type SchemaListener = (published: PublishedSchema) => void;
 
-/** How long a build works before it lets requests run, in milliseconds. */
+/** Runs an operation for Apollo as it is run on every other transport. */
+async function executeInBudget({
+  schema,
+  document,
+  context,
+  request,
+}: GatewayGraphQLRequestContext): Promise<GatewayExecutionResult> {
+  const contextValue = context as RequestContext;
+  const { variables, operationName } = request;
+  const result = await contextValue.response.run({
+    ...{ schema, document, contextValue },
+    variableValues: variables ?? null,
+    operationName: operationName ?? null,
+  });
+  return result as GatewayExecutionResult;
+}
+
+/** Work goes on for so long before requests are let in, milliseconds. */
 const STRETCH = 3;
 
 type Building = Generator<void, PublishedSchema, void>;
@@ -124,10 +146,7 @@ export class LiveSchema {
     return () => void this.#listeners.delete(listener);
   }
 
-  /**
-   * Returns the gateway through which Apollo Server receives each schema. `executor: null` leaves execution to
-   * graphql-js.
-   */
+  /** The interface through which Apollo Server gets each schema, and runs operations. */
   gateway(): GatewayInterface {
     let first: (() => void) | null = null;
     return {
@@ -139,7 +158,7 @@ export class LiveSchema {
       },
       load: async () => {
         first?.();
-        return { executor: null };
+        return { executor: executeInBudget };
       },
       stop: async () => {},
     };

@@ -3,15 +3,33 @@
  *
  * Both subscription transports, WebSocket and SSE, call `subscribeLive`.
  */
-import { type ExecutionArgs, type ExecutionResult, GraphQLError, subscribe } from 'graphql';
+import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
 import { FStoreError } from '../errors.js';
 import type { LiveSchema } from './live-schema.js';
 import { findChangedField, footprintOf } from './operation-footprint.js';
+import type { RequestContext } from './request-context.js';
 
 type Results = AsyncGenerator<ExecutionResult, void, void>;
 
-function isStream(value: unknown): value is Results {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+/**
+ * Runs the operation for each event, within the limits of one answer. It is not a generator, because `return` of a generator waits for a
+ * `next` that has not ended.
+ */
+function answerEvents(args: ExecutionArgs, events: AsyncIterable<unknown>): AsyncIterator<ExecutionResult, void, void> {
+  const context = args.contextValue as RequestContext;
+  const source = events[Symbol.asyncIterator]();
+  const done = { done: true, value: undefined } as const;
+  return {
+    next: async () => {
+      const event = await source.next();
+      if (event.done) return done;
+      return { done: false, value: await context.answerEvent({ ...args, rootValue: event.value }) };
+    },
+    return: async () => {
+      await source.return?.();
+      return done;
+    },
+  };
 }
 
 /**
@@ -48,8 +66,9 @@ function resultOf(error: FStoreError): ExecutionResult {
  * when a published schema removes or changes a selected field, and otherwise the FStoreError that ended the source.
  */
 export async function subscribeLive(args: ExecutionArgs, live: LiveSchema): Promise<Results | ExecutionResult> {
-  const results = await subscribe(args);
-  if (!isStream(results)) return results;
+  const events = await createSourceEventStream(args);
+  if (!(Symbol.asyncIterator in events)) return events;
+  const results = answerEvents(args, events);
   const footprint = footprintOf(args.document, args.schema);
   const reload = new Interruption();
   const check = ({ schema }: { schema: ExecutionArgs['schema'] }): void => {
@@ -64,7 +83,11 @@ export async function subscribeLive(args: ExecutionArgs, live: LiveSchema): Prom
   return endWith(results, reload, forget);
 }
 
-async function* endWith(results: Results, reload: Interruption, forget: () => void): Results {
+async function* endWith(
+  results: AsyncIterator<ExecutionResult, void, void>,
+  reload: Interruption,
+  forget: () => void,
+): Results {
   try {
     while (true) {
       const next = await reload.orResult(results.next());

@@ -147,7 +147,7 @@ export function* registerOperations(
       }
       const one = read[index]!;
       const unread = one instanceof GraphQLError;
-      const fault = unread ? one.message : (check.findings(schema, one.document)[0]?.message ?? null);
+      const fault = unread ? one.message : (check.findings(schema, one.document, 1)[0]?.message ?? null);
       const plan = unread || fault !== null || plans >= MAX_PLANS ? null : compile(schema, one);
       if (plan) plans += 1;
       found.set(text, { id: operationId(text), text, read: unread ? null : one, consumers: [record], fault, plan });

@@ -1,3 +1,4 @@
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { EntityKey } from '../definition/entity-key.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import type { FreshnessReader } from '../materialization/freshness.js';
@@ -6,14 +7,17 @@ import type { SourceChecker } from '../materialization/source-check.js';
 import type { Registry } from '../registry/registry.js';
 import type { Snapshot } from '../registry/snapshot.js';
 import { FeatureLoader } from '../retrieval/feature-loader.js';
-import { holdsAt, rowAt } from '../retrieval/feature-row.js';
+import { type FeatureRow, holdsAt, rowAt } from '../retrieval/feature-row.js';
 import type { OnlineQuery } from '../retrieval/online-query.js';
 import type { UpdateFeed } from '../retrieval/update-feed.js';
 import type { JobStore } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { QueryReader } from '../store/query-reader.js';
+import { KeyAllowance } from './key-allowance.js';
 import type { ApplyDefinitions } from './plan-report.js';
 import type { RegisteredOperations } from './registered-operations.js';
+import { type AnswerMemory, ResponseBudget } from './response-budget.js';
+import { Turns } from './turns.js';
 
 /** Where training sets are stored, and what clients may request of them. */
 export interface TrainingSetRules {
@@ -39,13 +43,18 @@ export interface RequestServices {
   readonly snapshot: () => Snapshot;
   readonly operations: () => RegisteredOperations;
   readonly now: () => number;
-  /** How many entities one field may request. */
+  /** How many entities one operation may ask for. */
   readonly maxKeys: number;
+  readonly answers: AnswerMemory;
 }
 
 /** State that the resolvers of one request share. A subscription calls `startEvent` for each of its events. */
 export class RequestContext {
   loader: FeatureLoader;
+  response: ResponseBudget;
+  allowance: KeyAllowance;
+  // Not a private field: Apollo copies the context, which leaves private fields out.
+  private readonly turns = new Turns();
 
   constructor(
     readonly services: RequestServices,
@@ -53,6 +62,24 @@ export class RequestContext {
     readonly actor: string,
   ) {
     this.loader = new FeatureLoader(services.query, services.now());
+    this.response = new ResponseBudget(services.answers);
+    this.allowance = new KeyAllowance(services.maxKeys);
+  }
+
+  /** The row that holds now. Rows come in stretches, so that other requests are served between those of a long list. */
+  load(view: ViewVersion, key: EntityKey): Promise<FeatureRow> {
+    const { response } = this;
+    return this.loader.load(view, key).then(
+      (row) => this.turns.pass(row),
+      (error: unknown) => response.refuse(error),
+    );
+  }
+
+  /** Runs the operation of a subscription for one event. */
+  answerEvent(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
+    this.response = new ResponseBudget(this.services.answers);
+    this.allowance = new KeyAllowance(this.services.maxKeys);
+    return this.response.run(args);
   }
 
   /** Starts an event of a subscription: values are read anew, except the value that the event carries. */

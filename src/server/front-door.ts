@@ -4,11 +4,10 @@
  * unchanged, with the body that was read.
  *
  * Invariants
- * 1. The fast lane admits no request that Fastify would refuse: the same authentication, body limit and content types
- *    apply. Content types that a form of another site can send are not among them (CSRF).
- * 2. Requests of pages of other sites are refused, whatever their path and content type (`origin-policy.ts`).
- * 3. The fast lane never refuses. A request beyond the limit gets 503 and Retry-After before anything is read or looked
- *    up.
+ * 1. Who may not come in by the other door may not come in by the lane: the same authentication, body limit and content types, and a
+ *    content type that a form of another site can send is not among them (CSRF).
+ * 2. No request of a page of another site comes in, whatever its path and content type (`origin-policy.ts`).
+ * 3. The fast lane refuses nothing but answers that are too large. A request beyond the bound is refused before anything is read or looked up: with 503 and Retry-After.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -114,6 +113,12 @@ function countUntilClosed(response: ServerResponse, load: LoadLimit): void {
   response.once('close', () => load.leave());
 }
 
+/** Calls `done` when nothing of a response is left to be sent. */
+export function whenClosed(response: ServerResponse, done: () => void): void {
+  if (response.closed || response.destroyed) done();
+  else response.once('close', done);
+}
+
 function sendOverloaded(response: ServerResponse, body: string): void {
   const length = `${Buffer.byteLength(body)}`;
   response.writeHead(503, ['content-type', JSON_ANSWER, 'content-length', length, 'retry-after', '1']).end(body);
@@ -161,12 +166,13 @@ function takeRequest(
 ): void {
   load.enter();
   const begun = performance.now();
-  lane.answer(bytes, (answer) => {
+  lane.answer(bytes, (answer, status, free) => {
     if (answer) {
       load.leave();
       const took = performance.now() - begun;
       if (took >= requests.slowMs) requests.slowInLane(request, bytes, took);
-      return sendAnswer(response, answer, answerType);
+      if (free) whenClosed(response, free);
+      return sendAnswer(response, status, answer, answerType);
     }
     load.withdraw();
     others(request, response);
@@ -174,10 +180,10 @@ function takeRequest(
   });
 }
 
-/** Returns true if the bytes have been passed to the kernel, so that their memory is free. */
-function sendAnswer(response: ServerResponse, answer: Buffer, answerType: string): boolean {
-  response.writeHead(200, ['content-type', answerType, 'content-length', `${answer.length}`]);
-  // Latin-1 encodes every byte unchanged.
+/** Returns true if the bytes have left for the kernel, so that their memory is free. */
+function sendAnswer(response: ServerResponse, status: number, answer: Buffer, answerType: string): boolean {
+  response.writeHead(status, ['content-type', answerType, 'content-length', `${answer.length}`]);
+  // Latin-1 gives every byte as it is.
   if (answer.length <= MAX_TOGETHER) response.end(answer.toString('latin1'), 'latin1');
   else response.end(answer);
   return answer.length <= MAX_TOGETHER || response.writableLength === 0;

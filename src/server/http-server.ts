@@ -22,10 +22,11 @@ import { FastLane } from '../schema/lane/fast-lane.js';
 import type { LiveSchema } from '../schema/live-schema.js';
 import type { OperationCheck } from '../schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../schema/request-context.js';
+import { PORTION, responseTooLarge } from '../schema/response-budget.js';
 import { listenError, systemError } from '../system-error.js';
 import type { Authenticate } from './authentication.js';
 import { Drain } from './drain.js';
-import { openFrontDoor } from './front-door.js';
+import { openFrontDoor, whenClosed } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { type HealthOptions, PROBE_PATHS, registerHealth } from './health.js';
 import { errorBody, GRAPHQL_PATH, refusalOf } from './http-error.js';
@@ -73,6 +74,8 @@ export interface HttpServer {
 
 const STREAM_PATH = `${GRAPHQL_PATH}/stream`;
 const METRICS_PATH = '/metrics';
+/** Characters below which the bytes of an answer are not counted. */
+const SMALL_ANSWER = 1_000;
 
 function actorOf(request: FastifyRequest): string {
   return (request.raw as { actor?: string }).actor ?? 'anonymous';
@@ -93,6 +96,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     if (known) log.error({ err: error, code: known.code }, 'a file or folder cannot be used');
     return known;
   };
+  const { answers } = services;
   const gate = new OperationGate({ live, check, onlyRegistered, ownDocuments: options.ownDocuments });
   const apollo = new ApolloServer<RequestContext>({
     gateway: live.gateway(),
@@ -101,8 +105,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     hideSchemaDetailsFromClientErrors: false,
     maxRecursiveSelections: true,
     parseOptions: { maxTokens: check.maxTokens },
-    validationRules: [...check.rules],
-    // Otherwise a client could send a text once and then run it by its hash.
+    // Else whoever sends a text could have it run by its hash.
     ...(onlyRegistered ? { persistedQueries: false } : {}),
     formatError: (formatted, error) => formatGraphqlError(formatted, error, report),
     logger: log,
@@ -131,6 +134,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   app.addHook('onRequest', async (request) => {
     if (PROBE_PATHS.has(request.url)) return;
     (request.raw as { actor?: string }).actor = admit(request.headers.authorization, request);
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (typeof payload !== 'string' || payload.length < SMALL_ANSWER) return payload;
+    try {
+      const length = Buffer.byteLength(payload);
+      if (length > answers.limit) throw responseTooLarge(answers.limit);
+      if (length > PORTION) whenClosed(reply.raw, answers.hold(length));
+      return payload;
+    } catch (error) {
+      const refusal = error as FStoreError;
+      const body = `${JSON.stringify(errorBody(refusal, request.url))}\n`;
+      reply.code(refusal.entry.status).header('content-length', Buffer.byteLength(body));
+      return body;
+    }
   });
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = error instanceof FStoreError ? error : (refusalOf(error) ?? mendable(error));
@@ -162,6 +179,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         live,
         query: services.query,
         maxKeys: services.maxKeys,
+        answers,
         now: services.now,
         check,
         onlyRegistered,

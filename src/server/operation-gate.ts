@@ -10,6 +10,7 @@ import { type ExecutionArgs, GraphQLError } from 'graphql';
 import { FStoreError } from '../errors.js';
 import type { LiveSchema } from '../schema/live-schema.js';
 import type { OperationCheck } from '../schema/operation-check.js';
+import { checkVariables, isLimitError } from '../schema/operation-limits.js';
 import {
   describeOperation,
   namedOperation,
@@ -67,7 +68,9 @@ export class OperationGate {
   admit(request: FastifyRequest): void {
     if (request.method === 'POST') {
       const body = request.body as OperationRequest | null | undefined;
-      const found = this.#find(typeof body === 'object' && body !== null ? body : {});
+      const asked: Partial<OperationRequest> = typeof body === 'object' && body !== null ? body : {};
+      const found = this.#find(asked);
+      this.#checkLimits(found ? null : asked.query, asked.variables);
       if (!found) return;
       request.body = { query: found.text, ...only(OTHERS, body as unknown as Record<string, unknown>) };
       return;
@@ -75,20 +78,30 @@ export class OperationGate {
     const [path = '', search = ''] = request.raw.url?.split('?') ?? [];
     const parameters = new URLSearchParams(search);
     const found = this.#find({ ...Object.fromEntries(parameters), extensions: readJson(parameters.get('extensions')) });
+    this.#checkLimits(found ? null : parameters.get('query'), readJson(parameters.get('variables')));
     if (!found) return;
     const others = only(OTHERS, Object.fromEntries(parameters));
     request.raw.url = `${path}?${new URLSearchParams({ query: found.text, ...others })}`;
   }
 
-  /**
-   * Prepares an operation for the other transports. Returns what to execute on the current schema, or the errors of the
-   * operation.
-   */
+  /** Throws OPERATION_TOO_COMPLEX for a text or variables beyond the limits; Apollo reads both after this. */
+  #checkLimits(text: unknown, variables: unknown): void {
+    try {
+      if (typeof text === 'string') this.#options.check.checkLimits(text);
+      checkVariables(variables);
+    } catch (error) {
+      if (!isLimitError(error)) throw error;
+      throw new FStoreError('OPERATION_TOO_COMPLEX', error.message, { field: 'query' });
+    }
+  }
+
+  /** For the other doors: what to execute on the schema served now, or the findings. */
   prepare(request: OperationRequest, contextValue: RequestContext): ExecutionArgs | readonly GraphQLError[] {
     const { live, check } = this.#options;
     const { schema } = live.current;
     const { operationName = null, variables = null } = request;
     try {
+      checkVariables(variables);
       const found = this.#find(request, false);
       let document = found?.registered?.read?.document;
       if (!document) {

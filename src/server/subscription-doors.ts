@@ -2,7 +2,7 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, type GraphQLError } from 'graphql';
 import { createHandler } from 'graphql-sse/lib/use/fastify';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
@@ -36,6 +36,10 @@ function prepare(
   return options.gate.prepare(request, new RequestContext(options.services, actor));
 }
 
+function runInBudget(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
+  return (args.contextValue as RequestContext).response.run(args);
+}
+
 /** Answers graphql-ws on upgrades of `path`. Returns a function that ends all connections. */
 export function openWebSocketDoor(server: Server, path: string, options: DoorOptions): () => Promise<void> {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES });
@@ -57,7 +61,7 @@ export function openWebSocketDoor(server: Server, path: string, options: DoorOpt
       onSubscribe: (context, _id, payload) => {
         return prepare(options, payload, actors.get(context.extra) ?? 'anonymous');
       },
-      execute: (args) => execute(args),
+      execute: runInBudget,
       subscribe: (args) => subscribeLive(args, options.live),
       onNext: (_context, _id, _payload, _args, result) => formatResult(result, options.report),
       onError: (_context, _id, _payload, errors) => formatErrors(errors, options.report),
@@ -91,7 +95,7 @@ export function createSseDoor(options: DoorOptions): (request: FastifyRequest, r
       const headers = { 'content-type': 'application/json; charset=utf-8' };
       return [JSON.stringify({ errors }), { status, statusText: STATUS_CODES[status] ?? '', headers }];
     },
-    execute: (args: ExecutionArgs) => execute(args),
+    execute: runInBudget,
     subscribe: (args: ExecutionArgs) => subscribeLive(args, options.live),
     onNext: (_context, _request, result) => formatResult(result as ExecutionResult, options.report) as ExecutionResult,
   });

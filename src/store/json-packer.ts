@@ -28,6 +28,11 @@ const MAX_NUMBER = 26;
  * Maximum bytes of JSON for each byte of a packed value: a one-digit TIMESTAMP takes 2 bytes, and 27 as text in a list.
  */
 export const EXPANSION = 14;
+/** The same in lists of anything but TIMESTAMP: a BOOL takes 1 byte, its text and a comma 6. */
+const LIST_EXPANSION = 6;
+
+/** Bytes of a row from which room is made for each value by itself: EXPANSION times all of them would be far too much. */
+export const LARGE_ROW = 16_384;
 
 /** How many bytes a short text may appear to extend beyond the end of damaged bytes. */
 const OVERRUN = 128;
@@ -75,6 +80,8 @@ const SCALAR_FORMS: Record<ScalarType, Form> = {
 
 /** The buffer for packing before the size is known. Packing is synchronous, so one buffer serves all packers. */
 let draft = Buffer.allocUnsafe(4_096);
+/** A larger draft is not kept for the next values. */
+const MAX_DRAFT = 1 << 20;
 
 function reserve(at: number, more: number): void {
   if (at + more <= draft.length) return;
@@ -331,7 +338,9 @@ export class JsonPacker {
         for (const item of list) at = packScalar(at, this.#elements[index]!, item);
       } else at = packScalar(at, form, value as ScalarValue);
     }
-    return Buffer.from(draft.subarray(0, at));
+    const packed = Buffer.from(draft.subarray(0, at));
+    if (draft.length > MAX_DRAFT) draft = Buffer.allocUnsafe(4_096);
+    return packed;
   }
 
   /**
@@ -395,6 +404,10 @@ export class JsonPacker {
    */
   copyAll(bytes: Uint8Array, start: number, template: ValueTemplate, eventTime: FixedBytes, writer: JsonWriter): void {
     const places = this.#places;
+    if (template.times * bytes.length > LARGE_ROW) {
+      this.#copyLarge(bytes, start, template, eventTime, writer);
+      return;
+    }
     const isWhole = template.whole === this.#forms.length;
     if (!isWhole) this.locate(bytes, start, places);
     writer.reserve(template.fixedRoom + template.times * EXPANSION * bytes.length + OVERRUN);
@@ -445,7 +458,42 @@ export class JsonPacker {
     writer.at = writeFixed(view, at, template.end);
   }
 
-  /** Unpacks all values. They must begin at `start` and end with the bytes. Throws DamagedValue. */
+  /** Does the same as `copyAll`, and makes room for one value after the other. */
+  #copyLarge(
+    bytes: Uint8Array,
+    start: number,
+    template: ValueTemplate,
+    eventTime: FixedBytes,
+    writer: JsonWriter,
+  ): void {
+    const places = this.#places;
+    this.locate(bytes, start, places);
+    const { words, wordEnds, lengths, values } = template;
+    let word = 0;
+    for (let field = 0; field < values.length; field += 1) {
+      const index = values[field]!;
+      const room = index === EVENT_TIME ? eventTime.length : this.roomOf(bytes, index, places);
+      writer.reserve(lengths[field]! + room + OVERRUN);
+      let { at } = writer;
+      for (let to = at; word < wordEnds[field]!; word += 1, to += 4) writer.view.setInt32(to, words[word]!, true);
+      at += lengths[field]!;
+      if (index === EVENT_TIME) writer.at = writeFixed(writer.view, at, eventTime);
+      else writer.at = this.copy(bytes, index, places[index]!, writer, at);
+    }
+    writer.fixed(template.end);
+  }
+
+  /** The most bytes that the JSON of the value at `index` takes, of bytes whose values have been located in `places`. */
+  roomOf(bytes: Uint8Array, index: number, places: Int32Array): number {
+    const end = index + 1 < places.length ? places[index + 1]! : bytes.length;
+    const size = end - places[index]!;
+    const form = this.#forms[index]!;
+    if (form === TEXT) return size + 5;
+    const factor = form !== LIST || this.#elements[index] === TIME ? EXPANSION : LIST_EXPANSION;
+    return factor * size + 5;
+  }
+
+  /** Unpacks all values; they begin at `start` and end with the bytes. Throws DamagedValue. */
   read(bytes: Uint8Array, start: number): FeatureValue[] {
     const places = new Int32Array(this.count);
     this.locate(bytes, start, places);

@@ -3,7 +3,11 @@
  * memory is reused after `reuse`, and otherwise freed with the other texts of its buffer. Writing is synchronous, so a
  * process needs only one writer.
  *
- * Fixed text is written four bytes at a time: it is short, and a native call costs more than the loop.
+ * Fixed text is written four bytes at a time: it is short, and a call out of JavaScript costs more than the loop.
+ *
+ * Invariants
+ * 1. A text of more bytes than the limit throws AnswerTooLarge before more than about one value beyond the limit is written.
+ * 2. No state of one text survives into the next, whatever writing threw: `begin` drops an unfinished text and a piece larger than PIECE.
  */
 export class JsonWriter {
   /** The current buffer; `reserve` may replace it. */
@@ -12,24 +16,29 @@ export class JsonWriter {
   /** The offset of the next byte in the buffer. */
   at = 0;
   #start = 0;
+  readonly #limit: number;
 
-  constructor() {
+  /** `limit`: the most bytes that a text may have. */
+  constructor(limit = Number.MAX_SAFE_INTEGER) {
+    this.#limit = limit;
     this.#use(PIECE);
   }
 
   /** Begins another text. */
   begin(): void {
+    if (this.buffer.length > PIECE) this.#use(PIECE);
     this.#start = this.at;
   }
 
-  /** Ensures that there is space for `more` bytes. */
+  /** Makes room for `more` bytes. Throws AnswerTooLarge if the text is larger than the limit already. */
   reserve(more: number): void {
     if (this.at + more + SLACK <= this.buffer.length) return;
-    const text = this.written();
-    this.#use(Math.max(PIECE, 2 * (text.length + more + SLACK)));
-    text.copy(this.buffer);
-    this.#start = 0;
-    this.at = text.length;
+    const text = this.#text();
+    this.#check(text.length);
+    const needed = text.length + more + SLACK;
+    // Twice as much as is needed now, so that a long text is moved a few times only; but not for more than the limit.
+    this.#use(Math.max(PIECE, needed, Math.min(2 * needed, this.#limit)));
+    this.at = text.copy(this.buffer);
   }
 
   /** Writes one byte. */
@@ -44,10 +53,16 @@ export class JsonWriter {
     this.at = writeFixed(this.view, this.at, text);
   }
 
-  /** Writes JSON text. */
+  /** Writes JSON text. Throws AnswerTooLarge. */
   text(text: string): void {
-    this.reserve(3 * text.length);
-    this.at += this.buffer.write(text, this.at, 'utf8');
+    const isLong = text.length > LONG_TEXT;
+    const room = isLong ? Buffer.byteLength(text) : 3 * text.length;
+    if (isLong) this.#check(this.at - this.#start + room);
+    this.reserve(room);
+    const written = this.buffer.write(text, this.at, room, 'utf8');
+    if (written < text.length)
+      throw new RangeError(`${written} bytes of a text of ${text.length} characters were written`);
+    this.at += written;
   }
 
   /** Writes a string as JSON. */
@@ -68,23 +83,38 @@ export class JsonWriter {
     this.at = at;
   }
 
-  /** Returns the bytes written since `begin`. */
+  /** The bytes that were written since `begin`. Throws AnswerTooLarge. */
   written(): Buffer {
+    this.#check(this.at - this.#start);
+    return this.#text();
+  }
+
+  /** Frees the memory of the last text, which nobody reads any more. */
+  reuse(): void {
+    this.at = this.#start;
+    if (this.buffer.length > PIECE) this.#use(PIECE);
+  }
+
+  #text(): Buffer {
     return this.buffer.subarray(this.#start, this.at);
   }
 
-  /** Releases the memory of the last text, which nobody may read any more. */
-  reuse(): void {
-    this.at = this.#start;
+  #check(length: number): void {
+    if (length > this.#limit) throw new AnswerTooLarge(`${length} bytes are more than ${this.#limit}`);
   }
 
   #use(size: number): void {
     this.buffer = Buffer.allocUnsafeSlow(size);
     this.view = new DataView(this.buffer.buffer, this.buffer.byteOffset, size);
+    this.at = 0;
+    this.#start = 0;
   }
 }
 
-/** Text that is known in advance, as words of four bytes; the last word is padded. */
+/** Thrown when a text would be larger than the writer's limit. */
+export class AnswerTooLarge extends Error {}
+
+/** Text that is known before anything is asked, as words of four bytes, the last one filled up. */
 export class FixedBytes {
   readonly words: Int32Array;
   readonly length: number;
@@ -111,5 +141,7 @@ export function writeFixed(view: DataView, at: number, { words, length }: FixedB
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const PIECE = 512 * 1024;
-/** How many bytes the last word of a fixed text may write beyond its end. */
+/** Characters from which the bytes of a text are counted before it is written, instead of taking three for each. */
+const LONG_TEXT = 1_024;
+/** What the last word of a fixed text may write too much. */
 const SLACK = 4;

@@ -167,6 +167,7 @@ describe(`the fast lane (seed ${seed}, ${RUNS} operations)`, () => {
       live: fstore.live,
       query,
       maxKeys: fstore.services.maxKeys,
+      answers: fstore.services.answers,
       now: fstore.services.now,
       check,
       onlyRegistered: false,

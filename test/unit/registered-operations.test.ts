@@ -143,6 +143,7 @@ describe('the fast lane', () => {
       live: store.live,
       query: store.services.query,
       maxKeys: 1_000,
+      answers: store.services.answers,
       now: store.services.now,
       check: new OperationCheck(LIMITS),
       onlyRegistered,

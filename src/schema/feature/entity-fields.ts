@@ -8,9 +8,11 @@ import {
   GraphQLNonNull,
   type GraphQLObjectType,
 } from 'graphql';
+import type { EntityKey } from '../../definition/entity-key.js';
 import type { EntityType } from '../../definition/entity-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import type { StreamedUpdate } from '../../retrieval/update-feed.js';
+import type { KeyAllowance } from '../key-allowance.js';
 import { sourced } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { type EntityObject, listArguments, readEntityKey, readKeyList } from './entity-object.js';
@@ -29,6 +31,10 @@ export function oneEntityField({ entity, type }: EntitySchema): RootField {
   const args: GraphQLFieldConfigArgumentMap = {};
   for (const key of entity.keys)
     args[key.field] = { type: new GraphQLNonNull(GraphQLID), description: `Join key \`${key.name}\`.` };
+  const readOne = (inputs: Readonly<Record<string, unknown>>, allowance: KeyAllowance): EntityKey => {
+    allowance.take(1, entity.keys[0]!.field);
+    return readEntityKey(entity, inputs, 'field');
+  };
   return {
     type: new GraphQLNonNull(type),
     description: `One ${entity.typeName} by its key. Whether it exists is for others to say: features tell by their status.`,
@@ -36,9 +42,12 @@ export function oneEntityField({ entity, type }: EntitySchema): RootField {
     extensions: sourced({
       kind: 'entities',
       isList: false,
-      keysOf: (inputs) => [readEntityKey(entity, inputs, 'field')],
+      keysOf: (inputs, allowance) => [readOne(inputs, allowance)],
     }),
-    resolve: (_, inputs): EntityObject => ({ typeName: entity.typeName, key: readEntityKey(entity, inputs, 'field') }),
+    resolve: (_, inputs, context): EntityObject => ({
+      typeName: entity.typeName,
+      key: readOne(inputs, context.allowance),
+    }),
   };
 }
 
@@ -51,10 +60,10 @@ export function manyEntitiesField({ entity, type, keyInput }: EntitySchema): Roo
     extensions: sourced({
       kind: 'entities',
       isList: true,
-      keysOf: (args, maxKeys) => readKeyList(entity, args, maxKeys) ?? [],
+      keysOf: (args, allowance) => readKeyList(entity, args, allowance) ?? [],
     }),
     resolve: (_, args, context): EntityObject[] =>
-      (readKeyList(entity, args, context.services.maxKeys) ?? []).map((key) => ({ typeName: entity.typeName, key })),
+      (readKeyList(entity, args, context.allowance) ?? []).map((key) => ({ typeName: entity.typeName, key })),
   };
 }
 
@@ -69,7 +78,7 @@ export function viewUpdatedField(view: ViewVersion, { entity, type, keyInput }: 
     args: listArguments(keyInput, false, 'Only these; default: all.'),
     extensions: { fstore: view.fingerprint },
     subscribe: (_, args, context) => {
-      const keys = readKeyList(entity, args, context.services.maxKeys);
+      const keys = readKeyList(entity, args, context.allowance);
       const interests = (keys?.map((key) => key.text) ?? [null]).map((key) => ({ view: view.id, key, tag: null }));
       return context.services.updates.open(interests);
     },

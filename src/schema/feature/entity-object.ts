@@ -13,6 +13,7 @@ import { entityKeyType } from '../../definition/schema-names.js';
 import type { KeyType } from '../../definition/value-type.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import { FStoreError } from '../../errors.js';
+import type { KeyAllowance } from '../key-allowance.js';
 import { sourced } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { DateTime } from '../scalars.js';
@@ -68,14 +69,7 @@ function keyOf(
   throw new FStoreError('KEY_INVALID', `${field} is no key of ${entity.typeName}: ${read.reason}`, { field });
 }
 
-/** Throws LIST_TOO_LONG if a list has more keys than one request may read. */
-export function checkListLength(length: number, field: string, maxKeys: number): void {
-  if (length > maxKeys) {
-    throw new FStoreError('LIST_TOO_LONG', `${field} has ${length} keys, at most ${maxKeys} are allowed`, { field });
-  }
-}
-
-/** Returns the input type of a composite key, or null for a single key, which is an ID. */
+/** The input type of a composite key, or null for a single key, which is an ID. */
 export function createKeyInput(entity: EntityType): GraphQLInputObjectType | null {
   if (entity.keys.length === 1) return null;
   return new GraphQLInputObjectType({
@@ -99,12 +93,12 @@ export function listArguments(
 export function readKeyList(
   entity: EntityType,
   args: Readonly<Record<string, unknown>>,
-  maxKeys: number,
+  allowance: KeyAllowance,
 ): EntityKey[] | null {
   const name = entity.keys.length === 1 ? 'ids' : 'keys';
   const list = args[name] as readonly unknown[] | null | undefined;
   if (!list) return null;
-  checkListLength(list.length, name, maxKeys);
+  allowance.take(list.length, name);
   if (entity.keys.length === 1) {
     const types = keyTypesOf(entity);
     return list.map(
@@ -133,7 +127,7 @@ export function createEntityObject(
           type: id,
           description: `Join key \`${key.name}\`.`,
           extensions: sourced({ kind: 'key', index }),
-          resolve: (parent) => parent.key.parts[index],
+          resolve: (parent, _, context, info) => context.response.show(info.path.key, parent.key.parts[index]),
         };
       }
       for (const { view, type } of views) {
@@ -147,7 +141,7 @@ export function createEntityObject(
           extensions: { fstore: view.fingerprint, ...sourced({ kind: 'view', view }) },
           resolve: (parent, args, context) => {
             const asOf = args.asOf as number | null | undefined;
-            if (asOf === null || asOf === undefined) return context.loader.load(view, parent.key);
+            if (asOf === null || asOf === undefined) return context.load(view, parent.key);
             if (asOf > context.loader.now) {
               throw new FStoreError('BAD_REQUEST', 'asOf lies in the future', { field: 'asOf' });
             }

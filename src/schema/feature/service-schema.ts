@@ -26,10 +26,10 @@ import { FStoreError } from '../../errors.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
 import type { StreamedUpdate } from '../../retrieval/update-feed.js';
 import { createVectorPlan, type RequestData, type VectorColumn, type VectorPlan } from '../../retrieval/vector-plan.js';
+import type { KeyAllowance } from '../key-allowance.js';
 import { sourced, type VectorInputs } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
 import { DateTime, graphqlTypeOf } from '../scalars.js';
-import { checkListLength } from './entity-object.js';
 import { FeatureStatusEnum } from './view-type.js';
 
 /**
@@ -56,6 +56,9 @@ export interface ServiceSchema {
   readonly columns: Field;
   readonly updated: Field;
 }
+
+/** Bytes that an entry of `statuses` takes at least, such as `{"f":"a"},`. */
+const LEAST_STATUS = 10;
 
 const id = new GraphQLNonNull(GraphQLID);
 const listOf = (type: GraphQLObjectType) => new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type)));
@@ -99,17 +102,21 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
     ...readKeys(plan, inputs, place),
     request: readRequest(plan, inputs.request as Inputs | null | undefined, place),
   });
-  const listInputsOf = (args: Inputs, maxKeys: number): VectorInputs[] => {
+  const oneInputsOf = (args: Inputs, allowance: KeyAllowance): VectorInputs => {
+    allowance.take(1, joins[0]?.argument ?? 'request');
+    return inputsOf(args, '');
+  };
+  const listInputsOf = (args: Inputs, allowance: KeyAllowance): VectorInputs[] => {
     const list = args.keys as readonly Inputs[];
-    checkListLength(list.length, 'keys', maxKeys);
+    allowance.take(list.length, 'keys');
     return list.map((inputs, index) => inputsOf(inputs, `keys.${index}.`));
   };
   const vector = async ({ keys, byView, request }: VectorInputs, context: RequestContext): Promise<Vector> => {
-    const rows = await Promise.all(plan.views.map((view, index) => context.loader.load(view, byView[index]!)));
+    const rows = await Promise.all(plan.views.map((view, index) => context.load(view, byView[index]!)));
     return { keys, rows, request };
   };
   const vectors = (args: Inputs, context: RequestContext): Promise<Vector[]> =>
-    Promise.all(listInputsOf(args, context.services.maxKeys).map((inputs) => vector(inputs, context)));
+    Promise.all(listInputsOf(args, context.allowance).map((inputs) => vector(inputs, context)));
   const listArgs: GraphQLFieldConfigArgumentMap = {
     keys: {
       type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(keysInput))),
@@ -126,9 +133,14 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
       args: arguments_ as GraphQLFieldConfigArgumentMap,
       extensions: {
         ...extensions,
-        ...sourced({ kind: 'vectors', isList: false, plan, inputsOf: (args) => [inputsOf(args, '')] }),
+        ...sourced({
+          kind: 'vectors',
+          isList: false,
+          plan,
+          inputsOf: (args, allowance) => [oneInputsOf(args, allowance)],
+        }),
       },
-      resolve: async (_, args, context) => vector(inputsOf(args, ''), context),
+      resolve: async (_, args, context) => vector(oneInputsOf(args, context.allowance), context),
     },
     many: {
       type: listOf(vectorType),
@@ -151,7 +163,7 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
       extensions,
       subscribe: (_, args, context) => {
         const list = args.keys as readonly Inputs[];
-        checkListLength(list.length, 'keys', context.services.maxKeys);
+        context.allowance.take(list.length, 'keys');
         const interests = list.flatMap((inputs, index) => {
           const { byView } = readKeys(plan, inputs, `keys.${index}.`);
           return plan.views.map((view, at) => ({ view: view.id, key: byView[at]!.text, tag: `${index}` }));
@@ -225,18 +237,18 @@ const statusesOf = (columns: readonly VectorColumn[], { rows, request }: Vector)
 
 function createVectorType({ service, views, columns }: VectorPlan, joins: readonly JoinArgument[]) {
   const reads = views.map((view) => `\`${view.id}\``).join(', ');
-  return new GraphQLObjectType<Vector>({
+  return new GraphQLObjectType<Vector, RequestContext>({
     name: service.typeName,
     description: `${service.description ?? `Features of the service \`${service.name}\`.`}\nReads ${reads}.`,
     fields: () => {
-      const fields: GraphQLFieldConfigMap<Vector, unknown> = {};
+      const fields: GraphQLFieldConfigMap<Vector, RequestContext> = {};
       for (const { argument } of joins) {
         const description = 'Join key, as it was asked for.';
         fields[argument] = {
           type: id,
           description,
           extensions: sourced({ kind: 'joinKey', argument }),
-          resolve: (vector) => vector.keys[argument],
+          resolve: (vector, _, { response }, { path }) => response.show(path.key, vector.keys[argument]),
         };
       }
       for (const column of columns) {
@@ -244,7 +256,7 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
         fields[field] = {
           type: graphqlTypeOf(type),
           description: description ?? `\`${origin}\``,
-          resolve: ({ rows, request }) => value(rows, request),
+          resolve: ({ rows, request }, _, { response }, { path }) => response.show(path.key, value(rows, request)),
           extensions: { fstore: stamp, ...sourced({ kind: 'column', column }) },
         };
       }
@@ -252,7 +264,10 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
         type: listOf(FeatureStatusEntry),
         description: 'Why each feature has the value that it has.',
         extensions: sourced({ kind: 'statuses' }),
-        resolve: (vector) => statusesOf(columns, vector),
+        resolve: (vector, _, { response }) => {
+          response.count(LEAST_STATUS * columns.length);
+          return statusesOf(columns, vector);
+        },
       };
       fields.serviceVersion = {
         type: new GraphQLNonNull(GraphQLInt),
@@ -270,29 +285,40 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
  * repeated for each number.
  */
 function createColumnsType({ service, columns }: VectorPlan, joins: readonly JoinArgument[]) {
-  return new GraphQLObjectType<readonly Vector[]>({
+  return new GraphQLObjectType<readonly Vector[], RequestContext>({
     name: serviceColumnsType(service.typeName),
     description: `Vectors of ${service.typeName} by columns, all in the order of the keys.`,
     fields: () => {
-      const fields: GraphQLFieldConfigMap<readonly Vector[], unknown> = {};
+      const fields: GraphQLFieldConfigMap<readonly Vector[], RequestContext> = {};
       for (const { argument } of joins) {
         fields[argument] = {
           type: new GraphQLNonNull(new GraphQLList(id)),
-          resolve: (vectors) => vectors.map((vector) => vector.keys[argument]),
+          resolve: (vectors, _, { response }, { path }) =>
+            response.show(
+              path.key,
+              vectors.map((vector) => vector.keys[argument]),
+            ),
         };
       }
       for (const { field, type, description, origin, stamp, value } of columns) {
         fields[field] = {
           type: new GraphQLNonNull(new GraphQLList(graphqlTypeOf(type))),
           description: description ?? `\`${origin}\``,
-          resolve: (vectors) => vectors.map(({ rows, request }) => value(rows, request)),
+          resolve: (vectors, _, { response }, { path }) =>
+            response.show(
+              path.key,
+              vectors.map(({ rows, request }) => value(rows, request)),
+            ),
           extensions: { fstore: stamp },
         };
       }
       fields.statuses = {
         type: new GraphQLNonNull(new GraphQLList(listOf(FeatureStatusEntry))),
         description: 'For each vector, why each feature has the value that it has.',
-        resolve: (vectors) => vectors.map((vector) => statusesOf(columns, vector)),
+        resolve: (vectors, _, { response }) => {
+          response.count(LEAST_STATUS * columns.length * vectors.length);
+          return vectors.map((vector) => statusesOf(columns, vector));
+        },
       };
       fields.serviceVersion = {
         type: new GraphQLNonNull(GraphQLInt),

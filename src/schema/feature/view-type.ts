@@ -2,6 +2,7 @@ import { GraphQLEnumType, type GraphQLFieldConfigMap, GraphQLInt, GraphQLNonNull
 import type { ViewVersion } from '../../definition/view-version.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
 import { sourced } from '../lane/field-source.js';
+import type { RequestContext } from '../request-context.js';
 import { DateTime, graphqlTypeOf } from '../scalars.js';
 
 /** The statuses of features, in GraphQL. */
@@ -35,21 +36,19 @@ function describeView(view: ViewVersion): string {
     .join('\n');
 }
 
-/**
- * Returns the object type of a view version: its features, each read synchronously from a loaded row, with event time,
- * status and version.
- */
-export function createViewType(view: ViewVersion): GraphQLObjectType<FeatureRow> {
-  return new GraphQLObjectType<FeatureRow>({
+/** The object type of a view version: its features, each a synchronous read of a loaded row, and when and why. */
+export function createViewType(view: ViewVersion): GraphQLObjectType<FeatureRow, RequestContext> {
+  return new GraphQLObjectType<FeatureRow, RequestContext>({
     name: view.typeName,
     description: describeView(view),
     fields: () => {
-      const fields: GraphQLFieldConfigMap<FeatureRow, unknown> = {};
+      const fields: GraphQLFieldConfigMap<FeatureRow, RequestContext> = {};
       for (const [index, feature] of view.features.entries()) {
         fields[feature.graphqlName] = {
           type: graphqlTypeOf(feature.type),
           description: feature.description ?? null,
-          resolve: (row) => (row.values === null ? null : row.values[index]),
+          resolve: (row, _, { response }, { path }) =>
+            response.show(path.key, row.values === null ? null : row.values[index]),
           extensions: {
             ...({ fstore: `${view.fingerprint}:${feature.name}` } satisfies ServedField),
             ...sourced({ kind: 'feature', index }),
@@ -60,19 +59,19 @@ export function createViewType(view: ViewVersion): GraphQLObjectType<FeatureRow>
         type: DateTime,
         description: 'When the row happened.',
         extensions: sourced({ kind: 'eventTime' }),
-        resolve: (row) => row.eventTime,
+        resolve: (row, _, { response }, { path }) => response.show(path.key, row.eventTime),
       };
       fields.status = {
         type: new GraphQLNonNull(FeatureStatusEnum),
         description: 'Whether there is a row, and why not.',
         extensions: sourced({ kind: 'status' }),
-        resolve: (row) => row.status,
+        resolve: (row, _, { response }, { path }) => response.show(path.key, row.status),
       };
       fields.version = {
         type: new GraphQLNonNull(GraphQLInt),
         description: 'Version of the view.',
         extensions: sourced({ kind: 'constant', value: view.version }),
-        resolve: () => view.version,
+        resolve: (_row, _, { response }, { path }) => response.show(path.key, view.version),
       };
       return fields;
     },

@@ -2,20 +2,21 @@
  * The fast lane answers operations on generated feature fields without executing GraphQL. Apollo answers all others.
  *
  * Invariants
- * 1. The fast lane answers byte for byte what Apollo would answer, or not at all. It never refuses a request and never
- *    reports an error.
- * 2. A plan belongs to one published schema and is dropped with it.
- * 3. The number of plans is limited. Registered operations are compiled when the schema is published. Any other
- *    operation is compiled when it arrives for the second time, so that a text that is sent once costs nothing.
+ * 1. It answers what Apollo would answer, byte for byte, or not at all. It refuses one thing: an answer that is too large, as Apollo would.
+ * 2. A plan belongs to one published schema and is forgotten with it.
+ * 3. Plans are bounded in number. Registered operations have theirs when the schema is published; for any other one is made when it comes
+ *    for the second time, so that texts that come once cost nothing.
  */
 import { GraphQLError } from 'graphql';
+import type { FStoreError } from '../../errors.js';
 import type { OnlineQuery } from '../../retrieval/online-query.js';
-import { JsonWriter } from '../../store/json-writer.js';
+import { AnswerTooLarge, JsonWriter } from '../../store/json-writer.js';
 import type { LiveSchema, PublishedSchema } from '../live-schema.js';
 import type { OperationCheck } from '../operation-check.js';
 import { namedOperation } from '../registered-operations.js';
+import { type AnswerMemory, PORTION, refusalOfAnswer, responseTooLarge } from '../response-budget.js';
 import { type BodyFrame, BodyFrames, type OperationBody } from './body-frame.js';
-import { compileReadPlan, type PlannedRead, type ReadPlan } from './read-plan.js';
+import { compileReadPlan, isSuspect, type PlannedRead, type ReadPlan } from './read-plan.js';
 import { NotPlanned, type Row } from './selection-plan.js';
 import { scanVariables } from './variable-scanner.js';
 
@@ -24,6 +25,7 @@ export interface FastLaneOptions {
   readonly live: LiveSchema;
   readonly query: Pick<OnlineQuery, 'readPacked'>;
   readonly maxKeys: number;
+  readonly answers: AnswerMemory;
   readonly now: () => number;
   readonly check: OperationCheck;
   /** True to answer registered operations only. */
@@ -38,10 +40,10 @@ type Variables = Readonly<Record<string, unknown>>;
 const NONE: Variables = {};
 
 /**
- * Receives the bytes of an answer, or null if Apollo must answer the request. Returns whether the bytes have been sent,
- * so that their memory may be reused.
+ * Takes the bytes of an answer with their HTTP status, or null for a request that others have to answer, and calls `free`, if there is one,
+ * when the connection needs the bytes no more. Returns whether the bytes have gone out, so that their memory may be written again.
  */
-export type Answer = (bytes: Buffer | null) => boolean;
+export type Answer = (bytes: Buffer | null, status: number, free: (() => void) | null) => boolean;
 
 /**
  * The plan of an operation; null if it cannot be compiled, undefined until the operation arrives for the second time.
@@ -63,13 +65,17 @@ export interface FastLaneCounts {
 export class FastLane {
   readonly counts: FastLaneCounts = { answered: 0, passed: 0, plans: 0 };
   readonly #options: FastLaneOptions;
-  readonly #writer = new JsonWriter();
+  readonly #writer: JsonWriter;
+  readonly #tooLarge: FStoreError;
   readonly #frames = new BodyFrames<ReadPlan>();
   #published: PublishedSchema | null = null;
   #known = new Map<string, Known>();
 
   constructor(options: FastLaneOptions) {
     this.#options = options;
+    const { limit } = options.answers;
+    this.#writer = new JsonWriter(limit);
+    this.#tooLarge = responseTooLarge(limit);
   }
 
   /** Answers the operation of a request's body. Calls `answer` exactly once, now or later. */
@@ -81,27 +87,43 @@ export class FastLane {
     else {
       query.readPacked(read.references, now()).then(
         (rows) => this.#write(read, rows, answer),
-        () => this.#pass(answer),
+        (error: unknown) => this.#fail(error, answer),
       );
     }
   }
 
   #write(read: PlannedRead, rows: readonly Row[], answer: Answer): void {
     const writer = this.#writer;
+    let written: Buffer;
+    let free: (() => void) | null = null;
     try {
       read.write(writer, rows);
-    } catch {
-      // Bytes are damaged, or GraphQL refuses a value. Resolvers read again, count the failure and report it.
-      this.#pass(answer);
+      written = writer.written();
+      if (written.length > PORTION) free = this.#options.answers.hold(written.length);
+    } catch (error) {
+      writer.reuse();
+      this.#fail(error, answer);
       return;
     }
     this.counts.answered += 1;
-    if (answer(writer.written())) writer.reuse();
+    if (answer(written, 200, free)) writer.reuse();
+  }
+
+  #fail(error: unknown, answer: Answer): void {
+    const refusal = refusalOfAnswer(error instanceof AnswerTooLarge ? this.#tooLarge : error);
+    if (refusal) {
+      const { message, extensions, entry } = refusal;
+      this.counts.answered += 1;
+      answer(Buffer.from(`${JSON.stringify({ errors: [{ message, extensions }] })}\n`), entry.status, null);
+      return;
+    }
+    // Bytes that are damaged, or a value that GraphQL refuses: resolvers read again, count it and say so.
+    this.#pass(answer);
   }
 
   #pass(answer: Answer): void {
     this.counts.passed += 1;
-    answer(null);
+    answer(null, 0, null);
   }
 
   /** Returns what the body's operation reads; null if Apollo must answer it. */
@@ -129,6 +151,7 @@ export class FastLane {
     const name = namedOperation(body);
     const fields = name === null ? TEXT_FIELDS : NAMING_FIELDS;
     for (const field in body) if (!fields.has(field)) return null;
+    if (isSuspect(body.extensions)) return null;
     const { operations } = published;
     const registered = name === null ? operations.withText(query as string) : operations.withId(name);
     if (registered) {

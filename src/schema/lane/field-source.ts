@@ -7,6 +7,7 @@ import type { EntityKey } from '../../definition/entity-key.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import type { FStoreError } from '../../errors.js';
 import type { RequestData, VectorColumn, VectorPlan } from '../../retrieval/vector-plan.js';
+import type { KeyAllowance } from '../key-allowance.js';
 
 /** Coerced arguments, as resolvers receive them. */
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -23,20 +24,20 @@ export type RootSource =
   | {
       readonly kind: 'entities';
       readonly isList: boolean;
-      readonly keysOf: (args: Arguments, maxKeys: number) => EntityKey[];
+      readonly keysOf: (args: Arguments, allowance: KeyAllowance) => EntityKey[];
     }
   | {
       readonly kind: 'representations';
       readonly resolve: (
         args: Arguments,
-        maxKeys: number,
+        allowance: KeyAllowance,
       ) => readonly ({ readonly typeName: string; readonly key: EntityKey } | FStoreError)[];
     }
   | {
       readonly kind: 'vectors';
       readonly isList: boolean;
       readonly plan: VectorPlan;
-      readonly inputsOf: (args: Arguments, maxKeys: number) => VectorInputs[];
+      readonly inputsOf: (args: Arguments, allowance: KeyAllowance) => VectorInputs[];
     };
 
 /** The source of a generated field. */

@@ -35,6 +35,7 @@ import type { EntityKey } from '../../definition/entity-key.js';
 import { FStoreError } from '../../errors.js';
 import type { FeatureReference } from '../../retrieval/online-query.js';
 import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
+import { KeyAllowance } from '../key-allowance.js';
 import { type Arguments, type RootSource, sourceOf } from './field-source.js';
 import { EntityPlan, NotPlanned, type Planning, type Row, VectorSelection, writeList } from './selection-plan.js';
 
@@ -43,7 +44,10 @@ import { EntityPlan, NotPlanned, type Planning, type Row, VectorSelection, write
  */
 const MAX_FIELDS = 5_000;
 
-/** What an operation reads with given variables, and how its answer is written from the rows. */
+/** More levels of values than arguments of features have. */
+const MAX_LEVELS = 20;
+
+/** What one operation with its variables reads, and how its answer is written once that was read. */
 export interface PlannedRead {
   readonly references: readonly FeatureReference[];
   /** Writes the whole answer. Throws DamagedValue and NotPlanned. */
@@ -56,11 +60,8 @@ type RootWrite = (writer: JsonWriter, rows: readonly Row[]) => void;
 interface RootPlan {
   readonly label: FixedBytes;
   readonly argumentsOf: ArgumentReader;
-  /**
-   * Adds what the field reads to `references` and returns how its value is written. Throws the errors that resolvers
-   * throw.
-   */
-  readonly prepare: (args: Arguments, maxKeys: number, references: FeatureReference[]) => RootWrite;
+  /** Adds what it reads to `references` and returns how its value is written. Throws what resolvers throw. */
+  readonly prepare: (args: Arguments, allowance: KeyAllowance, references: FeatureReference[]) => RootWrite;
 }
 
 /** The variables of a request: as they were sent, and as graphql-js coerces them if that is necessary. */
@@ -81,6 +82,9 @@ export function compileReadPlan(schema: GraphQLSchema, document: DocumentNode, o
   refuseConditions(document);
   const query = schema.getQueryType();
   if (!query || operation.operation !== OperationTypeNode.QUERY) throw new NotPlanned('no query');
+  for (const { variable } of operation.variableDefinitions ?? []) {
+    if (isPoison(variable.name.value)) throw new NotPlanned('a variable that a body may not have');
+  }
   if (operation.directives && operation.directives.length > 0) throw new NotPlanned('directives on the operation');
   const fragments = Object.fromEntries(
     document.definitions.flatMap((one): [string, FragmentDefinitionNode][] =>
@@ -139,8 +143,8 @@ type SourceOf<K extends RootSource['kind']> = Extract<RootSource, { readonly kin
 
 function prepareEntities({ isList, keysOf }: SourceOf<'entities'>, plan: EntityPlan): RootPlan['prepare'] {
   const { views } = plan;
-  return (args, maxKeys, references) => {
-    const keys = keysOf(args, maxKeys);
+  return (args, allowance, references) => {
+    const keys = keysOf(args, allowance);
     const from = references.length;
     for (const key of keys) for (const view of views) references.push({ view, key });
     if (!isList) return (writer, rows) => plan.write(writer, keys[0]!, rows, from);
@@ -154,8 +158,8 @@ function prepareVectors(
   selection: VectorSelection,
 ): RootPlan['prepare'] {
   const { views } = plan;
-  return (args, maxKeys, references) => {
-    const vectors = inputsOf(args, maxKeys);
+  return (args, allowance, references) => {
+    const vectors = inputsOf(args, allowance);
     const from = references.length;
     for (const { byView } of vectors) {
       for (const [index, view] of views.entries()) references.push({ view, key: byView[index]! });
@@ -183,9 +187,9 @@ function prepareRepresentations(
     plans.set(typeName, plan);
     return plan;
   };
-  return (args, maxKeys, references) => {
+  return (args, allowance, references) => {
     const items: { plan: EntityPlan; key: EntityKey; from: number }[] = [];
-    for (const resolved of resolve(args, maxKeys)) {
+    for (const resolved of resolve(args, allowance)) {
       if (resolved instanceof FStoreError) throw resolved;
       const { typeName, key } = resolved;
       const plan = planOf(typeName);
@@ -261,14 +265,26 @@ function readAnys(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value) && value.every(isFlatObject) ? value : undefined;
 }
 
-/**
- * Returns whether a value is an object of strings and numbers, as routers send it. Names that Fastify refuses in a body
- * are refused here too.
- */
+/** Names of members that change prototypes of objects: Fastify refuses bodies with them. */
+function isPoison(name: string): boolean {
+  return name === '__proto__' || name === 'constructor';
+}
+
+/** True if a value may have something in it that is refused before Apollo reads it: such a name, or very many levels. */
+export function isSuspect(value: unknown, levels = MAX_LEVELS): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (levels === 0) return true;
+  for (const name of Object.keys(value)) {
+    if (isPoison(name) || isSuspect((value as Record<string, unknown>)[name], levels - 1)) return true;
+  }
+  return false;
+}
+
+/** True for an object of texts and numbers, as routers send it. What Fastify refuses in a body cannot hide in it. */
 function isFlatObject(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   for (const [name, field] of Object.entries(value)) {
-    if (typeof field === 'object' || name === '__proto__' || name === 'constructor') return false;
+    if (typeof field === 'object' || isPoison(name)) return false;
   }
   return true;
 }
@@ -319,8 +335,9 @@ export class ReadPlan {
       },
     };
     const references: FeatureReference[] = [];
+    const allowance = new KeyAllowance(maxKeys);
     const roots = this.#roots;
-    const writes = roots.map(({ argumentsOf, prepare }) => prepare(argumentsOf(variables), maxKeys, references));
+    const writes = roots.map(({ argumentsOf, prepare }) => prepare(argumentsOf(variables), allowance, references));
     return {
       references,
       write: (writer, rows) => {
@@ -347,6 +364,7 @@ export class ReadPlan {
   }
 
   #coerce(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+    if (isSuspect(given)) throw new NotPlanned('variables that others have to read');
     const { coerced, errors } = getVariableValues(this.#schema, this.#operation.variableDefinitions ?? [], given);
     if (errors) throw errors[0] ?? new GraphQLError('a variable has a wrong value');
     return coerced;

@@ -15,7 +15,7 @@ import type { ViewVersion } from '../../definition/view-version.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
 import { PackedRow } from '../../retrieval/packed-row.js';
 import type { Pinned, VectorColumn, VectorPlan } from '../../retrieval/vector-plan.js';
-import { EVENT_TIME, EXPANSION, ValueTemplate } from '../../store/json-packer.js';
+import { EVENT_TIME, EXPANSION, LARGE_ROW, ValueTemplate } from '../../store/json-packer.js';
 import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
 import { type FieldSource, sourceOf, type VectorInputs } from './field-source.js';
 
@@ -127,8 +127,9 @@ function writeValue(writer: JsonWriter, type: ValueType, value: FeatureValue): v
 
 /** Copies a feature of a packed row whose values have been located. */
 function copyFeature(writer: JsonWriter, { codec, bytes }: PackedRow, index: number, places: Int32Array): void {
-  writer.reserve(EXPANSION * bytes.length + 5);
-  writer.at = codec.values.copy(bytes, index, places[index]!, writer, writer.at);
+  const { values } = codec;
+  writer.reserve(bytes.length > LARGE_ROW ? values.roomOf(bytes, index, places) : EXPANSION * bytes.length + 5);
+  writer.at = values.copy(bytes, index, places[index]!, writer, writer.at);
 }
 
 /** The selected fields of one view. */

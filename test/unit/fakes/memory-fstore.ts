@@ -17,6 +17,7 @@ import { DefinitionApply, type DefinitionApplyOptions } from '../../../src/schem
 import { LiveSchema } from '../../../src/schema/live-schema.js';
 import { OperationCheck } from '../../../src/schema/operation-check.js';
 import { RequestContext, type RequestServices } from '../../../src/schema/request-context.js';
+import { AnswerMemory } from '../../../src/schema/response-budget.js';
 import type { EngineIntake, Intake, IntakeLedger } from '../../../src/store/intake.js';
 import type { OnlineEntry, OnlineStore } from '../../../src/store/online-store.js';
 import { createClosedReader } from '../../../src/store/query-reader.js';
@@ -135,6 +136,7 @@ export async function startMemoryFStore(
     operations: () => live.current.operations,
     now: time,
     maxKeys: 1_000,
+    answers: new AnswerMemory(20_000_000),
   };
   const context = (): RequestContext => new RequestContext(services, 'test');
   return {
