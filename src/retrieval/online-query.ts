@@ -81,7 +81,9 @@ interface Flight extends Omit<Miss, 'index'> {
 /** Bytes from which a value is large: reading many such is done in parts. */
 const LARGE_VALUE = 16_384;
 /** Bytes that are read at a time where values are large. */
-const PART_BYTES = 16_000_000;
+const PART_BYTES = 4_000_000;
+/** Bytes from which a read of large values waits for other such reads, so that they do not arrive together. */
+const LARGE_READ = 1_000_000;
 
 /** Milliseconds for which writes are gathered: each costs as much as several answers. */
 const WRITE_DELAY = 2;
@@ -97,6 +99,8 @@ export class OnlineQuery {
   readonly #tileCodecs = new WeakMap<ViewVersion, TileCodec>();
   /** For views that have large values, by id, the size of the largest that was seen. */
   readonly #largest = new Map<string, number>();
+  /** Resolves when the reads of large values that have begun have ended: one runs at a time. */
+  #largeReads: Promise<unknown> = Promise.resolve();
   readonly #flights = new Map<string, Flight>();
   readonly #misses = new MissQueue<Flight>((view, flights) => this.#land(view, flights));
   #unwritten: (readonly OnlineEntry[])[] = [];
@@ -191,7 +195,11 @@ export class OnlineQuery {
     };
     if (resting) return Promise.resolve(answer(null));
     const largest = this.#largest.size === 0 ? 0 : this.#largestOf(references);
-    if (largest * keys.length > PART_BYTES) return this.#readLarge(keys, largest).then(answer);
+    if (largest * keys.length > LARGE_READ) {
+      const stored = this.#largeReads.then(() => this.#readLarge(keys, largest));
+      this.#largeReads = stored.catch(() => {});
+      return stored.then(answer);
+    }
     return this.#readOnline(keys, answer);
   }
 

@@ -26,7 +26,7 @@ function overload(
 }
 
 /** The longest result of `replace`, in UTF-16 code units. */
-const MAX_TEXT = 1_000_000;
+export const MAX_TEXT = 1_000_000;
 const INT_MIN = -(2n ** 63n);
 const INT_MAX = 2n ** 63n - 1n;
 
@@ -62,7 +62,7 @@ function readInteger(text: string): bigint | null {
 }
 
 function readDouble(text: string): number | null {
-  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? finite(Number(text)) : null;
+  return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? finite(Number(text)) : null;
 }
 
 function readTime(input: string | number): FeatureValue {
@@ -90,6 +90,18 @@ function indexOf(text: string, index: number): bigint {
 function replaceAll(text: string, part: string, by: string): string | null {
   const parts = text.split(part);
   return text.length + parts.length * by.length > MAX_TEXT ? null : parts.join(by);
+}
+
+/** Returns null for a text beyond MAX_TEXT, which could become that many items. */
+function splitText(text: string, by: string): FeatureValue {
+  return text.length > MAX_TEXT ? null : text.split(by);
+}
+
+/** Returns null beyond MAX_TEXT. */
+function joinTexts(texts: readonly string[], by: string): string | null {
+  let length = by.length * Math.max(0, texts.length - 1);
+  for (const text of texts) length += text.length;
+  return length > MAX_TEXT ? null : texts.join(by);
 }
 
 const double = (call: (x: number) => number): Overload =>
@@ -190,8 +202,8 @@ export const METHODS: ReadonlyMap<string, readonly Overload[]> = new Map<string,
     [overload(['string', 'int'], 'string', substring), overload(['string', 'int', 'int'], 'string', substring)],
   ],
   ['replace', [overload(['string', 'string', 'string'], 'string', replaceAll)]],
-  ['split', [overload(['string', 'string'], 'list<string>', (x: string, by: string) => x.split(by))]],
-  ['join', [overload(['list<string>', 'string'], 'string', (x: readonly string[], by: string) => x.join(by))]],
+  ['split', [overload(['string', 'string'], 'list<string>', splitText)]],
+  ['join', [overload(['list<string>', 'string'], 'string', joinTexts)]],
   ['getFullYear', [ofTime((time) => time.getUTCFullYear())]],
   ['getMonth', [ofTime((time) => time.getUTCMonth())]],
   ['getDate', [ofTime((time) => time.getUTCDate())]],

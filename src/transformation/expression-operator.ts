@@ -9,7 +9,7 @@
 
 import { compareText } from '../definition/value-order.js';
 import type { FeatureValue } from '../definition/value-type.js';
-import { finite, int64 } from './expression-function.js';
+import { finite, int64, MAX_TEXT } from './expression-function.js';
 import { type ExpressionType, isNumeric, itemType, unifyTypes } from './expression-type.js';
 
 /** An operator for two types. `operands` is the type to which both operands are converted first; null for none. */
@@ -47,7 +47,9 @@ const minus = (a: number, b: number): number | null => finite(a - b);
 
 /** Operators on other types than numbers, by `left operator right`. */
 const OTHERS: Readonly<Record<string, Operation>> = {
-  'string + string': operation(null, 'string', (a: string, b: string) => a + b),
+  'string + string': operation(null, 'string', (a: string, b: string) =>
+    a.length + b.length > MAX_TEXT ? null : a + b,
+  ),
   'timestamp + duration': operation(null, 'timestamp', plus),
   'duration + timestamp': operation(null, 'timestamp', plus),
   'duration + duration': operation(null, 'duration', plus),
@@ -106,7 +108,9 @@ export function findOperation(operator: string, left: ExpressionType, right: Exp
   if (left === 'int' && right === 'int') return INTEGER[operator] ?? null;
   if (isNumeric(left) && isNumeric(right)) return DOUBLE[operator] ?? null;
   if (operator === '+' && unified !== null && itemType(unified) !== null) {
-    return operation(unified, unified, (a: readonly never[], b: readonly never[]) => [...a, ...b]);
+    return operation(unified, unified, (a: readonly never[], b: readonly never[]) =>
+      a.length + b.length > MAX_TEXT ? null : [...a, ...b],
+    );
   }
   return OTHERS[`${left} ${operator} ${right}`] ?? null;
 }

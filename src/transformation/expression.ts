@@ -43,7 +43,19 @@ export function compileExpression(source: string, inputs: readonly ExpressionInp
     byName.set(name, { index, type });
   }
   const part = compileNode(parseExpression(source), { source, inputs: byName, variable: null });
-  return { source, result, evaluate: convertResult(part, result, source) };
+  const evaluate = convertResult(part, result, source);
+  return {
+    source,
+    result,
+    evaluate: (values) => {
+      try {
+        return evaluate(values);
+      } catch {
+        // Whatever the engine of JavaScript refuses, such as a text that is too long for it, has no answer.
+        return null;
+      }
+    },
+  };
 }
 
 /**
