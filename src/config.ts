@@ -149,6 +149,12 @@ const environmentSchema = z.object({
   FSTORE_MAX_IN_FLIGHT: count(1_000, 1_000_000).describe(
     'How many requests may be under way, fewer while the process is busy without a pause; more are answered 503 with Retry-After.',
   ),
+  FSTORE_MAX_SUBSCRIPTIONS: count(20_000, 10_000_000).describe(
+    'How many subscriptions a process serves at the same time.',
+  ),
+  FSTORE_MAX_SUBSCRIPTIONS_PER_CONNECTION: count(1_000, 1_000_000).describe(
+    'How many subscriptions one WebSocket may have at the same time.',
+  ),
   FSTORE_MAX_DEPTH: count(12, 100).describe('How deep an operation may be.'),
   FSTORE_MAX_ALIASES: count(100, 10_000).describe('How many aliases an operation may have.'),
   FSTORE_MAX_TOKENS: count(10_000, 1_000_000).describe('How many tokens an operation may have.'),
@@ -218,6 +224,8 @@ export interface Config {
     readonly maxBodyBytes: number;
     readonly maxResponseBytes: number;
     readonly maxInFlight: number;
+    readonly maxSubscriptions: number;
+    readonly maxSubscriptionsPerConnection: number;
     readonly maxDepth: number;
     readonly maxAliases: number;
     readonly maxTokens: number;
@@ -392,6 +400,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxBodyBytes: env.FSTORE_MAX_BODY_BYTES,
       maxResponseBytes: env.FSTORE_MAX_RESPONSE_BYTES,
       maxInFlight: env.FSTORE_MAX_IN_FLIGHT,
+      maxSubscriptions: env.FSTORE_MAX_SUBSCRIPTIONS,
+      maxSubscriptionsPerConnection: env.FSTORE_MAX_SUBSCRIPTIONS_PER_CONNECTION,
       maxDepth: env.FSTORE_MAX_DEPTH,
       maxAliases: env.FSTORE_MAX_ALIASES,
       maxTokens: env.FSTORE_MAX_TOKENS,

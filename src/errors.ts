@@ -294,6 +294,21 @@ export const ERRORS = {
     cause: 'This process runs no SQL that users write: it is switched off, or has no login of its own to run under.',
     cure: 'Set FSTORE_SQL_QUERIES=true and, beside FSTORE_POSTGRES_URL, FSTORE_POSTGRES_READ_URL; or read a file or topic.',
   },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    cause: 'The address does not take requests of this HTTP method.',
+    cure: 'Use a method that the Allow header names.',
+  },
+  NOT_ACCEPTABLE: {
+    status: 406,
+    cause: 'The request does not accept the only type that the address answers with.',
+    cure: 'Send `Accept: text/event-stream`, or use /graphql for answers in JSON.',
+  },
+  TOO_MANY_SUBSCRIPTIONS: {
+    status: 429,
+    cause: 'The connection or the process has as many subscriptions as it may have.',
+    cure: 'End subscriptions, or subscribe to a list of ids; FSTORE_MAX_SUBSCRIPTIONS_PER_CONNECTION and FSTORE_MAX_SUBSCRIPTIONS set the limits.',
+  },
   OVERLOADED: {
     status: 503,
     cause:

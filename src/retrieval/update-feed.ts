@@ -152,8 +152,13 @@ export class UpdateStream implements AsyncIterableIterator<StreamedUpdate> {
     if (this.#ended) return;
     this.#ended = true;
     this.#onEnd();
-    this.#waiting?.resolve({ done: true, value: undefined });
+    const waiting = this.#waiting;
     this.#waiting = null;
+    const error = this.#error;
+    if (waiting && error) {
+      this.#error = null;
+      waiting.reject(error);
+    } else waiting?.resolve({ done: true, value: undefined });
   }
 }
 

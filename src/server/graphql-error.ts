@@ -44,8 +44,11 @@ export function formatGraphqlError(
 }
 
 /** Applies `formatGraphqlError` to errors that Apollo Server does not format (WebSocket, SSE). */
-export function formatErrors(errors: readonly GraphQLError[], report: ReportDefect): GraphQLFormattedError[] {
-  return errors.map((error) => formatGraphqlError(error.toJSON(), error, report));
+export function formatErrors(errors: readonly Error[], report: ReportDefect): GraphQLFormattedError[] {
+  return errors.map((error) => {
+    const formatted = error instanceof GraphQLError ? error.toJSON() : { message: error.message };
+    return formatGraphqlError(formatted, error, report);
+  });
 }
 
 /** A result as the libraries of the transports pass it. */

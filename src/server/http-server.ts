@@ -33,11 +33,13 @@ import { errorBody, GRAPHQL_PATH, refusalOf } from './http-error.js';
 import { LoadLimit } from './load-limit.js';
 import { registerMetrics } from './metrics-door.js';
 import { OperationGate } from './operation-gate.js';
+import { OperationRun } from './operation-run.js';
 import type { OriginPolicy } from './origin-policy.js';
 import { RequestLog, requestIdOf } from './request-log.js';
 import { registerRest } from './rest.js';
-import { createSseDoor, openWebSocketDoor } from './subscription-doors.js';
+import { registerSse } from './sse-door.js';
 import { registerTrainingSets } from './training-set-door.js';
+import { openWebSocketDoor } from './websocket-door.js';
 
 /** The dependencies and limits of the HTTP server. */
 export interface HttpServerOptions {
@@ -47,7 +49,12 @@ export interface HttpServerOptions {
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
   readonly origins: OriginPolicy;
-  readonly limits: { readonly maxBodyBytes: number; readonly maxInFlight: number };
+  readonly limits: {
+    readonly maxBodyBytes: number;
+    readonly maxInFlight: number;
+    readonly maxSubscriptions: number;
+    readonly maxSubscriptionsPerConnection: number;
+  };
   readonly check: OperationCheck;
   /** True to run only registered documents and FStore's own. */
   readonly onlyRegistered: boolean;
@@ -169,8 +176,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       context: async (request) => new RequestContext(services, actorOf(request)),
     }),
   });
-  const subscriptions = { live, services, authenticate: admit, origins, gate, report };
-  app.route({ url: STREAM_PATH, method: ['GET', 'POST', 'PUT', 'DELETE'], handler: createSseDoor(subscriptions) });
+  const run = new OperationRun({ ...{ live, services, gate, load, report }, ...limits });
+  registerSse(app, STREAM_PATH, run, actorOf);
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services);
   registerHealth(app, options, { isStopping: () => drain.isDraining });
@@ -195,7 +202,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     ...{ lane: lane?.counts ?? null, load },
     isRegistryFollowed: options.isRegistryFollowed,
   });
-  const closeWebSockets = openWebSocketDoor(app.server, GRAPHQL_PATH, subscriptions);
+  const closeWebSockets = openWebSocketDoor(app.server, { path: GRAPHQL_PATH, authenticate: admit, origins, run });
   const { host, port } = options;
   const url = await app.listen({ host, port }).catch((error) => {
     throw listenError(error, host, port);

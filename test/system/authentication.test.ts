@@ -76,14 +76,17 @@ describe('with a known key', () => {
     expect(await send('{ audit { actor } }')).toEqual({ data: { audit: [{ actor: `key:${HASH.slice(0, 8)}` }] } });
   });
 
-  test('a WebSocket answers, with the key in its connection parameters', async () => {
-    const url = `${fstore.url.replace('http', 'ws')}/graphql`;
-    const client = createClient({ url, webSocketImpl: WebSocket, connectionParams: { authorization } });
-    expect((await client.iterate({ query: '{ project { name } }' }).next()).value).toEqual({
-      data: { project: { name: platform.project } },
-    });
-    await client.dispose();
-  });
+  test.each(['authorization', 'Authorization', 'AUTHORIZATION'])(
+    'a WebSocket answers, with the key as parameter %s',
+    async (name) => {
+      const url = `${fstore.url.replace('http', 'ws')}/graphql`;
+      const client = createClient({ url, webSocketImpl: WebSocket, connectionParams: { [name]: authorization } });
+      expect((await client.iterate({ query: '{ project { name } }' }).next()).value).toEqual({
+        data: { project: { name: platform.project } },
+      });
+      await client.dispose();
+    },
+  );
 });
 
 test('FStore refuses to listen beyond this machine without a key', async () => {
