@@ -149,6 +149,11 @@ const environmentSchema = z.object({
   FSTORE_MAX_IN_FLIGHT: count(1_000, 1_000_000).describe(
     'How many requests may be under way, fewer while the process is busy without a pause; more are answered 503 with Retry-After.',
   ),
+  FSTORE_REQUEST_TIMEOUT: duration('30s').describe('How long a client may take to send a request.'),
+  FSTORE_MAX_CONNECTIONS: count(10_000, 10_000_000).describe('How many connections a process has at the same time.'),
+  FSTORE_MAX_BUFFERED_BYTES: count(256_000_000, 100_000_000_000).describe(
+    'How many bytes of request bodies and messages a process holds that are not answered yet.',
+  ),
   FSTORE_MAX_SUBSCRIPTIONS: count(20_000, 10_000_000).describe(
     'How many subscriptions a process serves at the same time.',
   ),
@@ -224,6 +229,10 @@ export interface Config {
     readonly maxBodyBytes: number;
     readonly maxResponseBytes: number;
     readonly maxInFlight: number;
+    /** Milliseconds. */
+    readonly requestTimeout: number;
+    readonly maxConnections: number;
+    readonly maxBufferedBytes: number;
     readonly maxSubscriptions: number;
     readonly maxSubscriptionsPerConnection: number;
     readonly maxDepth: number;
@@ -400,6 +409,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       maxBodyBytes: env.FSTORE_MAX_BODY_BYTES,
       maxResponseBytes: env.FSTORE_MAX_RESPONSE_BYTES,
       maxInFlight: env.FSTORE_MAX_IN_FLIGHT,
+      requestTimeout: env.FSTORE_REQUEST_TIMEOUT,
+      maxConnections: env.FSTORE_MAX_CONNECTIONS,
+      maxBufferedBytes: env.FSTORE_MAX_BUFFERED_BYTES,
       maxSubscriptions: env.FSTORE_MAX_SUBSCRIPTIONS,
       maxSubscriptionsPerConnection: env.FSTORE_MAX_SUBSCRIPTIONS_PER_CONNECTION,
       maxDepth: env.FSTORE_MAX_DEPTH,

@@ -309,6 +309,12 @@ export const ERRORS = {
     cause: 'The connection or the process has as many subscriptions as it may have.',
     cure: 'End subscriptions, or subscribe to a list of ids; FSTORE_MAX_SUBSCRIPTIONS_PER_CONNECTION and FSTORE_MAX_SUBSCRIPTIONS set the limits.',
   },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    cause:
+      'The request was not complete within FSTORE_REQUEST_TIMEOUT, or an upload came more slowly than the server allows.',
+    cure: 'Send the request again over a faster connection, or in smaller parts; FSTORE_REQUEST_TIMEOUT sets the limit.',
+  },
   OVERLOADED: {
     status: 503,
     cause:

@@ -14,6 +14,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { FastLane } from '../schema/lane/fast-lane.js';
 import type { Authenticate } from './authentication.js';
+import type { BodyMemory } from './body-memory.js';
 import type { LoadLimit } from './load-limit.js';
 import { guardRequest } from './origin-guard.js';
 import type { OriginPolicy } from './origin-policy.js';
@@ -29,6 +30,7 @@ export interface FrontDoorOptions {
   readonly origins: OriginPolicy;
   /** Counts requests from the moment that they have arrived completely; streams that last long are not counted. */
   readonly load: LoadLimit;
+  readonly memory: BodyMemory;
   /** Returns whether a path is answered under any load, or its answers stream. */
   readonly isExempt: (url: string) => boolean;
   /** Told of slow requests. */
@@ -68,7 +70,7 @@ interface ReadRequest extends IncomingMessage {
 
 /** Installs the front of the server before Fastify's request listeners. */
 export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): void {
-  const { lane, isExempt, load, origins } = options;
+  const { lane, isExempt, load, memory, origins } = options;
   // A refusal must be cheap, or the process would only refuse.
   const overloaded = { graphql: options.overloaded(options.path), other: options.overloaded('/') };
   app.addHook('preParsing', (request, _, payload, done) => {
@@ -92,7 +94,7 @@ export function openFrontDoor(app: FastifyInstance, options: FrontDoorOptions): 
     const answerType = lane ? answerTypeOf(request, options) : null;
     if (!lane || answerType === null) others(request, response);
     else
-      readBody(request, (bytes) => {
+      readBody(request, response, memory, overloaded.graphql, (bytes) => {
         request.bodyRead = bytes;
         takeRequest(lane, load, request, response, bytes, answerType, others, options.requests);
       });
@@ -143,15 +145,36 @@ function answerTypeOf(request: IncomingMessage, { path, authenticate, maxBodyByt
   return answerType;
 }
 
-function readBody(request: IncomingMessage, done: (bytes: Buffer) => void): void {
+/** Calls `done` with the whole body. A body that does not come in one piece is counted until it is answered. */
+function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  memory: BodyMemory,
+  refusal: string,
+  done: (bytes: Buffer) => void,
+): void {
+  const length = Number(request.headers['content-length']);
   let first: Buffer | null = null;
   let chunks: Buffer[] | null = null;
-  request.on('data', (chunk: Buffer) => {
+  let held = 0;
+  const read = (chunk: Buffer): void => {
+    if (!first && chunk.length < length) response.once('close', () => memory.give(held));
     if (!first) first = chunk;
     else if (chunks) chunks.push(chunk);
     else chunks = [first, chunk];
-  });
-  request.on('end', () => done(chunks ? Buffer.concat(chunks) : (first ?? Buffer.alloc(0))));
+    if (chunk.length === length) return;
+    if (memory.take(chunk.length)) {
+      held += chunk.length;
+      return;
+    }
+    [first, chunks] = [null, null];
+    request.off('data', read).off('end', finish).resume();
+    response.setHeader('connection', 'close');
+    sendOverloaded(response, refusal);
+  };
+  const finish = (): void => done(chunks ? Buffer.concat(chunks) : (first ?? Buffer.alloc(0)));
+  request.on('data', read);
+  request.on('end', finish);
 }
 
 function takeRequest(

@@ -25,6 +25,7 @@ import { RequestContext, type RequestServices } from '../schema/request-context.
 import { PORTION, responseTooLarge } from '../schema/response-budget.js';
 import { listenError, systemError } from '../system-error.js';
 import type { Authenticate } from './authentication.js';
+import { BodyMemory, countBodies } from './body-memory.js';
 import { Drain } from './drain.js';
 import { openFrontDoor, whenClosed } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
@@ -36,9 +37,10 @@ import { OperationGate } from './operation-gate.js';
 import { OperationRun } from './operation-run.js';
 import type { OriginPolicy } from './origin-policy.js';
 import { RequestLog, requestIdOf } from './request-log.js';
+import { answerClientError, timeoutOptions } from './request-timeout.js';
 import { registerRest } from './rest.js';
 import { registerSse } from './sse-door.js';
-import { registerTrainingSets } from './training-set-door.js';
+import { registerTrainingSets, TRAINING_SETS_PATH } from './training-set-door.js';
 import { openWebSocketDoor } from './websocket-door.js';
 
 /** The dependencies and limits of the HTTP server. */
@@ -52,6 +54,10 @@ export interface HttpServerOptions {
   readonly limits: {
     readonly maxBodyBytes: number;
     readonly maxInFlight: number;
+    /** Milliseconds. */
+    readonly requestTimeout: number;
+    readonly maxConnections: number;
+    readonly maxBufferedBytes: number;
     readonly maxSubscriptions: number;
     readonly maxSubscriptionsPerConnection: number;
   };
@@ -133,7 +139,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     return503OnClosing: false,
     genReqId: requestIdOf,
     logger: false,
+    requestTimeout: limits.requestTimeout,
+    http: timeoutOptions(limits.requestTimeout),
+    clientErrorHandler: answerClientError,
   });
+  app.server.maxConnections = limits.maxConnections;
+  const memory = new BodyMemory(limits.maxBufferedBytes);
   const drain = new Drain(app.server);
   const requests = new RequestLog(log, options.slowRequestMs);
   requests.register(app, STREAM_PATH);
@@ -179,7 +190,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const run = new OperationRun({ ...{ live, services, gate, load, report }, ...limits });
   registerSse(app, STREAM_PATH, run, actorOf);
   registerRest(app, services, actorOf);
-  registerTrainingSets(app, services);
+  registerTrainingSets(app, services, limits.requestTimeout);
   registerHealth(app, options, { isStopping: () => drain.isDraining });
   const lane = options.fastLane
     ? new FastLane({
@@ -193,16 +204,23 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       })
     : null;
   openFrontDoor(app, {
-    ...{ lane, path: GRAPHQL_PATH, authenticate, origins, load, requests, maxBodyBytes: limits.maxBodyBytes },
+    ...{ lane, path: GRAPHQL_PATH, authenticate, origins, load, memory, requests, maxBodyBytes: limits.maxBodyBytes },
     isExempt: (path) => PROBE_PATHS.has(path) || path === METRICS_PATH || path.startsWith(STREAM_PATH),
     overloaded: (path) =>
       JSON.stringify(errorBody(new FStoreError('OVERLOADED', 'too many requests are under way'), path)),
   });
+  countBodies(app, memory, (path) => path.startsWith(TRAINING_SETS_PATH));
   registerMetrics(app, services, {
     ...{ lane: lane?.counts ?? null, load },
     isRegistryFollowed: options.isRegistryFollowed,
   });
-  const closeWebSockets = openWebSocketDoor(app.server, { path: GRAPHQL_PATH, authenticate: admit, origins, run });
+  const closeWebSockets = openWebSocketDoor(app.server, {
+    path: GRAPHQL_PATH,
+    authenticate: admit,
+    origins,
+    run,
+    memory,
+  });
   const { host, port } = options;
   const url = await app.listen({ host, port }).catch((error) => {
     throw listenError(error, host, port);

@@ -24,6 +24,7 @@ import {
 } from '../retrieval/training-set-job.js';
 import type { RequestServices } from '../schema/request-context.js';
 import type { Job } from '../store/job-store.js';
+import { exemptUpload } from './request-timeout.js';
 
 const MEDIA_TYPES: Record<TrainingSetRequest['format'], string> = {
   csv: 'text/csv; charset=utf-8',
@@ -56,8 +57,13 @@ async function findJob({ jobs }: RequestServices, id: string): Promise<{ job: Jo
   return { job, request: trainingSetRequestOf(job) };
 }
 
-/** Registers the endpoints of training sets. */
-export function registerTrainingSets(app: FastifyInstance, services: RequestServices): void {
+export const TRAINING_SETS_PATH = '/api/v1/training-sets';
+
+/** An upload brings at least so many bytes in the time that a whole request has otherwise. */
+const LEAST_BYTES = 64_000;
+
+/** Registers the endpoints of training sets. `requestTimeout`: milliseconds in which LEAST_BYTES of an upload have to come. */
+export function registerTrainingSets(app: FastifyInstance, services: RequestServices, requestTimeout: number): void {
   const { folder, maxSpineBytes } = services.trainingSets;
   app.register(async (rest) => {
     rest.removeAllContentTypeParsers();
@@ -76,10 +82,14 @@ export function registerTrainingSets(app: FastifyInstance, services: RequestServ
         await mkdir(own, { recursive: true });
         try {
           if (needsFile(wanted)) {
-            await store(request.body as Readable | undefined, join(own, spineFile(wanted)), maxSpineBytes);
+            exemptUpload(request.raw.socket);
+            const path = join(own, spineFile(wanted));
+            await store(request.body as Readable | undefined, path, maxSpineBytes, requestTimeout);
           }
           return reply.code(202).send(await submitTrainingSet(services, wanted));
         } catch (error) {
+          // What is left of the body is not read.
+          reply.header('connection', 'close');
           await rm(own, { recursive: true, force: true });
           throw error;
         }
@@ -101,10 +111,23 @@ export function registerTrainingSets(app: FastifyInstance, services: RequestServ
   });
 }
 
-async function store(body: Readable | undefined, path: string, maxBytes: number): Promise<void> {
+/** Writes an upload to disk. Throws EVENT_TOO_LARGE, BAD_REQUEST if it is empty, REQUEST_TIMEOUT if it comes too slowly. */
+async function store(
+  body: Readable | undefined,
+  path: string,
+  maxBytes: number,
+  requestTimeout: number,
+): Promise<void> {
   let bytes = 0;
+  let lastBytes = 0;
+  const slow = new AbortController();
+  const timer = setInterval(() => {
+    if (bytes - lastBytes < LEAST_BYTES) slow.abort();
+    lastBytes = bytes;
+  }, requestTimeout);
   const limited = async function* (): AsyncGenerator<Buffer> {
-    for await (const chunk of body ?? []) {
+    // The request is not destroyed with the loop, or nobody could answer it.
+    for await (const chunk of body?.iterator({ destroyOnReturn: false }) ?? []) {
       bytes += (chunk as Buffer).length;
       if (bytes > maxBytes) {
         const message = `the spine is larger than ${maxBytes} bytes, the limit of FSTORE_MAX_SPINE_BYTES`;
@@ -113,7 +136,19 @@ async function store(body: Readable | undefined, path: string, maxBytes: number)
       yield chunk as Buffer;
     }
   };
-  await pipeline(limited(), createWriteStream(path));
+  const late = new Promise<never>((_, reject) => {
+    slow.signal.addEventListener('abort', () => {
+      const message = `less than ${LEAST_BYTES} bytes of the spine came within ${requestTimeout} ms`;
+      reject(new FStoreError('REQUEST_TIMEOUT', message, { field: 'body' }));
+    });
+  });
+  const written = pipeline(limited(), createWriteStream(path), { signal: slow.signal });
+  written.catch(() => {});
+  try {
+    await Promise.race([late, written]);
+  } finally {
+    clearInterval(timer);
+  }
   if (bytes === 0) throw new FStoreError('BAD_REQUEST', 'the body is empty; it is the spine', { field: 'body' });
 }
 
