@@ -79,17 +79,19 @@ export class WebSocketSession {
   #handle(message: Message): void {
     switch (message.type) {
       case MessageType.ConnectionInit:
-        return this.#initialize(message.payload);
+        this.#initialize(message.payload);
+        return;
       case MessageType.Ping:
-        return void this.#send({ type: MessageType.Pong, ...(message.payload ? { payload: message.payload } : {}) });
+        void this.#send({ type: MessageType.Pong, ...(message.payload ? { payload: message.payload } : {}) });
+        return;
       case MessageType.Pong:
         return;
       case MessageType.Subscribe:
-        if (!this.#subscriber) return this.#close(CloseCode.Unauthorized, 'Unauthorized');
-        if (this.#operations.has(message.id)) {
-          return this.#close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${message.id} already exists`);
-        }
-        return void this.#operate(message.id, message.payload, this.#subscriber);
+        if (!this.#subscriber) this.#close(CloseCode.Unauthorized, 'Unauthorized');
+        else if (this.#operations.has(message.id)) {
+          this.#close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${message.id} already exists`);
+        } else void this.#operate(message.id, message.payload, this.#subscriber);
+        return;
       case MessageType.Complete:
         this.#operations.get(message.id)?.stream?.end();
         this.#operations.delete(message.id);
@@ -101,7 +103,8 @@ export class WebSocketSession {
 
   #initialize(parameters: Readonly<Record<string, unknown>> | undefined): void {
     if (this.#isInitialized) {
-      return this.#close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests');
+      this.#close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests');
+      return;
     }
     this.#isInitialized = true;
     clearTimeout(this.#initTimer);
@@ -110,7 +113,8 @@ export class WebSocketSession {
       const actor = this.#authenticate(typeof own === 'string' ? own : this.#request.headers.authorization);
       this.#subscriber = { actor, subscriptions: 0 };
     } catch (error) {
-      return this.#close(CloseCode.Forbidden, error instanceof FStoreError ? error.code : 'Forbidden');
+      this.#close(CloseCode.Forbidden, error instanceof FStoreError ? error.code : 'Forbidden');
+      return;
     }
     void this.#send({ type: MessageType.ConnectionAck });
   }
@@ -161,9 +165,11 @@ export class WebSocketSession {
   }
 
   #ping(): void {
-    if (!this.#isAlive) return this.#socket.terminate();
-    this.#isAlive = false;
-    this.#socket.ping();
+    if (!this.#isAlive) this.#socket.terminate();
+    else {
+      this.#isAlive = false;
+      this.#socket.ping();
+    }
   }
 
   #close(code: number, reason: string): void {
