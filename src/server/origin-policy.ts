@@ -37,7 +37,14 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
  */
 const LINKED_PAGES: ReadonlySet<string> = new Set(['/', '/graphql']);
 const ALLOWED_METHODS = 'GET, POST, OPTIONS';
-const ALLOWED_HEADERS = ['authorization', 'content-type', 'accept', 'apollo-require-preflight', 'last-event-id'];
+const ALLOWED_HEADERS = [
+  'authorization',
+  'content-type',
+  'accept',
+  'apollo-require-preflight',
+  'last-event-id',
+  'x-request-id',
+];
 const EXPOSED_HEADERS = 'retry-after, content-disposition, x-request-id';
 /**
  * How long a browser may cache the answer to a preflight, in seconds. No browser caches it for more than two hours.
