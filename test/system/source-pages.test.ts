@@ -16,6 +16,7 @@ import { type SourcePage, sourcePages } from '../harness/source-pages.js';
 import { type SparkEnvironment, sparkEnvironment } from '../harness/spark-home.js';
 import { testServers } from '../harness/test-servers.js';
 import { apply, ask } from './graphql-door.js';
+import { openShell, type ShellResult } from './page-shell.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
 
 const run = promisify(execFile);
@@ -44,6 +45,7 @@ interface DeclaredSource {
 describe('the examples of docs/sources', () => {
   let platform: Platform;
   let fstore: FStoreProcess;
+  let shell: (script: string) => Promise<ShellResult>;
   let warehouse: H2Server;
   let spark: SparkEnvironment;
   beforeAll(async () => {
@@ -57,6 +59,7 @@ describe('the examples of docs/sources', () => {
       FSTORE_BATCH_FOLDER: platform.folder,
     };
     fstore = await platform.start({ environment });
+    shell = await openShell(platform.folder, fstore.url, 250_000);
   }, 300_000);
   afterAll(async () => {
     await platform?.drop();
@@ -74,7 +77,7 @@ describe('the examples of docs/sources', () => {
       const messages = linesOf(events).map((value) => ({ key: 'u1', value }));
       await producer.send({ topic: `${platform.project}.${source!.name}`, messages });
       await producer.disconnect();
-    } else if (events) {
+    } else if (events && !page.block('sh')) {
       const response = await fetch(`${fstore.url}/api/v1/sources/${source!.name}/events`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
@@ -111,9 +114,9 @@ describe('the examples of docs/sources', () => {
       await client.query(sql);
       await client.end();
     }
-    for (const [, name] of (page.block('sh') ?? '').matchAll(/^fstore materialize (\w+)$/gm)) {
-      await run(process.execPath, ['dist/main.js', 'materialize', name!, '--url', fstore.url]);
-    }
+    for (const file of ['event.json', 'events.ndjson']) writeFileSync(join(platform.folder, file), events ?? '');
+    const commands = page.block('sh');
+    if (commands) expect(await shell(commands)).toMatchObject({ code: 0 });
   }
 
   test.each(sourcePages().map((page) => [page.name, page] as const))(

@@ -6,6 +6,7 @@ import { sourceSchema } from '../../src/definition/definition.js';
 import { parseDefinitions, planDefinitions } from '../../src/definition/plan.js';
 import { buildControlSchema, reservedNames } from '../../src/schema/control/control-schema.js';
 import { computation } from '../../src/transformation/computation.js';
+import { allPages, isSourcePage } from '../harness/pages.js';
 import { repositoryRoot } from '../harness/server-cache.js';
 import { sourcePages } from '../harness/source-pages.js';
 
@@ -35,4 +36,30 @@ test('every way in which data comes in has a page, which the overview links', ()
     definitions.flatMap((one) => Object.keys((one.batch as object) ?? {})),
   );
   expect(declared).toEqual(expect.arrayContaining(kinds));
+});
+
+test('the pages have only blocks that their system test runs, one of each kind', () => {
+  const kinds = [
+    'csv',
+    'graphql',
+    'ini',
+    'json answer',
+    'json events',
+    'json rows',
+    'ndjson',
+    'sh',
+    'sql',
+    'sql warehouse',
+    'yaml',
+  ];
+  for (const { path, blocks } of allPages().filter((page) => isSourcePage(page.path))) {
+    const heads = blocks.filter(({ mark }) => mark === null).map(({ head }) => head);
+    expect({
+      path,
+      heads: heads.filter((head, index) => !kinds.includes(head) || heads.indexOf(head) !== index),
+    }).toEqual({
+      path,
+      heads: [],
+    });
+  }
 });
