@@ -4,6 +4,8 @@ import os
 import threading
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from .address import jdbc_url
+
 CHUNK = 2_000
 
 
@@ -23,7 +25,7 @@ class Sink:
         self._jvm = spark._jvm
         self._schema = '"' + plan["sink"]["schema"].replace('"', '""') + '"'
         self._stream, self._epoch = plan["stream"], plan["epoch"]
-        self._url = f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}"
+        self._url = jdbc_url(url)
         self._properties = {"driver": "org.postgresql.Driver", "reWriteBatchedInserts": "true", **dict(parse_qsl(url.query))}
         if url.username:
             self._properties["user"] = unquote(url.username)

@@ -1,7 +1,7 @@
 """Tables that Spark reads: files, and SELECTs on databases.
 
 `read_table` returns a frame as Spark reads it. `Rows` converts its rows to the values that FStore's own readers give
-(`src/tabular/`, `src/store/spine-query-postgres.ts`).
+(`src/tabular/`, `src/store/text-row-postgres.ts`).
 """
 
 import json
@@ -14,6 +14,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from .address import jdbc_url
 from .aggregator import quoted
 from .decoder import Unusable, read_value
 from .typed import spark_type
@@ -84,7 +85,7 @@ def jdbc_options(jdbc):
         options["url"] = address
     else:
         url = urlsplit(address)
-        options |= {"url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}", **dict(parse_qsl(url.query))}
+        options |= {"url": jdbc_url(url), **dict(parse_qsl(url.query))}
         options |= {"user": unquote(url.username or ""), "password": unquote(url.password or "")}
     if options["url"].startswith("jdbc:postgresql:"):
         # Queries must only read, and quotes must mean what they meant when FStore parsed the query.

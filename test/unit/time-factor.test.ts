@@ -77,6 +77,8 @@ test('every other limit in the tests is scaled where it is written', async () =>
     for (const line of lines) {
       const isLimit = /\b(?:timeout|\w+Timeout|deadline): \d|Date\.now\(\) \+ \d|elapsed\)\.toBeLess/.test(line);
       const isElapsed = /(?:performance|Date)\.now\(\) - \w+\)\.toBeLess/.test(line) && !line.includes('scaled(');
+      // A limit of the product itself, which the test is about.
+      if (line.includes('createPostgresQueryReader(')) continue;
       if (isLimit || isElapsed) unscaled.push(`${name}: ${line.trim()}`);
     }
   }
