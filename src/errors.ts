@@ -296,8 +296,8 @@ export const ERRORS = {
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
-    cause: 'The address does not take requests of this HTTP method.',
-    cure: 'Use a method that the Allow header names.',
+    cause: 'The address does not take this HTTP method, or a GET asks for a mutation.',
+    cure: 'Use a method that the Allow header names; send mutations with POST.',
   },
   NOT_ACCEPTABLE: {
     status: 406,

@@ -18,7 +18,7 @@ import type { BodyMemory } from './body-memory.js';
 import type { LoadLimit } from './load-limit.js';
 import { guardRequest } from './origin-guard.js';
 import type { OriginPolicy } from './origin-policy.js';
-import type { RequestLog } from './request-log.js';
+import { givenRequestId, REQUEST_ID_HEADER, type RequestLog } from './request-log.js';
 
 /** The dependencies of the front of the server. */
 export interface FrontDoorOptions {
@@ -195,7 +195,7 @@ function takeRequest(
       const took = performance.now() - begun;
       if (took >= requests.slowMs) requests.slowInLane(request, bytes, took);
       if (free) whenClosed(response, free);
-      return sendAnswer(response, status, answer, answerType);
+      return sendAnswer(response, status, answer, answerType, givenRequestId(request));
     }
     load.withdraw();
     others(request, response);
@@ -204,8 +204,16 @@ function takeRequest(
 }
 
 /** Returns true if the bytes have left for the kernel, so that their memory is free. */
-function sendAnswer(response: ServerResponse, status: number, answer: Buffer, answerType: string): boolean {
-  response.writeHead(status, ['content-type', answerType, 'content-length', `${answer.length}`]);
+function sendAnswer(
+  response: ServerResponse,
+  status: number,
+  answer: Buffer,
+  answerType: string,
+  requestId: string | null,
+): boolean {
+  const headers = ['content-type', answerType, 'content-length', `${answer.length}`];
+  if (requestId !== null) headers.push(REQUEST_ID_HEADER, requestId);
+  response.writeHead(status, headers);
   // Latin-1 gives every byte as it is.
   if (answer.length <= MAX_TOGETHER) response.end(answer.toString('latin1'), 'latin1');
   else response.end(answer);

@@ -62,8 +62,10 @@ export class OperationRun {
     return this.#options.report;
   }
 
-  /** Begins an operation for a subscriber. */
-  async begin(request: OperationRequest, subscriber: Subscriber): Promise<Begun> {
+  /**
+   * Begins an operation for a subscriber. A GET only reads: a page or a link can cause one, so it runs no mutation.
+   */
+  async begin(request: OperationRequest, subscriber: Subscriber, method: 'GET' | 'POST' = 'POST'): Promise<Begun> {
     const { gate, services, load } = this.#options;
     if (load.isFull) {
       load.shed += 1;
@@ -78,6 +80,9 @@ export class OperationRun {
       if (!operation) {
         const message = 'the document has no operation of this name, or several operations and no name is given';
         return refuse(new FStoreError('BAD_REQUEST', message, { field: 'operationName' }));
+      }
+      if (operation.operation === 'mutation' && method === 'GET') {
+        return refuse(new FStoreError('METHOD_NOT_ALLOWED', 'a GET runs no mutation; send it with POST'));
       }
       if (operation.operation === 'subscription') return await this.#subscribe(prepared, subscriber);
       return { kind: 'result', result: await context.response.run(prepared) };

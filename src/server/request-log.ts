@@ -19,10 +19,15 @@ const OPERATION_NAME = /^[^{(]*?\b(?:query|mutation|subscription)\s+([A-Za-z_]\w
 const SEARCHED = 2_000;
 const SANE_NAME = /^[A-Za-z_]\w{0,99}$/;
 
-/** The id that a request brings, if it is a short token, or a new one. */
+/** Returns the id that a request brings, or null if it brings none or one that is not a short token. */
+export function givenRequestId({ headers }: IncomingMessage): string | null {
+  const given = headers[REQUEST_ID_HEADER];
+  return typeof given === 'string' && SANE_ID.test(given) ? given : null;
+}
+
+/** Returns the id that a request brings, or a new one. */
 export function requestIdOf(request: IncomingMessage): string {
-  const given = request.headers[REQUEST_ID_HEADER];
-  return typeof given === 'string' && SANE_ID.test(given) ? given : randomUUID();
+  return givenRequestId(request) ?? randomUUID();
 }
 
 /** The name of the operation of a GraphQL request, from its parsed body; null if it has none. */

@@ -39,8 +39,9 @@ export function registerSse(
         const message = `${path} answers as ${EVENT_STREAM} only, which the request does not accept`;
         throw new FStoreError('NOT_ACCEPTABLE', message, { field: 'Accept' });
       }
-      const operation = request.method === 'GET' ? readAddress(request) : readBody(request.body);
-      const begun = await run.begin(operation, { actor: actorOf(request), subscriptions: 0 });
+      const method = request.method === 'GET' ? 'GET' : 'POST';
+      const operation = method === 'GET' ? readAddress(request) : readBody(request.body);
+      const begun = await run.begin(operation, { actor: actorOf(request), subscriptions: 0 }, method);
       if (begun.kind === 'refused') return sendErrors(reply, formatErrors(begun.errors, run.report));
       reply.hijack();
       reply.raw.writeHead(200, {

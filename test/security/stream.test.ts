@@ -155,6 +155,17 @@ describe.each(serverForms)('%s', (_, form) => {
     expect([response.status, /"code":"([A-Z_]+)"/.exec(await response.text())?.[1]]).toEqual([status, code]);
   });
 
+  test('a GET runs no mutation over SSE', async () => {
+    const query = encodeURIComponent(
+      'mutation { checkSource(input: { query: "SELECT 1 AS a", sample: 1 }) { source } }',
+    );
+    const response = await fetch(`${server.url}/graphql/stream?query=${query}`, {
+      headers: { accept: 'text/event-stream' },
+    });
+    const answer = (await response.json()) as { errors: { extensions: { code: string } }[] };
+    expect([response.status, answer.errors[0]?.extensions.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
+  });
+
   test('values nested thousands deep are a client error over SSE', async () => {
     for (const depth of [2_400, 4_900]) {
       const query = `{ device(id: ${'['.repeat(depth)}${']'.repeat(depth)}) { id } }`;

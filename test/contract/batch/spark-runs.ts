@@ -182,7 +182,7 @@ export function sparkRuns(): void {
         for (const [batch, message] of [
           [{ table: 'ledgers' }, 'relation "ledgers" does not exist'],
           [{ query: 'SELECT user_id, at FROM ledger' }, 'column "amount" does not exist'],
-          [{ query: "SELECT *, setval('ledger_id_seq', 1) FROM ledger -- no" }, 'read-only transaction'],
+          [{ query: "SELECT *, setval('ledger_id_seq', 1) FROM ledger -- no" }, 'permission denied for sequence'],
           [{ table: 'ledger', partitionBy: 'user_id' }, 'user_id is string'],
           [{ table: 'ledger', partitionBy: 'nothing' }, 'nothing'],
         ] as const) {
