@@ -348,6 +348,7 @@ async function open(
   closers.push(() => ledger.close());
   const reserved = reservedNames(control);
   const limits = config.eventLimits;
+  const hasKeys = config.apiKeyHashes.length > 0;
   const server = await startHttpServer({
     host: config.host,
     port: config.port,
@@ -383,7 +384,8 @@ async function open(
       answers: new AnswerMemory(config.limits.maxResponseBytes),
     },
     authenticate: createAuthenticate(config.apiKeyHashes),
-    origins: new OriginPolicy({ corsOrigins: config.corsOrigins, hasKeys: config.apiKeyHashes.length > 0 }),
+    origins: new OriginPolicy({ corsOrigins: config.corsOrigins, hasKeys }),
+    hasKeys,
     limits: config.limits,
     check,
     onlyRegistered: config.onlyRegistered,

@@ -2,7 +2,7 @@
  * The HTTP server of the API process: GraphQL, SSE, WebSocket, REST, metrics and health.
  *
  * Invariants
- * 1. Every endpoint except /health and /ready requires authentication first.
+ * 1. Every endpoint except /health, /ready and the page for browsers requires authentication first.
  * 2. Every refusal has an error code; an unexpected error shows only the id of its log entry.
  * 3. `close` proceeds in this order: /ready is 503, the grace passes, streams end, running operations finish, connections close.
  */
@@ -31,6 +31,7 @@ import { openFrontDoor, whenClosed } from './front-door.js';
 import { formatGraphqlError, type ReportDefect } from './graphql-error.js';
 import { type HealthOptions, PROBE_PATHS, registerHealth } from './health.js';
 import { errorBody, GRAPHQL_PATH, refusalOf } from './http-error.js';
+import { registerLandingPage, registerSchemaText } from './landing-page.js';
 import { LoadLimit } from './load-limit.js';
 import { registerMetrics } from './metrics-door.js';
 import { OperationGate } from './operation-gate.js';
@@ -51,6 +52,8 @@ export interface HttpServerOptions {
   readonly services: RequestServices;
   readonly authenticate: Authenticate;
   readonly origins: OriginPolicy;
+  /** True if requests need an API key. */
+  readonly hasKeys: boolean;
   readonly limits: {
     readonly maxBodyBytes: number;
     readonly maxInFlight: number;
@@ -149,6 +152,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const requests = new RequestLog(log, options.slowRequestMs);
   requests.register(app, STREAM_PATH);
   const admit = requests.watchKeys(authenticate);
+  registerLandingPage(app, options.hasKeys);
   app.addHook('onRequest', async (request) => {
     if (PROBE_PATHS.has(request.url)) return;
     (request.raw as { actor?: string }).actor = admit(request.headers.authorization, request);
@@ -191,6 +195,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   registerSse(app, STREAM_PATH, run, actorOf);
   registerRest(app, services, actorOf);
   registerTrainingSets(app, services, limits.requestTimeout);
+  registerSchemaText(app, live, onlyRegistered);
   registerHealth(app, options, { isStopping: () => drain.isDraining });
   const lane = options.fastLane
     ? new FastLane({

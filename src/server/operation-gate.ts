@@ -40,6 +40,8 @@ interface FoundOperation {
 }
 
 const MAX_SHOWN = 80;
+/** Headers of a GET request of a GraphQL client. Apollo examines the content type further. */
+const CLIENT_HEADERS = ['apollo-require-preflight', 'x-apollo-operation-name', 'content-type'];
 /** Fields of a request that are kept besides the text. */
 const OTHERS = ['operationName', 'variables'];
 
@@ -62,7 +64,8 @@ export class OperationGate {
   }
 
   /**
-   * Replaces the operation of a request to Apollo by its text. Throws PERSISTED_QUERY_NOT_FOUND and OPERATION_INVALID.
+   * Replaces the operation of a request to Apollo by its text. Throws BAD_REQUEST for a GET request that a page of another
+   * site can cause. Throws PERSISTED_QUERY_NOT_FOUND and OPERATION_INVALID.
    * If only registered operations may run, also throws OPERATION_NOT_REGISTERED and BAD_REQUEST.
    */
   admit(request: FastifyRequest): void {
@@ -75,6 +78,7 @@ export class OperationGate {
       request.body = { query: found.text, ...only(OTHERS, body as unknown as Record<string, unknown>) };
       return;
     }
+    requireClientHeader(request);
     const [path = '', search = ''] = request.raw.url?.split('?') ?? [];
     const parameters = new URLSearchParams(search);
     const found = this.#find({ ...Object.fromEntries(parameters), extensions: readJson(parameters.get('extensions')) });
@@ -142,6 +146,16 @@ export class OperationGate {
     const message = `this document is not registered: ${text.slice(0, MAX_SHOWN)}`;
     throw new FStoreError('OPERATION_NOT_REGISTERED', message, { field: 'query' });
   }
+}
+
+/**
+ * Throws BAD_REQUEST for a GET request without a header that a link cannot send. Apollo refuses these requests as well;
+ * this error names the header.
+ */
+function requireClientHeader({ headers }: FastifyRequest): void {
+  if (CLIENT_HEADERS.some((name) => headers[name])) return;
+  const message = 'an operation by GET needs the header "apollo-require-preflight: true", which no link can send';
+  throw new FStoreError('BAD_REQUEST', message, { field: 'apollo-require-preflight' });
 }
 
 function only<T>(names: readonly string[], object: Readonly<Record<string, T>>): Record<string, T> {

@@ -1,4 +1,4 @@
-/** API keys: every door asks for one, but for the two that load balancers look at. */
+/** API keys: every endpoint asks for one, except the probes and the page for browsers. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createClient } from 'graphql-ws';
