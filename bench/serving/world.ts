@@ -28,8 +28,10 @@ const PIPELINE = 1_000;
 /** The servers and folders of one run. */
 export interface World {
   readonly pool: ServerPool;
-  /** A folder for files and logs, which the user of PostgreSQL can traverse. */
+  /** A folder for logs and for FStore's data, which the user of PostgreSQL can traverse. */
   readonly folder: string;
+  /** The batch folder, which holds the files of the tables and nothing else. */
+  readonly batchFolder: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly feastFolder: string;
   /** Returns the URL of Redis with the database of a format. */
@@ -70,16 +72,17 @@ export async function createWorld(): Promise<World> {
     await chmod(folder, 0o755);
     database = await createTestDatabase();
     const feastFolder = join(folder, 'feast');
-    await mkdir(feastFolder);
+    const batchFolder = join(folder, 'batch');
+    await Promise.all([feastFolder, batchFolder].map((one) => mkdir(one)));
     const environment = {
       ...{ FSTORE_PROJECT: 'bench', FSTORE_PORT: '0', FSTORE_DATA_DIR: join(folder, 'data'), FSTORE_LOG_LEVEL: 'warn' },
-      ...{ FSTORE_BATCH_FOLDER: folder, FSTORE_POSTGRES_URL: database.url, FSTORE_REDIS_URL: redisUrl('fstore') },
+      ...{ FSTORE_BATCH_FOLDER: batchFolder, FSTORE_POSTGRES_URL: database.url, FSTORE_REDIS_URL: redisUrl('fstore') },
     };
     const dropAll = async (): Promise<void> => {
       await emptyDatabases(redisUrl, false).catch(() => {});
       await drop();
     };
-    return { pool, folder, environment, feastFolder, redisUrl, drop: dropAll };
+    return { pool, folder, batchFolder, environment, feastFolder, redisUrl, drop: dropAll };
   } catch (error) {
     await drop();
     throw error;
@@ -90,7 +93,7 @@ function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`;
 }
 
-/** Writes the tables as files of JSON lines to the world's folder. Returns their paths by table. */
+/** Writes the tables as files of JSON lines to the batch folder. Returns their paths by table. */
 export async function writeTables(
   world: World,
   entities: number,
@@ -99,7 +102,7 @@ export async function writeTables(
   const eventTime = new Date(Date.now() - HOUR).toISOString();
   const files = new Map<string, string>();
   for (const table of tables) {
-    const path = join(world.folder, fileOf(table));
+    const path = join(world.batchFolder, fileOf(table));
     const file = createWriteStream(path);
     for (let entity = 0; entity < entitiesOf(table, entities); entity += 1) {
       if (!file.write(tableLine(table, entity, eventTime))) await once(file, 'drain');

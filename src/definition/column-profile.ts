@@ -58,13 +58,13 @@ function typeOf(values: readonly unknown[]): ValueType | null {
 
 function profile(
   name: string,
-  records: readonly SampleRecord[],
+  records: number,
+  values: readonly unknown[],
   declared: ValueType | undefined,
   carried: boolean,
 ): ColumnProfile {
-  const values = records.map((record) => record[name]).filter((value) => value !== null && value !== undefined);
   const text = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value, bigText) : String(value));
-  const found = { name, nulls: records.length - values.length, distinct: new Set(values.map(text)).size };
+  const found = { name, nulls: records - values.length, distinct: new Set(values.map(text)).size };
   const type = declared ?? typeOf(values);
   if (type === null) return { ...found, type: 'STRING', trouble: 'mixed' };
   if (values.length > 0 && isTimeName(name)) {
@@ -92,6 +92,14 @@ export function profileColumns(
   carried = false,
 ): ColumnProfile[] {
   const types = new Map(declared.map(({ name, type }) => [name, type]));
-  const names = new Set([...types.keys(), ...records.flatMap((record) => Object.keys(record))]);
-  return [...names].map((name) => profile(name, records, types.get(name), carried));
+  // One pass over the values that exist: records that share no names do not cost columns times records.
+  const columns = new Map<string, unknown[]>(declared.map(({ name }) => [name, []]));
+  for (const record of records) {
+    for (const [name, value] of Object.entries(record)) {
+      const values = columns.get(name) ?? [];
+      columns.set(name, values);
+      if (value !== null && value !== undefined) values.push(value);
+    }
+  }
+  return [...columns].map(([name, values]) => profile(name, records.length, values, types.get(name), carried));
 }

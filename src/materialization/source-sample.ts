@@ -10,6 +10,7 @@ import { finding, type SourceFinding, type SourceInput } from '../definition/sou
 import { type FeatureValue, valueToJson } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
 import type { QueryReader } from '../store/query-reader.js';
+import { TABLE_LIMITS, tooLarge } from '../tabular/table-limit.js';
 import { formatOfName, readTable, readTextLines } from '../tabular/table-reader.js';
 import type { TableColumn, TableFormat, TableReadOptions } from '../tabular/table-schema.js';
 import { parseEventJson } from './event-decoder.js';
@@ -73,6 +74,7 @@ type Place = Pick<TableReadOptions, 'within' | 'field'>;
 
 async function readLines(path: string, count: number, place: Place): Promise<SampleRecord[]> {
   const records: SampleRecord[] = [];
+  const names = new Set<string>();
   let characters = 0;
   for await (const lines of readTextLines(path, place)) {
     for (const { text, number } of lines) {
@@ -80,6 +82,11 @@ async function readLines(path: string, count: number, place: Place): Promise<Sam
       const record = objectOf(parsePayload(Buffer.from(text), null));
       if (!record) {
         throw new FStoreError('SOURCE_UNREADABLE', `${basename(path)}, line ${number} is not a JSON object`);
+      }
+      for (const name of Object.keys(record)) names.add(name);
+      if (names.size > TABLE_LIMITS.columns) {
+        const message = `${basename(path)} has more than ${TABLE_LIMITS.columns} different field names up to line ${number}`;
+        throw tooLarge(message, place.field ?? 'file');
       }
       records.push(record);
       characters += text.length;

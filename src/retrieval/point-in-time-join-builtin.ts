@@ -4,8 +4,9 @@ import type { OfflineStore } from '../store/offline-store.js';
 import type { JoinWork, PointInTimeJoin } from './point-in-time-join.js';
 import { joinFeatures, type SpineRow } from './training-query.js';
 
-/** Rows of one statement. */
-const CHUNK_ROWS = 5_000;
+/** Rows and values of one statement at most: a few milliseconds of work for this process, which also serves. */
+const CHUNK_ROWS = 2_000;
+const CHUNK_VALUES = 50_000;
 
 /** Returns the join that the offline store executes. */
 export function createBuiltinJoin(offline: OfflineStore): PointInTimeJoin {
@@ -23,20 +24,21 @@ async function joinPart(
   first: number,
 ): Promise<FeatureValue[][]> {
   const joined: FeatureValue[][] = [];
+  const size = Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_VALUES / Math.max(1, plan.columns.length))));
   // Two chunks at a time: PostgreSQL works on one while this process reads the other.
   let ahead: Promise<FeatureValue[][]> | null = null;
   const ask = (at: number): Promise<FeatureValue[][]> => {
-    const chunk = rows.slice(at, at + CHUNK_ROWS);
+    const chunk = rows.slice(at, at + size);
     const answer = joinFeatures(plan, offline, chunk, first + at, { before, known, patient: true });
     // Prevents an unhandled rejection; the caller that awaits this chunk gets the error.
     answer.catch(() => {});
     return answer;
   };
-  for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
+  for (let at = 0; at < rows.length; at += size) {
     signal.throwIfAborted();
     const current: Promise<FeatureValue[][]> = ahead ?? ask(at);
-    ahead = at + CHUNK_ROWS < rows.length ? ask(at + CHUNK_ROWS) : null;
-    joined.push(...(await current));
+    ahead = at + size < rows.length ? ask(at + size) : null;
+    for (const row of await current) joined.push(row);
   }
   return joined;
 }

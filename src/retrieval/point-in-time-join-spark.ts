@@ -89,7 +89,7 @@ async function writeSpine({ plan, spine, signal, report }: JoinWork, path: strin
       const texts = rows.map(() => new Array<string | null>(plan.joins.length).fill(null));
       for (const view of plan.views) {
         const places = view.keys.map((key) => placeOf(plan, key.name));
-        for (const [row, { parts }] of keysOf(view, rows, ordinal).entries()) {
+        for (const [row, { parts }] of (await keysOf(view, rows, ordinal)).entries()) {
           for (const [part, place] of places.entries()) texts[row]![place] = parts[part]!;
         }
       }

@@ -16,6 +16,7 @@ import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { OfflineStore, PointInTimeOptions, StoredRow } from '../store/offline-store.js';
 import { rowAt } from './feature-row.js';
+import { mapInTurns } from './row-turns.js';
 import type { RequestData, VectorPlan } from './vector-plan.js';
 
 /** A row of a spine in the form that the join needs. */
@@ -40,7 +41,7 @@ export async function joinFeatures(
 ): Promise<FeatureValue[][]> {
   const instants = spine.map(({ at }) => at);
   const stored = await Promise.all(
-    plan.views.map((view) => offline.valuesAt(view, keysOf(view, spine, first), instants, options)),
+    plan.views.map(async (view) => offline.valuesAt(view, await keysOf(view, spine, first), instants, options)),
   );
   return vectorsOf(plan, spine, stored);
 }
@@ -49,12 +50,12 @@ export async function joinFeatures(
  * Returns the features of each row from the stored rows: for each view of the plan, one stored row for each row of the
  * spine.
  */
-export function vectorsOf(
+export async function vectorsOf(
   plan: VectorPlan,
   spine: readonly SpineRow[],
   stored: readonly (readonly (StoredRow | null)[])[],
-): FeatureValue[][] {
-  return spine.map(({ at, request }, index) => {
+): Promise<FeatureValue[][]> {
+  return mapInTurns(spine, ({ at, request }, index) => {
     const rows = plan.views.map((view, place) => rowAt(view, stored[place]![index] ?? null, at));
     return plan.columns.map((column) => column.untransformed(rows, request));
   });
@@ -63,9 +64,9 @@ export function vectorsOf(
 /**
  * Returns a view's key for each row of a spine. Throws KEY_INVALID, naming the row (counted from 1) and the column.
  */
-export function keysOf(view: ViewVersion, spine: readonly SpineRow[], first: number): EntityKey[] {
+export async function keysOf(view: ViewVersion, spine: readonly SpineRow[], first: number): Promise<EntityKey[]> {
   const types = view.keys.map(({ type }): KeyType => type);
-  return spine.map(({ keys }, index) => {
+  return mapInTurns(spine, ({ keys }, index) => {
     const read = readKey(
       types,
       view.keys.map(({ name }) => keys[name] ?? null),

@@ -27,6 +27,7 @@ import { openTableWriter } from '../tabular/table-writer.js';
 import { createFitter } from '../transformation/fitter.js';
 import { createTransformer } from '../transformation/transformer.js';
 import type { PointInTimeJoin } from './point-in-time-join.js';
+import { eachInTurns, mapInTurns } from './row-turns.js';
 import type { SpineRow } from './training-query.js';
 import { type SplitName, splitOf, type TrainingSplit } from './training-split.js';
 import { ColumnProfile, type ColumnStatistics } from './training-statistics.js';
@@ -150,7 +151,7 @@ async function joinParts(
     spine: async function* () {
       const whole = await open();
       try {
-        for await (const batch of whole.batches()) yield batch.map(reader);
+        for await (const batch of whole.batches()) yield await mapInTurns(batch, reader);
       } finally {
         await whole.close();
       }
@@ -162,10 +163,10 @@ async function joinParts(
     let [part, rows] = [0, 0];
     for await (const batch of inParts(table.batches(), size)) {
       if (part >= run.finishedParts) {
-        const joined = await join.join(part, batch.map(reader));
+        const joined = await join.join(part, await mapInTurns(batch, reader));
         const writer = await openTableWriter(`${partFile(folder, part)}.tmp`, 'arrow', [...schema, ...features]);
         try {
-          await writer.write(batch.map((row, index): TableRow => [...row, ...joined[index]!]));
+          await writer.write(await mapInTurns(batch, (row, index): TableRow => [...row, ...joined[index]!]));
           await writer.close();
         } finally {
           await writer.discard();
@@ -289,7 +290,7 @@ async function finish(
   try {
     for await (const batch of readParts(folder, parts)) {
       run.signal.throwIfAborted();
-      const finished = batch.map((row): TableRow => {
+      const finished = await mapInTurns(batch, (row): TableRow => {
         const out = row.map((value, index) => {
           const transform = transforms[index - schema.length];
           return transform ? (transform.apply(value)[0] ?? null) : value;
@@ -361,11 +362,11 @@ async function fitTransformers(
   const fitters = transformed.map((one) => ({ ...one, fitter: createFitter(one.options, one.input, one.origin) }));
   let ordinal = 0;
   for await (const batch of readParts(folder, parts)) {
-    for (const row of batch) {
+    await eachInTurns(batch, (row) => {
       const split = splitRow?.(row, ordinal);
       ordinal += 1;
       if (split !== 'test') for (const { fitter, index } of fitters) fitter.add(row[index] ?? null);
-    }
+    });
   }
   for (const { origin, fitter } of fitters) parameters.set(origin, fitter.fit());
   return parameters;

@@ -1,0 +1,27 @@
+/** Works on many rows without holding up other requests: after each turn, the event loop serves what waits. */
+import { setImmediate as turn } from 'node:timers/promises';
+
+/** Milliseconds of one turn: a request that arrives meanwhile waits for about this long. */
+const TURN = 10;
+/** Rows between two looks at the clock, which costs about as much as one row. */
+const ROWS_PER_LOOK = 32;
+
+/** Calls `work` for each row in order, and lets the event loop run every 10 ms. Throws what `work` throws. */
+export async function eachInTurns<T>(rows: readonly T[], work: (row: T, index: number) => void): Promise<void> {
+  let end = performance.now() + TURN;
+  for (const [index, row] of rows.entries()) {
+    work(row, index);
+    if (index % ROWS_PER_LOOK !== ROWS_PER_LOOK - 1 || performance.now() < end) continue;
+    await turn();
+    end = performance.now() + TURN;
+  }
+}
+
+/** Returns the result of `convert` for each row in order, as `eachInTurns`. */
+export async function mapInTurns<T, R>(rows: readonly T[], convert: (row: T, index: number) => R): Promise<R[]> {
+  const results: R[] = [];
+  await eachInTurns(rows, (row, index) => {
+    results.push(convert(row, index));
+  });
+  return results;
+}
