@@ -1,7 +1,7 @@
 /** `fstore jobs` and `fstore materialize`: start, watch and cancel long-running jobs. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { FStoreError } from '../errors.js';
+import { unknownJob } from '../store/job-store.js';
 import { addConnectionOptions, type ConnectionOptions, connect } from './connection.js';
 import { ServerError } from './failure.js';
 import {
@@ -47,7 +47,7 @@ function lines(job: JobReport): string[] {
 
 async function find(client: GraphqlClient, id: string): Promise<JobReport> {
   const { job } = await client.request(FindJobDocument, { id });
-  if (!job) throw new FStoreError('JOB_UNKNOWN', `there is no job ${id}`, { field: 'id' });
+  if (!job) throw unknownJob(id);
   return job;
 }
 

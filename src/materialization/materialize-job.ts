@@ -89,7 +89,7 @@ async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<
   const [last] = await jobs.list({ ...ofSource, status: 'SUCCEEDED', limit: 1 });
   const watermark = (last?.result as unknown as MaterializeResult | undefined)?.watermark ?? null;
   const since = watermark === null ? null : Date.parse(watermark);
-  let run = Number(own.id);
+  let run = own.number;
   for (const job of await jobs.list({ ...ofSource, limit: RECENT_JOBS })) {
     if (job.id === last?.id) break;
     if (job.id === own.id) continue;
@@ -97,7 +97,7 @@ async function startingPoint(jobs: JobStore, own: Job, source: string): Promise<
     if (told !== undefined) return { run: told, since };
     // It may have written rows and died before its checkpoint was stored: under its own number, or under that of an
     // older job.
-    run = Number(job.id);
+    run = job.number;
   }
   return { run, since };
 }

@@ -23,7 +23,7 @@ import {
   trainingSetRequestOf,
 } from '../retrieval/training-set-job.js';
 import type { RequestServices } from '../schema/request-context.js';
-import type { Job } from '../store/job-store.js';
+import { type Job, unknownJob } from '../store/job-store.js';
 import { exemptUpload } from './request-timeout.js';
 
 const MEDIA_TYPES: Record<TrainingSetRequest['format'], string> = {
@@ -53,8 +53,13 @@ function requestFromQuery(query: Record<string, string | undefined>): Record<str
 
 async function findJob({ jobs }: RequestServices, id: string): Promise<{ job: Job; request: TrainingSetRequest }> {
   const job = await jobs.get(id);
-  if (!job) throw new FStoreError('JOB_UNKNOWN', `there is no training set ${id.slice(0, 80)}`, { field: 'id' });
+  if (!job) throw unknownJob(id, 'training set');
   return { job, request: trainingSetRequestOf(job) };
+}
+
+/** Returns what a client may know of a job. */
+function publicJob({ number: _, ...job }: Job): Omit<Job, 'number'> {
+  return job;
 }
 
 export const TRAINING_SETS_PATH = '/api/v1/training-sets';
@@ -86,7 +91,7 @@ export function registerTrainingSets(app: FastifyInstance, services: RequestServ
             const path = join(own, spineFile(wanted));
             await store(request.body as Readable | undefined, path, maxSpineBytes, requestTimeout);
           }
-          return reply.code(202).send(await submitTrainingSet(services, wanted));
+          return reply.code(202).send(publicJob(await submitTrainingSet(services, wanted)));
         } catch (error) {
           // What is left of the body is not read.
           reply.header('connection', 'close');
@@ -96,7 +101,7 @@ export function registerTrainingSets(app: FastifyInstance, services: RequestServ
       },
     );
     rest.get<{ Params: { id: string } }>('/api/v1/training-sets/:id', async (request) => {
-      return (await findJob(services, request.params.id)).job;
+      return publicJob((await findJob(services, request.params.id)).job);
     });
     rest.get<{ Params: { id: string } }>('/api/v1/training-sets/:id/data', async (request, reply) => {
       const { job, request: wanted } = await findJob(services, request.params.id);

@@ -12,6 +12,7 @@ import type pg from 'pg';
 import { FStoreError } from '../errors.js';
 import { createPool, reachable } from './connection-postgres.js';
 import {
+  isJobId,
   type Job,
   type JobError,
   type JobProgress,
@@ -20,6 +21,7 @@ import {
   type Json,
   type LeasedJob,
   MAX_ATTEMPTS,
+  unknownJob,
 } from './job-store.js';
 import { migrate } from './migration-postgres.js';
 
@@ -47,6 +49,7 @@ const UNFINISHED = `status IN ('QUEUED', 'RUNNING')`;
 const RAN_OUT = `status = 'RUNNING' AND lease_until <= statement_timestamp()`;
 
 interface JobRecord {
+  uuid: string;
   id: string;
   kind: string;
   status: JobStatus;
@@ -62,15 +65,17 @@ interface JobRecord {
 }
 
 const COLUMNS =
-  'id, kind, status, request, progress, checkpoint, result, error, attempts, created_at, started_at, finished_at';
+  'uuid, id, kind, status, request, progress, checkpoint, result, error, attempts, created_at, started_at, finished_at';
 
-function toJob({ created_at, started_at, finished_at, ...record }: JobRecord): Job {
-  return { ...record, createdAt: created_at, startedAt: started_at, finishedAt: finished_at };
-}
-
-/** Returns whether a text can be the id of a job. Other texts would fail in the cast to bigint. */
-function isId(id: string): boolean {
-  return /^\d{1,18}$/.test(id);
+function toJob({ uuid, id, created_at, started_at, finished_at, ...record }: JobRecord): Job {
+  return {
+    ...record,
+    id: uuid,
+    number: Number(id),
+    createdAt: created_at,
+    startedAt: started_at,
+    finishedAt: finished_at,
+  };
 }
 
 /** Connects and migrates the project's schema. Throws STORE_UNAVAILABLE. */
@@ -129,8 +134,8 @@ export class PostgresJobStore implements JobStore {
   }
 
   async get(id: string): Promise<Job | null> {
-    if (!isId(id)) return null;
-    const [record] = await this.#query<JobRecord>(`SELECT ${COLUMNS} FROM ${this.#table} WHERE id = $1`, [id]);
+    if (!isJobId(id)) return null;
+    const [record] = await this.#query<JobRecord>(`SELECT ${COLUMNS} FROM ${this.#table} WHERE uuid = $1`, [id]);
     return record ? toJob(record) : null;
   }
 
@@ -145,17 +150,17 @@ export class PostgresJobStore implements JobStore {
   }
 
   async cancel(id: string): Promise<Job> {
-    const [record] = isId(id)
+    const [record] = isJobId(id)
       ? await this.#query<JobRecord>(
           `UPDATE ${this.#table} SET cancel_requested = true,
              status = CASE WHEN status = 'QUEUED' OR ${RAN_OUT} THEN 'CANCELLED' ELSE status END,
              finished_at = CASE WHEN status = 'QUEUED' OR ${RAN_OUT} THEN clock_timestamp() END
-           WHERE id = $1 AND ${UNFINISHED} RETURNING ${COLUMNS}`,
+           WHERE uuid = $1 AND ${UNFINISHED} RETURNING ${COLUMNS}`,
           [id],
         )
       : [];
     const job = record ? toJob(record) : await this.get(id);
-    if (!job) throw new FStoreError('JOB_UNKNOWN', `There is no job ${id}`, { field: 'id' });
+    if (!job) throw unknownJob(id);
     return job;
   }
 
@@ -207,7 +212,7 @@ export class PostgresJobStore implements JobStore {
       id,
       `UPDATE ${this.#table} SET lease_until = clock_timestamp() + $3::float8 * interval '1 millisecond',
          progress = $4, checkpoint = coalesce($5, checkpoint)
-       WHERE id = $1 AND lease_owner = $2 AND status = 'RUNNING' RETURNING cancel_requested`,
+       WHERE uuid = $1 AND lease_owner = $2 AND status = 'RUNNING' RETURNING cancel_requested`,
       [id, owner, leaseMs, JSON.stringify(progress), checkpoint === undefined ? null : JSON.stringify(checkpoint)],
     );
     return { cancelled: cancel_requested };
@@ -227,7 +232,7 @@ export class PostgresJobStore implements JobStore {
       `UPDATE ${this.#table} SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1,
          status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'QUEUED' END,
          finished_at = CASE WHEN cancel_requested THEN clock_timestamp() END
-       WHERE id = $1 AND lease_owner = $2 AND status = 'RUNNING' RETURNING id`,
+       WHERE uuid = $1 AND lease_owner = $2 AND status = 'RUNNING' RETURNING id`,
       [id, owner],
     );
   }
@@ -242,13 +247,13 @@ export class PostgresJobStore implements JobStore {
       id,
       `UPDATE ${this.#table} SET status = $3, ${column} = coalesce(${column}, $4),
          finished_at = coalesce(finished_at, clock_timestamp())
-       WHERE id = $1 AND lease_owner = $2 AND status IN ('RUNNING', $3) RETURNING id`,
+       WHERE uuid = $1 AND lease_owner = $2 AND status IN ('RUNNING', $3) RETURNING id`,
       [id, owner, status, JSON.stringify(value)],
     );
   }
 
   async #asOwner<R extends pg.QueryResultRow>(id: string, sql: string, values: unknown[]): Promise<R> {
-    const [row] = await this.#query<R>(sql, values);
+    const [row] = isJobId(id) ? await this.#query<R>(sql, values) : [];
     if (!row) throw new FStoreError('JOB_LEASE_LOST', `Job ${id} has ended or is held by another process`);
     return row;
   }

@@ -9,7 +9,9 @@
  * 3. At most one job of a (kind, key) is unfinished. A finished job never changes again.
  * 4. A job whose cancellation was requested is never leased again.
  * 5. At most one job of a (kind, once) exists, finished or not.
+ * 6. Only the UUID of a job names it. Any other text is the id of no job, and never an error of the store.
  */
+import { FStoreError } from '../errors.js';
 
 /** How many processes may lose the lease of a job before it fails. */
 export const MAX_ATTEMPTS = 5;
@@ -37,7 +39,10 @@ export interface JobError {
 
 /** A job as the store keeps it. */
 export interface Job {
+  /** The public id: a UUIDv7 in lower case. It cannot be guessed, and ids sort by the millisecond of creation. */
   readonly id: string;
+  /** Counts the jobs of a store. Only FStore sees it: jobs are leased in its order, and it numbers runs of a source. */
+  readonly number: number;
   readonly kind: string;
   readonly status: JobStatus;
   readonly request: Json;
@@ -61,6 +66,18 @@ export interface LeasedJob extends Job {
   readonly owner: string;
 }
 
+const JOB_ID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+
+/** Returns whether a text has the form of a job's id. */
+export function isJobId(id: string): boolean {
+  return JOB_ID.test(id);
+}
+
+/** Returns JOB_UNKNOWN for the id that a client gave in `field`. `what` names what is missing: a job, a training set. */
+export function unknownJob(id: string, what = 'job', field = 'id'): FStoreError {
+  return new FStoreError('JOB_UNKNOWN', `there is no ${what} ${id.slice(0, 80)}`, { field });
+}
+
 /** Stores jobs and grants leases on them. */
 export interface JobStore {
   /**
@@ -73,7 +90,7 @@ export interface JobStore {
     readonly key?: string | undefined;
     readonly once?: string | undefined;
   }): Promise<Job>;
-  /** Returns a job, or null if there is none. */
+  /** Returns a job, or null if no job has this id. */
   get(id: string): Promise<Job | null>;
   /** Returns the jobs that match, newest first. */
   list(filter: {

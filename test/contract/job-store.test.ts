@@ -30,7 +30,7 @@ async function openPostgres(): Promise<JobPlatform> {
     other,
     async expire(id) {
       const past = `now() - interval '1 second'`;
-      await query(database.url, `UPDATE fstore_${PROJECT}.jobs SET lease_until = ${past} WHERE id = $1`, [id]);
+      await query(database.url, `UPDATE fstore_${PROJECT}.jobs SET lease_until = ${past} WHERE uuid = $1`, [id]);
     },
     async close() {
       await store.close();
@@ -42,9 +42,45 @@ async function openPostgres(): Promise<JobPlatform> {
 
 const LEASE = 60_000;
 const none = { done: 0, total: null };
+const UUID_V7 = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+/** The time in a UUIDv7, in milliseconds. */
+const timeOf = (id: string) => Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
 let kinds = 0;
 /** A kind that no other test uses. */
 const freshKind = () => `kind_${++kinds}`;
+
+test('a job of an older FStore gets an id of the time when it was created, and keeps its number', async () => {
+  const database = await createTestDatabase();
+  try {
+    const options = { url: database.url, project: PROJECT };
+    await (await connectPostgresJobStore(options)).close();
+    const schema = `fstore_${PROJECT}`;
+    for (const statement of [
+      `DELETE FROM ${schema}.migrations WHERE file = '010-job-ids.sql'`,
+      `ALTER TABLE ${schema}.jobs DROP COLUMN uuid`,
+      `DROP FUNCTION ${schema}.uuid_of_time`,
+      `INSERT INTO ${schema}.jobs (kind, request, created_at)
+       SELECT 'old', to_json(day), timestamptz '2024-01-01T00:00:00.123456Z' + day * interval '1 day'
+       FROM generate_series(1, 50) AS day`,
+    ]) {
+      await query(database.url, statement, []);
+    }
+    const migrated = await connectPostgresJobStore(options);
+    try {
+      const jobs = (await migrated.list({ limit: 100 })).toReversed();
+      for (const { id } of jobs) expect(id).toMatch(UUID_V7);
+      const days = jobs.map((_, index) => Date.parse('2024-01-02T00:00:00.123Z') + index * 86_400_000);
+      expect(jobs.map(({ id }) => timeOf(id))).toEqual(days);
+      expect(jobs.map(({ number }) => number)).toEqual(jobs.map(({ request }) => request));
+      expect(await migrated.get(jobs[7]!.id)).toEqual(jobs[7]);
+      expect((await migrated.submit({ kind: 'old', request: 51 })).number).toBe(51);
+    } finally {
+      await migrated.close();
+    }
+  } finally {
+    await database.drop();
+  }
+});
 
 describe.each([
   ['PostgreSQL', openPostgres],
@@ -91,9 +127,59 @@ describe.each([
       expect((await other.get(id))?.request).toEqual(request);
     });
 
-    test.each(['0', '999999', '-1', 'x', '', '99999999999999999999'])('is not what the id %p names', async (id) => {
-      expect(await store.get(id)).toBeNull();
-      await expect(store.cancel(id)).rejects.toMatchObject({ code: 'JOB_UNKNOWN' });
+    test('has a UUIDv7 of the time when it was created as its id, and no two jobs have the same', async () => {
+      const kind = freshKind();
+      const jobs = await Promise.all(
+        Array.from({ length: 100 }, (_one, index) => (index % 2 ? store : other).submit({ kind, request: index })),
+      );
+      for (const { id, createdAt } of jobs) {
+        expect(id).toMatch(UUID_V7);
+        expect(Math.abs(timeOf(id) - createdAt.getTime())).toBeLessThanOrEqual(1);
+      }
+      expect(new Set(jobs.map(({ id }) => id)).size).toBe(100);
+      // Ids of one millisecond have nothing in common but their time.
+      expect(new Set(jobs.map(({ id }) => id.slice(15))).size).toBe(100);
+    });
+
+    test('has an id that sorts after those of earlier milliseconds, and a greater number', async () => {
+      const kind = freshKind();
+      const first = await store.submit({ kind, request: 1 });
+      const later = await eventually(async () => {
+        const job = await other.submit({ kind, request: 2 });
+        expect(timeOf(job.id)).toBeGreaterThan(timeOf(first.id));
+        return job;
+      });
+      expect([later.id, first.id].sort()).toEqual([first.id, later.id]);
+      expect(later.number).toBeGreaterThan(first.number);
+    });
+
+    test.each([
+      '0',
+      '1',
+      '999999',
+      '-1',
+      'x',
+      '',
+      '99999999999999999999',
+      'a\u0000b',
+      'x'.repeat(100_000),
+      "' OR true --",
+      '00000000-0000-0000-0000-000000000000',
+      '01890a5d-ac96-774b-bcce-b302099a8057',
+      '{01890a5d-ac96-774b-bcce-b302099a8057}',
+      '01890a5dac96774bbcceb302099a8057',
+      ' 01890a5d-ac96-774b-bcce-b302099a8057',
+      '01890a5d-ac96-774b-bcce-b302099a8057\n',
+    ])('is not what the id %j names', async (id) => {
+      const { number } = await store.submit({ kind: freshKind(), request: null });
+      for (const one of [id, `${number}`]) {
+        expect(await store.get(one)).toBeNull();
+        await expect(store.cancel(one)).rejects.toMatchObject({ code: 'JOB_UNKNOWN', location: { field: 'id' } });
+        const lost = { code: 'JOB_LEASE_LOST' };
+        await expect(store.heartbeat(one, 'a', LEASE, none, undefined)).rejects.toMatchObject(lost);
+        await expect(store.finish(one, 'a', null)).rejects.toMatchObject(lost);
+        await expect(store.release(one, 'a')).rejects.toMatchObject(lost);
+      }
     });
   });
 

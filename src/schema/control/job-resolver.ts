@@ -7,7 +7,7 @@ import { Job, JobStatus } from './job-types.js';
 
 const MAX_PAGE = 1_000;
 
-function describe({ progress, createdAt, startedAt, finishedAt, status, ...job }: StoredJob): Job {
+function describe({ number: _, progress, createdAt, startedAt, finishedAt, status, ...job }: StoredJob): Job {
   return {
     ...job,
     status: JobStatus[status],

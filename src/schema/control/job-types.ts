@@ -33,7 +33,7 @@ export class JobFailure {
 
 @ObjectType({ description: 'Long work: it outlives the request, and the process that does it.' })
 export class Job {
-  @Field(() => ID)
+  @Field(() => ID, { description: 'A UUIDv7.' })
   id!: string;
 
   @Field(() => String, { description: '`trainingSet`, `materialize` or `stream`.' })

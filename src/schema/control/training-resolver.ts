@@ -10,6 +10,7 @@ import {
   trainingSetRequestOf,
   writeSpineRows,
 } from '../../retrieval/training-set-job.js';
+import { unknownJob } from '../../store/job-store.js';
 import { RequestContext } from '../request-context.js';
 import { DateTime, JsonScalar } from '../scalars.js';
 import { DefinitionPlanReport } from './catalog-types.js';
@@ -122,7 +123,7 @@ export class TrainingResolver {
     const { jobs, snapshot, apply } = context.services;
     const job = await jobs.get(trainingSet);
     const field = 'trainingSet';
-    if (!job) throw new FStoreError('JOB_UNKNOWN', `there is no training set ${trainingSet.slice(0, 80)}`, { field });
+    if (!job) throw unknownJob(trainingSet, 'training set', field);
     const { service } = trainingSetRequestOf(job);
     if (job.status !== 'SUCCEEDED') {
       throw new FStoreError('TRAINING_SET_UNFINISHED', `training set ${job.id} is ${job.status}`, { field });

@@ -2,6 +2,7 @@
  * The job store port in memory, with a clock that the test may set. It passes the same contract suite as the PostgreSQL
  * adapter.
  */
+import { randomUUID } from 'node:crypto';
 import { FStoreError } from '../../../src/errors.js';
 import {
   type Job,
@@ -11,6 +12,7 @@ import {
   type Json,
   type LeasedJob,
   MAX_ATTEMPTS,
+  unknownJob,
 } from '../../../src/store/job-store.js';
 
 type Entry = { -readonly [Field in keyof Job]: Job[Field] } & {
@@ -23,6 +25,12 @@ type Entry = { -readonly [Field in keyof Job]: Job[Field] } & {
 
 /** Copies a value, so that later changes by the caller do not affect the stored one. */
 const copy = <T extends Json | JobProgress>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+
+/** Returns a UUIDv7 of a time in milliseconds. */
+function uuidOfTime(ms: number): string {
+  const time = ms.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
+}
 
 /** Keeps jobs in memory. */
 export class MemoryJobStore implements JobStore {
@@ -48,7 +56,8 @@ export class MemoryJobStore implements JobStore {
     const done = (one: Entry): boolean => once !== undefined && one.kind === kind && one.once === once;
     const entry: Entry = this.#entries.find(same) ??
       this.#entries.find(done) ?? {
-        id: `${this.#entries.length + 1}`,
+        id: uuidOfTime(this.#now()),
+        number: this.#entries.length + 1,
         kind,
         key,
         once,
@@ -86,7 +95,7 @@ export class MemoryJobStore implements JobStore {
 
   async cancel(id: string): Promise<Job> {
     const entry = this.#entries.find((one) => one.id === id);
-    if (!entry) throw new FStoreError('JOB_UNKNOWN', id);
+    if (!entry) throw unknownJob(id);
     entry.cancelRequested = true;
     if (entry.status === 'QUEUED' || this.#ranOut(entry)) this.#end(entry, 'CANCELLED');
     return this.#job(entry);
