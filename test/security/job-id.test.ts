@@ -17,11 +17,11 @@ describe('a server with three training sets', () => {
   let server: AttackedServer;
   let ids: string[];
 
-  const submit = async (): Promise<Record<string, unknown>> => {
+  const submit = async (): Promise<{ id: string }> => {
     const body = 'user_id,event_time\nu1,2026-01-01T00:00:00Z\n';
     const response = await fetch(`${server.url}${SETS}?service=risk`, { method: 'POST', body });
     expect(response.status).toBe(202);
-    return (await response.json()) as Record<string, unknown>;
+    return (await response.json()) as { id: string };
   };
   const read = async (id: string, file = ''): Promise<Refusal> => {
     const response = await fetch(`${server.url}${SETS}/${encodeURIComponent(id)}${file}`);
@@ -43,7 +43,7 @@ describe('a server with three training sets', () => {
       { kind: 'featureService', name: 'risk', features: ['payment'] },
     ]);
     ids = [];
-    for (let set = 0; set < 3; set += 1) ids.push((await submit())['id'] as string);
+    for (let set = 0; set < 3; set += 1) ids.push((await submit()).id);
   }, 120_000);
   afterAll(() => server?.close());
 
@@ -58,7 +58,7 @@ describe('a server with three training sets', () => {
 
   test('tells no client how many jobs there are', async () => {
     const submitted = await submit();
-    const found = (await (await fetch(`${server.url}${SETS}/${submitted['id']}`)).json()) as object;
+    const found = (await (await fetch(`${server.url}${SETS}/${submitted.id}`)).json()) as object;
     for (const job of [submitted, found]) expect(job).not.toHaveProperty('number');
     const { errors } = await post(server.url, '{ jobs { number } }');
     expect(errors).toHaveLength(1);
