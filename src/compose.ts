@@ -37,6 +37,7 @@ import { RegistryFollower } from './registry/registry-follower.js';
 import { connectMongoRegistry } from './registry/registry-mongo.js';
 import { connectPostgresRegistry } from './registry/registry-postgres.js';
 import type { Snapshot } from './registry/snapshot.js';
+import { expressionWatch } from './retrieval/expression-watch.js';
 import { OnlineQuery } from './retrieval/online-query.js';
 import { createBuiltinJoin } from './retrieval/point-in-time-join-builtin.js';
 import { createSparkJoin } from './retrieval/point-in-time-join-spark.js';
@@ -336,6 +337,7 @@ async function open(
     }
   });
   closers.push(async () => forget());
+  expressionWatch.log = (message, fields) => log.warn(fields, message);
   const updates = new UpdateFeed();
   closers.push(() => updates.stop());
   await updates.start(bus, project);

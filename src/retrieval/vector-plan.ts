@@ -11,9 +11,11 @@ import type { FeatureValue, KeyType, ValueType } from '../definition/value-type.
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import { compileExpression } from '../transformation/expression.js';
+import type { ExpressionWork } from '../transformation/expression-budget.js';
 import { createFitter } from '../transformation/fitter.js';
 import { createTransformer } from '../transformation/transformer.js';
 import { needsFitting } from '../transformation/transformer-output.js';
+import { expressionWatch } from './expression-watch.js';
 import { type FeatureRow, type FeatureStatus, featureStatus } from './feature-row.js';
 
 /** Values of request data, by name. An absent value counts as null. */
@@ -28,10 +30,13 @@ export interface VectorColumn {
   readonly description: string | undefined;
   /** Changes when the field's definition changes while its name stays the same. */
   readonly stamp: string;
-  /** Returns the value, given one row for each view of the plan. */
-  value(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
+  /**
+   * Returns the value, given one row for each view of the plan. `work` is that of the operation; training sets have
+   * none.
+   */
+  value(rows: readonly FeatureRow[], request: RequestData, work?: ExpressionWork): FeatureValue;
   /** Returns the value before its transformation, or the value itself if there is no transformation. */
-  untransformed(rows: readonly FeatureRow[], request: RequestData): FeatureValue;
+  untransformed(rows: readonly FeatureRow[], request: RequestData, work?: ExpressionWork): FeatureValue;
   /** The feature of a view that this column copies; null if the column is computed. */
   readonly pinned: Pinned | null;
   /** The transformation of the value; null if there is none. */
@@ -40,7 +45,11 @@ export interface VectorColumn {
    * Returns why the column has its value, and the event time of the oldest row that it was computed from (null without
    * a row).
    */
-  status(rows: readonly FeatureRow[], request: RequestData): { status: FeatureStatus; eventTime: number | null };
+  status(
+    rows: readonly FeatureRow[],
+    request: RequestData,
+    work?: ExpressionWork,
+  ): { status: FeatureStatus; eventTime: number | null };
 }
 
 /** The transformer that a service applies to a feature. */
@@ -129,7 +138,8 @@ function planColumn(
     };
   }
   const source = 'computed' in feature ? feature.computed : feature.transformed.source;
-  const untransformed = sourceValue(source, place);
+  const view = 'onDemand' in feature ? feature.onDemand : feature.transformer;
+  const untransformed = sourceValue(source, place, view);
   const transformation = 'transformed' in feature ? transformationOf(feature) : null;
   const value = transformation ? transformedValue(transformation, untransformed) : untransformed;
   const origin = 'computed' in feature ? `${feature.onDemand}:${feature.computed.name}` : feature.transformer;
@@ -142,10 +152,10 @@ function planColumn(
     untransformed,
     pinned: null,
     transformation,
-    status: (rows, request) => {
+    status: (rows, request, work) => {
       const eventTime = oldest(pins.map(({ viewIndex }) => rows[viewIndex]?.eventTime ?? null));
       if (!value) return { status: 'UNAVAILABLE', eventTime };
-      if (value(rows, request) !== null) return { status: 'PRESENT', eventTime };
+      if (value(rows, request, work) !== null) return { status: 'PRESENT', eventTime };
       const missing = pins.find(({ viewIndex }) => rows[viewIndex]?.status !== 'PRESENT');
       return { status: missing ? rows[missing.viewIndex]!.status : 'NULL_VALUE', eventTime };
     },
@@ -157,17 +167,24 @@ function oldest(times: readonly (number | null)[]): number | null {
   return known.length > 0 ? Math.min(...known) : null;
 }
 
-function computedValue(computed: ComputedFeature, place: (pin: FeaturePin) => Pinned): VectorColumn['value'] {
-  const expression = compileExpression(computed.expression, computed.inputs, computed.type);
+function computedValue(
+  computed: ComputedFeature,
+  place: (pin: FeaturePin) => Pinned,
+  view: string,
+): VectorColumn['value'] {
+  const expression = compileExpression(computed.expression, computed.inputs, computed.type, () =>
+    expressionWatch.note(view, computed.name),
+  );
   const inputs = computed.inputs.map(({ name, pin }) => ({
     name: name.slice(name.indexOf('.') + 1),
     at: pin && place(pin),
   }));
-  return (rows, request) =>
+  return (rows, request, work) =>
     expression.evaluate(
       inputs.map(({ name, at }) =>
         at ? (rows[at.viewIndex]?.values?.[at.featureIndex] ?? null) : (request[name] ?? null),
       ),
+      work,
     );
 }
 
@@ -186,12 +203,16 @@ function transformedValue(
 ): VectorColumn['value'] | null {
   if (!parameters) return null;
   const { apply } = createTransformer(options, parameters, input);
-  return (rows, request) => apply(read(rows, request))[0] ?? null;
+  return (rows, request, work) => apply(read(rows, request, work))[0] ?? null;
 }
 
-/** Returns a function that reads a feature of a view or computes an on-demand feature. */
-function sourceValue(source: FeaturePin | ComputedFeature, place: (pin: FeaturePin) => Pinned): VectorColumn['value'] {
-  if ('expression' in source) return computedValue(source, place);
+/** Returns a function that reads a feature, or computes one. `view` names what computes it, for the log. */
+function sourceValue(
+  source: FeaturePin | ComputedFeature,
+  place: (pin: FeaturePin) => Pinned,
+  view: string,
+): VectorColumn['value'] {
+  if ('expression' in source) return computedValue(source, place, view);
   const { viewIndex, featureIndex } = place(source);
   return (rows) => rows[viewIndex]?.values?.[featureIndex] ?? null;
 }

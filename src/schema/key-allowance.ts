@@ -1,8 +1,14 @@
 import { FStoreError } from '../errors.js';
+import { ExpressionWork } from '../transformation/expression-budget.js';
 
-/** Counts the entities that one operation asks for, over all of its fields; an id that is given twice counts twice. */
+/**
+ * What one operation may ask for, over all of its fields: entities, where an id that is given twice counts twice, and
+ * the work of expressions.
+ */
 export class KeyAllowance {
   #used = 0;
+  /** The steps that the expressions of this operation have taken. */
+  readonly work = new ExpressionWork();
 
   constructor(readonly max: number) {}
 

@@ -13,6 +13,7 @@ import type { UpdateFeed } from '../retrieval/update-feed.js';
 import type { JobStore } from '../store/job-store.js';
 import type { OfflineStore } from '../store/offline-store.js';
 import type { QueryReader } from '../store/query-reader.js';
+import type { ExpressionWork } from '../transformation/expression-budget.js';
 import { KeyAllowance } from './key-allowance.js';
 import type { ApplyDefinitions } from './plan-report.js';
 import type { RegisteredOperations } from './registered-operations.js';
@@ -73,6 +74,11 @@ export class RequestContext {
       (row) => this.turns.pass(row),
       (error: unknown) => response.refuse(error),
     );
+  }
+
+  /** Computes a value that reads expressions, now or in a later turn of the event loop. */
+  compute<T>(work: ExpressionWork, compute: () => T): T | Promise<T> {
+    return this.turns.compute(work, compute);
   }
 
   /** Runs the operation of a subscription for one event. */

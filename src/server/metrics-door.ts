@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Freshness, SourceReport } from '../materialization/freshness.js';
 import type { Snapshot } from '../registry/snapshot.js';
+import { expressionWatch } from '../retrieval/expression-watch.js';
 import type { RequestServices } from '../schema/request-context.js';
 import { METRICS_CONTENT_TYPE, type Metric, type MetricType, metricsText, type Sample } from './metrics-text.js';
 
@@ -85,6 +86,7 @@ function servingMetrics({ lane, load, isRegistryFollowed }: ServingCounts, { que
     counter('online_corrupted_total', 'Entries of the online store that were no values.', corrupted),
     counter('online_failures_total', 'Calls of the online store that failed.', onlineFailures),
     counter('offline_failures_total', 'Calls of the offline store that failed.', offlineFailures),
+    counter('expression_budget_exceeded_total', 'Expressions that exceeded their budget.', expressionWatch.exceeded),
     counter('requests_shed_total', 'Requests that were refused for lack of room.', load.shed),
     {
       name: 'fstore_registry_followed',

@@ -27,6 +27,12 @@ import { SPECIAL_FUNCTIONS } from './special-function.js';
 
 /** Compiles `node`. Throws DEFINITION_INVALID with the position of an unknown name or of types that do not match. */
 export function compileNode(node: Node, scope: Scope): Typed {
+  const part = compilePart(node, scope);
+  if (part.type === 'string' || itemType(part.type) !== null) scope.metered.isNeeded = true;
+  return part;
+}
+
+function compilePart(node: Node, scope: Scope): Typed {
   const name = nameOfNode(node);
   if (name !== null) return compileName(name, node, scope);
   switch (node.op) {

@@ -7,6 +7,21 @@
  *    finite or exceeds 64 bits, a text that is not a number, and an index outside of a string.
  */
 import { type FeatureValue, readValue } from '../definition/value-type.js';
+import {
+  containsText,
+  convertAscii,
+  endsWith,
+  firstIndexOf,
+  joinTexts,
+  lastIndexOf,
+  reading,
+  replaceAll,
+  sizeOfText,
+  splitText,
+  startsWith,
+  substring,
+  trimText,
+} from './expression-text.js';
 import type { ExpressionType } from './expression-type.js';
 
 /** One signature of a function. The receiver of a method is its first argument. */
@@ -25,8 +40,6 @@ function overload(
   return { arguments: args, result, call: call as Overload['call'] };
 }
 
-/** The longest result of `replace`, in UTF-16 code units. */
-export const MAX_TEXT = 1_000_000;
 const INT_MIN = -(2n ** 63n);
 const INT_MAX = 2n ** 63n - 1n;
 
@@ -74,36 +87,6 @@ function readTime(input: string | number): FeatureValue {
 const showTime = (time: number): string | null =>
   readValue('TIMESTAMP', time).ok ? new Date(time).toISOString() : null;
 
-/** Returns a part of a text. Characters are code points, as in CEL, so an emoji counts as one. */
-function substring(text: string, from: bigint, to?: bigint): string | null {
-  const characters = [...text];
-  const end = to ?? BigInt(characters.length);
-  if (from < 0n || end < from || end > BigInt(characters.length)) return null;
-  return characters.slice(Number(from), Number(end)).join('');
-}
-
-function indexOf(text: string, index: number): bigint {
-  return BigInt(index < 0 ? -1 : [...text.slice(0, index)].length);
-}
-
-/** Returns null beyond MAX_TEXT, because nested calls of `replace` could grow a text exponentially. */
-function replaceAll(text: string, part: string, by: string): string | null {
-  const parts = text.split(part);
-  return text.length + parts.length * by.length > MAX_TEXT ? null : parts.join(by);
-}
-
-/** Returns null for a text beyond MAX_TEXT, which could become that many items. */
-function splitText(text: string, by: string): FeatureValue {
-  return text.length > MAX_TEXT ? null : text.split(by);
-}
-
-/** Returns null beyond MAX_TEXT. */
-function joinTexts(texts: readonly string[], by: string): string | null {
-  let length = by.length * Math.max(0, texts.length - 1);
-  for (const text of texts) length += text.length;
-  return length > MAX_TEXT ? null : texts.join(by);
-}
-
 const double = (call: (x: number) => number): Overload =>
   overload(['double'], 'double', (x: number) => finite(call(x)));
 
@@ -127,7 +110,7 @@ export const FUNCTIONS: ReadonlyMap<string, readonly Overload[]> = new Map<strin
     [
       overload(['int'], 'int', (x: bigint) => x),
       overload(['double'], 'int', (x: number) => int64(BigInt(Math.trunc(x)))),
-      overload(['string'], 'int', readInteger),
+      overload(['string'], 'int', reading(readInteger)),
       overload(['bool'], 'int', (x: boolean) => (x ? 1n : 0n)),
       overload(['timestamp'], 'int', (time: number) => BigInt(Math.floor(time / 1000))),
     ],
@@ -137,7 +120,7 @@ export const FUNCTIONS: ReadonlyMap<string, readonly Overload[]> = new Map<strin
     [
       overload(['double'], 'double', (x: number) => x),
       overload(['int'], 'double', (x: bigint) => Number(x)),
-      overload(['string'], 'double', readDouble),
+      overload(['string'], 'double', reading(readDouble)),
       overload(['bool'], 'double', (x: boolean) => (x ? 1 : 0)),
     ],
   ],
@@ -162,12 +145,12 @@ export const FUNCTIONS: ReadonlyMap<string, readonly Overload[]> = new Map<strin
     'timestamp',
     [
       overload(['timestamp'], 'timestamp', (x: number) => x),
-      overload(['string'], 'timestamp', readTime),
+      overload(['string'], 'timestamp', reading(readTime)),
       overload(['int'], 'timestamp', (seconds: bigint) => readTime(Number(seconds) * 1000)),
     ],
   ],
-  ['duration', [overload(['string'], 'duration', readDuration)]],
-  ['size', [overload(['string'], 'int', (x: string) => BigInt([...x].length)), ...LIST_TYPES.map(sizeOf)]],
+  ['duration', [overload(['string'], 'duration', reading(readDuration))]],
+  ['size', [overload(['string'], 'int', sizeOfText), ...LIST_TYPES.map(sizeOf)]],
 ]);
 
 const ofTime = (read: (time: Date) => number): Overload =>
@@ -186,17 +169,32 @@ const test = (call: (text: string, part: string) => boolean): Overload => overlo
 /** Methods by name. Those of timestamps are in UTC. As in CEL, they count months and days of the month from 0. */
 export const METHODS: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ['size', FUNCTIONS.get('size') as readonly Overload[]],
-  ['contains', [test((text, part) => text.includes(part))]],
-  ['startsWith', [test((text, part) => text.startsWith(part))]],
-  ['endsWith', [test((text, part) => text.endsWith(part))]],
-  ['trim', [overload(['string'], 'string', (x: string) => x.trim())]],
-  ['lowerAscii', [overload(['string'], 'string', (x: string) => x.replace(/[A-Z]+/g, (s) => s.toLowerCase()))]],
-  ['upperAscii', [overload(['string'], 'string', (x: string) => x.replace(/[a-z]+/g, (s) => s.toUpperCase()))]],
-  ['indexOf', [overload(['string', 'string'], 'int', (x: string, part: string) => indexOf(x, x.indexOf(part)))]],
+  ['contains', [test(containsText)]],
+  ['startsWith', [test(startsWith)]],
+  ['endsWith', [test(endsWith)]],
+  ['trim', [overload(['string'], 'string', trimText)]],
   [
-    'lastIndexOf',
-    [overload(['string', 'string'], 'int', (x: string, part: string) => indexOf(x, x.lastIndexOf(part)))],
+    'lowerAscii',
+    [
+      overload(
+        ['string'],
+        'string',
+        convertAscii(/[A-Z]+/g, (letters) => letters.toLowerCase()),
+      ),
+    ],
   ],
+  [
+    'upperAscii',
+    [
+      overload(
+        ['string'],
+        'string',
+        convertAscii(/[a-z]+/g, (letters) => letters.toUpperCase()),
+      ),
+    ],
+  ],
+  ['indexOf', [overload(['string', 'string'], 'int', firstIndexOf)]],
+  ['lastIndexOf', [overload(['string', 'string'], 'int', lastIndexOf)]],
   [
     'substring',
     [overload(['string', 'int'], 'string', substring), overload(['string', 'int', 'int'], 'string', substring)],

@@ -5,9 +5,10 @@
  * another list.
  */
 import type { FeatureValue } from '../definition/value-type.js';
+import { charge, growList } from './expression-budget.js';
 import { finite, int64 } from './expression-function.js';
 import { fail, requireBool, type Scope, strict } from './expression-scope.js';
-import { LIST_MACROS, type Node, type NodeOf } from './expression-syntax.js';
+import { countNodes, LIST_MACROS, type Node, type NodeOf } from './expression-syntax.js';
 import { type Evaluate, type ExpressionScalar, isNumeric, itemType, type Typed } from './expression-type.js';
 
 type Compile = (node: Node, scope: Scope) => Typed;
@@ -37,16 +38,29 @@ export function compileListMethod(
 
 function compileSum(receiver: Typed, item: ExpressionScalar): Typed {
   if (item === 'int') {
-    const total = (list: FeatureValue) => int64((list as readonly bigint[]).reduce((sum, each) => sum + each, 0n));
+    const total = (list: FeatureValue) => {
+      const items = list as readonly bigint[];
+      charge(NODE_STEPS * items.length);
+      return int64(items.reduce((sum, each) => sum + each, 0n));
+    };
     return { type: 'int', evaluate: strict([receiver], total as (value: FeatureValue) => FeatureValue) };
   }
-  const total = (list: FeatureValue) => finite((list as readonly number[]).reduce((sum, each) => sum + each, 0));
+  const total = (list: FeatureValue) => {
+    const items = list as readonly number[];
+    charge(items.length);
+    return finite(items.reduce((sum, each) => sum + each, 0));
+  };
   return { type: 'double', evaluate: strict([receiver], total as (value: FeatureValue) => FeatureValue) };
 }
+
+/** Steps for each node of a macro's body, for each item. */
+const NODE_STEPS = 4;
 
 /** The value of a macro's variable. One cell is enough, because evaluation is synchronous and macros do not nest. */
 interface Cell {
   value: FeatureValue;
+  /** The steps that one item takes, beside those that functions charge by the length of their operands. */
+  readonly steps: number;
 }
 
 function compileMacro(
@@ -61,7 +75,8 @@ function compileMacro(
   if (scope.variable) throw fail(node, scope, `${name} may not stand inside of another list macro`);
   const taken = [...scope.inputs.keys()].some((input) => input.split('.')[0] === variable);
   if (taken) throw fail(node, scope, `the variable ${variable} has the name of an input; give it another name`);
-  const cell: Cell = { value: null };
+  const steps = NODE_STEPS * nodes.slice(1).reduce((sum, each) => sum + countNodes(each), 1);
+  const cell: Cell = { value: null, steps };
   const inner: Scope = { ...scope, variable: { name: variable, part: { type: item, evaluate: () => cell.value } } };
   const bodies = nodes.slice(1).map((each) => compile(each, inner));
   const [first, second] = bodies;
@@ -89,6 +104,8 @@ function compileMap(
   const evaluate: Evaluate = (values) => {
     const list = source(values) as Items | null;
     if (list === null) return null;
+    charge(cell.steps * list.length);
+    growList(list.length);
     const mapped: FeatureValue[] = [];
     for (const each of list) {
       cell.value = each;
@@ -105,6 +122,8 @@ function filterItems(source: Evaluate, predicate: Typed, cell: Cell): Evaluate {
   return (values) => {
     const list = source(values) as Items | null;
     if (list === null) return null;
+    charge(cell.steps * list.length);
+    growList(list.length);
     const kept = list.filter((each) => {
       cell.value = each;
       return predicate.evaluate(values) === true;
@@ -118,6 +137,7 @@ function quantify(name: string, source: Evaluate, predicate: Evaluate, cell: Cel
   return (values) => {
     const list = source(values) as Items | null;
     if (list === null) return null;
+    charge(cell.steps * list.length);
     let holding = 0;
     let unknown = 0;
     for (const each of list) {

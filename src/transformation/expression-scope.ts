@@ -9,6 +9,8 @@ import { type Evaluate, type ExpressionType, type Typed, unifyTypes } from './ex
 export interface Scope {
   readonly source: string;
   readonly inputs: ReadonlyMap<string, { readonly index: number; readonly type: ValueType }>;
+  /** Whether evaluations have a budget. It is needed if any part is a text or a list: all others take constant time. */
+  readonly metered: { isNeeded: boolean };
   /** The variable of the enclosing list macro; null outside of a macro. */
   readonly variable: { readonly name: string; readonly part: Typed } | null;
 }

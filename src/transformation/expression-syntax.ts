@@ -81,6 +81,11 @@ function childrenOf(node: Node): readonly Node[] {
   }
 }
 
+/** Returns the number of nodes of a tree. */
+export function countNodes(node: Node): number {
+  return childrenOf(node).reduce((sum, child) => sum + countNodes(child), 1);
+}
+
 /** Adds the input names that `node` reads to `names`. `variables` are those of the enclosing list macros. */
 export function collectNames(node: Node, names: Set<string>, variables: readonly string[] = []): void {
   const name = nameOfNode(node);

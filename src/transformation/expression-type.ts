@@ -7,6 +7,7 @@
  * 2. The only implicit conversion is int → double, to the nearest double.
  */
 import { elementType, type FeatureValue, type ScalarType, type ValueType } from '../definition/value-type.js';
+import { growList } from './expression-budget.js';
 
 export type ExpressionScalar = 'int' | 'double' | 'bool' | 'string' | 'timestamp' | 'duration' | 'null';
 export type ExpressionType = ExpressionScalar | `list<${ExpressionScalar}>`;
@@ -73,7 +74,12 @@ export function convertPart(part: Typed, to: ExpressionType): Typed {
   if (part.type === 'list<int>' && to === 'list<double>') {
     return {
       type: to,
-      evaluate: (values) => (evaluate(values) as readonly bigint[] | null)?.map(Number) ?? null,
+      evaluate: (values) => {
+        const list = evaluate(values) as readonly bigint[] | null;
+        if (list === null) return null;
+        growList(list.length);
+        return list.map(Number);
+      },
     };
   }
   return { type: to, evaluate };
@@ -91,7 +97,12 @@ export function readInput(type: ValueType, index: number): Evaluate {
     };
   }
   if (type === 'INT32[]') {
-    return (values) => (values[index] as readonly number[] | null | undefined)?.map(BigInt) ?? null;
+    return (values) => {
+      const list = values[index] as readonly number[] | null | undefined;
+      if (!list) return null;
+      growList(4 * list.length);
+      return list.map(BigInt);
+    };
   }
   return (values) => values[index] ?? null;
 }

@@ -5,10 +5,12 @@
  * 1. An expression that compiles never throws. Without a result it gives null (null rule in expression-compiler.ts).
  * 2. The result is null or a value of its declared type, in the form that value-type.ts defines. Only int → FLOAT64 is
  *    converted. An int outside of INT32, or a text or time that the type cannot hold, becomes null.
- * 3. Evaluation is deterministic and has no effects. It uses no clock, randomness or time zone.
+ * 3. An evaluation beyond its budget of steps and bytes is null (expression-budget.ts).
+ * 4. Evaluation is deterministic and has no effects. It uses no clock, randomness or time zone.
  */
 import { type FeatureValue, readValue, type ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
+import { beginEvaluation, checkTexts, type ExpressionWork, endEvaluation } from './expression-budget.js';
 import { compileNode } from './expression-compiler.js';
 import { collectNames, expressionError, parseExpression } from './expression-syntax.js';
 import { convertPart, type Evaluate, expressionTypeOf, type Typed, unifyTypes } from './expression-type.js';
@@ -19,11 +21,14 @@ export interface ExpressionInput {
   readonly type: ValueType;
 }
 
-/** A checked and compiled expression. `evaluate` takes the values of the inputs in the order of their declaration. */
+/**
+ * A checked and compiled expression. `evaluate` takes the values of the inputs in the order of their declaration, and
+ * the work of the request, which limits it together with the evaluations before it.
+ */
 export interface Expression {
   readonly source: string;
   readonly result: ValueType;
-  evaluate(values: readonly FeatureValue[]): FeatureValue;
+  evaluate(values: readonly FeatureValue[], work?: ExpressionWork): FeatureValue;
 }
 
 const INPUT_NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?$/;
@@ -31,9 +36,15 @@ const INPUT_NAME = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?$/;
 /**
  * Compiles `source`, an expression over `inputs` whose value has the type `result`.
  * Throws DEFINITION_INVALID if the source is not an expression, uses unknown names, or has another type. The message
- * has the reason, the position (line and column) and the known names.
+ * has the reason, the position (line and column) and the known names. The expression calls `onExceeded` whenever an
+ * evaluation exceeds its budget.
  */
-export function compileExpression(source: string, inputs: readonly ExpressionInput[], result: ValueType): Expression {
+export function compileExpression(
+  source: string,
+  inputs: readonly ExpressionInput[],
+  result: ValueType,
+  onExceeded: () => void = () => {},
+): Expression {
   const byName = new Map<string, { index: number; type: ValueType }>();
   for (const [index, { name, type }] of inputs.entries()) {
     if (!INPUT_NAME.test(name) || byName.has(name)) {
@@ -42,19 +53,13 @@ export function compileExpression(source: string, inputs: readonly ExpressionInp
     }
     byName.set(name, { index, type });
   }
-  const part = compileNode(parseExpression(source), { source, inputs: byName, variable: null });
+  const metered = { isNeeded: false };
+  const part = compileNode(parseExpression(source), { source, inputs: byName, variable: null, metered });
   const evaluate = convertResult(part, result, source);
   return {
     source,
     result,
-    evaluate: (values) => {
-      try {
-        return evaluate(values);
-      } catch {
-        // Whatever the engine of JavaScript refuses, such as a text that is too long for it, has no answer.
-        return null;
-      }
-    },
+    evaluate: metered.isNeeded ? limitWork(evaluate, onExceeded) : catchAll(evaluate),
   };
 }
 
@@ -66,6 +71,32 @@ export function expressionInputs(source: string): readonly string[] {
   const names = new Set<string>();
   collectNames(parseExpression(source), names);
   return [...names];
+}
+
+/** Returns an `evaluate` that is null if the engine of JavaScript refuses an operation. */
+function catchAll(evaluate: Evaluate): Evaluate {
+  return (values) => {
+    try {
+      return evaluate(values);
+    } catch {
+      return null;
+    }
+  };
+}
+
+/** Returns an `evaluate` that is null beyond its budget, or if the engine of JavaScript refuses an operation. */
+function limitWork(evaluate: Evaluate, onExceeded: () => void): Expression['evaluate'] {
+  return (values, work) => {
+    let value: FeatureValue = null;
+    beginEvaluation(values, work);
+    try {
+      value = evaluate(values);
+    } catch {
+      onExceeded();
+    }
+    endEvaluation();
+    return value;
+  };
 }
 
 function convertResult(part: Typed, result: ValueType, source: string): Evaluate {
@@ -105,6 +136,7 @@ function checkedResult(evaluate: Evaluate, result: ValueType): Evaluate {
   return (values) => {
     const value = evaluate(values);
     if (value === null) return null;
+    if (result === 'STRING[]') checkTexts(value as readonly string[]);
     const read = readValue(result, value);
     return read.ok ? read.value : null;
   };

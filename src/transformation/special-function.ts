@@ -3,6 +3,7 @@
  * clip.
  */
 import type { FeatureValue } from '../definition/value-type.js';
+import { charge } from './expression-budget.js';
 import { fail, type Scope, strict, unifyAll } from './expression-scope.js';
 import type { Node } from './expression-syntax.js';
 import { convertPart, type ExpressionType, isNumeric, itemType, type Typed } from './expression-type.js';
@@ -55,6 +56,7 @@ const extreme =
     if (only && item !== null && isNumeric(item)) {
       const evaluate = strict([only], (list) => {
         const items = list as readonly FeatureValue[];
+        charge(4 * items.length);
         return items.length === 0 ? null : items.reduce(choose);
       });
       return { type: item, evaluate };

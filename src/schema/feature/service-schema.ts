@@ -26,6 +26,7 @@ import { FStoreError } from '../../errors.js';
 import type { FeatureRow } from '../../retrieval/feature-row.js';
 import type { StreamedUpdate } from '../../retrieval/update-feed.js';
 import { createVectorPlan, type RequestData, type VectorColumn, type VectorPlan } from '../../retrieval/vector-plan.js';
+import type { ExpressionWork } from '../../transformation/expression-budget.js';
 import type { KeyAllowance } from '../key-allowance.js';
 import { sourced, type VectorInputs } from '../lane/field-source.js';
 import type { RequestContext } from '../request-context.js';
@@ -39,6 +40,7 @@ interface Vector {
   readonly keys: Readonly<Record<string, string>>;
   readonly rows: readonly FeatureRow[];
   readonly request: RequestData;
+  readonly work: ExpressionWork;
 }
 
 interface JoinArgument {
@@ -98,22 +100,23 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
     description: `The join keys of one vector of ${service.typeName}${requestInput ? ', and its request data' : ''}.`,
     fields: arguments_ as GraphQLInputFieldConfigMap,
   });
-  const inputsOf = (inputs: Inputs, place: string): VectorInputs => ({
+  const inputsOf = (inputs: Inputs, place: string, { work }: KeyAllowance): VectorInputs => ({
     ...readKeys(plan, inputs, place),
     request: readRequest(plan, inputs.request as Inputs | null | undefined, place),
+    work,
   });
   const oneInputsOf = (args: Inputs, allowance: KeyAllowance): VectorInputs => {
     allowance.take(1, joins[0]?.argument ?? 'request');
-    return inputsOf(args, '');
+    return inputsOf(args, '', allowance);
   };
   const listInputsOf = (args: Inputs, allowance: KeyAllowance): VectorInputs[] => {
     const list = args.keys as readonly Inputs[];
     allowance.take(list.length, 'keys');
-    return list.map((inputs, index) => inputsOf(inputs, `keys.${index}.`));
+    return list.map((inputs, index) => inputsOf(inputs, `keys.${index}.`, allowance));
   };
-  const vector = async ({ keys, byView, request }: VectorInputs, context: RequestContext): Promise<Vector> => {
+  const vector = async ({ keys, byView, request, work }: VectorInputs, context: RequestContext): Promise<Vector> => {
     const rows = await Promise.all(plan.views.map((view, index) => context.load(view, byView[index]!)));
-    return { keys, rows, request };
+    return { keys, rows, request, work };
   };
   const vectors = (args: Inputs, context: RequestContext): Promise<Vector[]> =>
     Promise.all(listInputsOf(args, context.allowance).map((inputs) => vector(inputs, context)));
@@ -177,7 +180,7 @@ export function createServiceSchema(service: ServiceType, views: ReadonlyMap<str
           throw new FStoreError('INTERNAL', `an update of ${update.view} reached a service that does not read it`);
         context.startEvent(view, update.key, update.value);
         const list = args.keys as readonly Inputs[];
-        return vector(inputsOf(list[Number(tag)] ?? {}, ''), context);
+        return vector(inputsOf(list[Number(tag)] ?? {}, '', context.allowance), context);
       },
     },
   };
@@ -232,8 +235,8 @@ function readRequest({ request }: VectorPlan, inputs: Inputs | null | undefined,
   return data;
 }
 
-const statusesOf = (columns: readonly VectorColumn[], { rows, request }: Vector) =>
-  columns.map((column) => ({ feature: column.field, ...column.status(rows, request) }));
+const statusesOf = (columns: readonly VectorColumn[], { rows, request, work }: Vector) =>
+  columns.map((column) => ({ feature: column.field, ...column.status(rows, request, work) }));
 
 function createVectorType({ service, views, columns }: VectorPlan, joins: readonly JoinArgument[]) {
   const reads = views.map((view) => `\`${view.id}\``).join(', ');
@@ -252,11 +255,14 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
         };
       }
       for (const column of columns) {
-        const { field, type, description, origin, stamp, value } = column;
+        const { field, type, description, origin, stamp, value, pinned } = column;
         fields[field] = {
           type: graphqlTypeOf(type),
           description: description ?? `\`${origin}\``,
-          resolve: ({ rows, request }, _, { response }, { path }) => response.show(path.key, value(rows, request)),
+          resolve: ({ rows, request, work }, _, context, { path }) =>
+            pinned
+              ? context.response.show(path.key, value(rows, request))
+              : context.compute(work, () => context.response.show(path.key, value(rows, request, work))),
           extensions: { fstore: stamp, ...sourced({ kind: 'column', column }) },
         };
       }
@@ -264,9 +270,9 @@ function createVectorType({ service, views, columns }: VectorPlan, joins: readon
         type: listOf(FeatureStatusEntry),
         description: 'Why each feature has the value that it has.',
         extensions: sourced({ kind: 'statuses' }),
-        resolve: (vector, _, { response }) => {
-          response.count(LEAST_STATUS * columns.length);
-          return statusesOf(columns, vector);
+        resolve: (vector, _, context) => {
+          context.response.count(LEAST_STATUS * columns.length);
+          return context.compute(vector.work, () => statusesOf(columns, vector));
         },
       };
       fields.serviceVersion = {
@@ -300,24 +306,27 @@ function createColumnsType({ service, columns }: VectorPlan, joins: readonly Joi
             ),
         };
       }
-      for (const { field, type, description, origin, stamp, value } of columns) {
+      for (const { field, type, description, origin, stamp, value, pinned } of columns) {
         fields[field] = {
           type: new GraphQLNonNull(new GraphQLList(graphqlTypeOf(type))),
           description: description ?? `\`${origin}\``,
-          resolve: (vectors, _, { response }, { path }) =>
-            response.show(
-              path.key,
-              vectors.map(({ rows, request }) => value(rows, request)),
-            ),
+          resolve: (vectors, _, context, { path }) => {
+            const { response } = context;
+            const values = vectors.map(({ rows, request, work }) =>
+              pinned ? value(rows, request) : context.compute(work, () => value(rows, request, work)),
+            );
+            if (!values.some((one) => one instanceof Promise)) return response.show(path.key, values);
+            return Promise.all(values).then((all) => response.show(path.key, all));
+          },
           extensions: { fstore: stamp },
         };
       }
       fields.statuses = {
         type: new GraphQLNonNull(new GraphQLList(listOf(FeatureStatusEntry))),
         description: 'For each vector, why each feature has the value that it has.',
-        resolve: (vectors, _, { response }) => {
-          response.count(LEAST_STATUS * columns.length * vectors.length);
-          return vectors.map((vector) => statusesOf(columns, vector));
+        resolve: (vectors, _, context) => {
+          context.response.count(LEAST_STATUS * columns.length * vectors.length);
+          return vectors.map((vector) => context.compute(vector.work, () => statusesOf(columns, vector)));
         },
       };
       fields.serviceVersion = {

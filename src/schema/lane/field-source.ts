@@ -7,6 +7,7 @@ import type { EntityKey } from '../../definition/entity-key.js';
 import type { ViewVersion } from '../../definition/view-version.js';
 import type { FStoreError } from '../../errors.js';
 import type { RequestData, VectorColumn, VectorPlan } from '../../retrieval/vector-plan.js';
+import type { ExpressionWork } from '../../transformation/expression-budget.js';
 import type { KeyAllowance } from '../key-allowance.js';
 
 /** Coerced arguments, as resolvers receive them. */
@@ -17,6 +18,8 @@ export interface VectorInputs {
   readonly keys: Readonly<Record<string, string>>;
   readonly byView: readonly EntityKey[];
   readonly request: RequestData;
+  /** The work of all expressions of the operation. */
+  readonly work: ExpressionWork;
 }
 
 /** The source of a field of the query type. Its functions throw the errors that resolvers throw. */

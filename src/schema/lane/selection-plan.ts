@@ -17,6 +17,8 @@ import { PackedRow } from '../../retrieval/packed-row.js';
 import type { Pinned, VectorColumn, VectorPlan } from '../../retrieval/vector-plan.js';
 import { EVENT_TIME, EXPANSION, LARGE_ROW, ValueTemplate } from '../../store/json-packer.js';
 import { FixedBytes, type JsonWriter } from '../../store/json-writer.js';
+import type { ExpressionWork } from '../../transformation/expression-budget.js';
+import { STEPS_PER_TURN } from '../turns.js';
 import { type FieldSource, sourceOf, type VectorInputs } from './field-source.js';
 
 /**
@@ -248,8 +250,9 @@ class StatusPlan {
     this.#end = text.end();
   }
 
-  write(writer: JsonWriter, column: VectorColumn, rows: readonly Row[], { request }: VectorInputs): void {
-    const { status, eventTime } = column.status(rows, request);
+  write(writer: JsonWriter, column: VectorColumn, rows: readonly Row[], { request, work }: VectorInputs): void {
+    const { status, eventTime } = column.status(rows, request, work);
+    refuseExpensive(work);
     for (const [index, value] of this.#values.entries()) {
       writer.fixed(this.#labels[index]!);
       if (value === 'featureName') writer.string(column.field);
@@ -320,7 +323,10 @@ export class VectorSelection {
       if (value.kind === 'pinned') this.#copy(writer, own, value.pinned);
       else if (value.kind === 'joinKey') writer.string(inputs.keys[value.argument]!);
       else if (value.kind === 'statuses') this.#writeStatuses(writer, value.entry, inputs, own);
-      else writeValue(writer, value.column.type, value.column.value(own, inputs.request));
+      else {
+        writeValue(writer, value.column.type, value.column.value(own, inputs.request, inputs.work));
+        refuseExpensive(inputs.work);
+      }
     }
     writer.fixed(this.#end);
   }
@@ -335,6 +341,11 @@ export class VectorSelection {
     const { columns } = this.#plan;
     writeList(writer, columns.length, (index) => entry.write(writer, columns[index]!, rows, inputs));
   }
+}
+
+/** Throws NotPlanned if expressions have taken so long that resolvers, which pause, have to answer the request. */
+function refuseExpensive({ spent }: ExpressionWork): void {
+  if (spent > STEPS_PER_TURN) throw new NotPlanned('expensive expressions');
 }
 
 /** Writes a JSON list of `count` items. */
