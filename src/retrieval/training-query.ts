@@ -15,6 +15,7 @@ import type { FeatureValue, KeyType } from '../definition/value-type.js';
 import type { ViewVersion } from '../definition/view-version.js';
 import { FStoreError } from '../errors.js';
 import type { OfflineStore, PointInTimeOptions, StoredRow } from '../store/offline-store.js';
+import { ExpressionWork } from '../transformation/expression-budget.js';
 import { rowAt } from './feature-row.js';
 import { mapInTurns } from './row-turns.js';
 import type { RequestData, VectorPlan } from './vector-plan.js';
@@ -55,10 +56,13 @@ export async function vectorsOf(
   spine: readonly SpineRow[],
   stored: readonly (readonly (StoredRow | null)[])[],
 ): Promise<FeatureValue[][]> {
-  return mapInTurns(spine, ({ at, request }, index) => {
+  const convert = ({ at, request }: SpineRow, index: number): FeatureValue[] => {
     const rows = plan.views.map((view, place) => rowAt(view, stored[place]![index] ?? null, at));
-    return plan.columns.map((column) => column.untransformed(rows, request));
-  });
+    // A row has the budget of a request that reads one vector.
+    const work = new ExpressionWork();
+    return plan.columns.map((column) => column.untransformed(rows, request, work));
+  };
+  return mapInTurns(spine, convert, plan.columns.every(({ pinned }) => pinned) ? undefined : 1);
 }
 
 /**

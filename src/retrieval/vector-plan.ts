@@ -31,8 +31,8 @@ export interface VectorColumn {
   /** Changes when the field's definition changes while its name stays the same. */
   readonly stamp: string;
   /**
-   * Returns the value, given one row for each view of the plan. `work` is that of the operation; training sets have
-   * none.
+   * Returns the value, given one row for each view of the plan. `work` is that of the operation, or of the row of
+   * a training set.
    */
   value(rows: readonly FeatureRow[], request: RequestData, work?: ExpressionWork): FeatureValue;
   /** Returns the value before its transformation, or the value itself if there is no transformation. */

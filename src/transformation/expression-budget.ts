@@ -13,8 +13,9 @@ import type { FeatureValue } from '../definition/value-type.js';
 
 /** Steps of an evaluation with small inputs, about 10 ms. */
 export const BASE_STEPS = 1_000_000;
-/** Further steps for each character of a text and each item of a list among the inputs. */
+/** Further steps for each character of the texts among the inputs. An item of a list counts as ITEM_SIZE characters. */
 export const STEPS_PER_INPUT = 4;
+export const ITEM_SIZE = 8;
 /** The most steps of one evaluation, about 50 ms. */
 export const MAX_STEPS = 5_000_000;
 /** Bytes of all texts (2 for each UTF-16 code unit) and lists (8 for each item) that one evaluation makes. */
@@ -70,10 +71,10 @@ function allowedBy({ spent }: ExpressionWork): number {
 }
 
 function sizeOf(values: readonly FeatureValue[]): number {
-  let size = values.length;
+  let size = 0;
   for (const value of values) {
     if (typeof value === 'string') size += value.length;
-    else if (Array.isArray(value)) size += sizeOf(value as readonly FeatureValue[]);
+    else if (Array.isArray(value)) size += ITEM_SIZE * value.length + sizeOf(value as readonly FeatureValue[]);
   }
   return size;
 }
@@ -117,9 +118,21 @@ function growBytes(count: number): void {
   if (bytes < 0) throw EXCEEDED;
 }
 
-/** Checks a list of texts as a result, where each text counts although the list may hold the same one many times. */
-export function checkTexts(texts: readonly string[]): void {
-  let size = 0;
-  for (const text of texts) size += 2 * text.length + 8;
-  if (size > MAX_BYTES) throw EXCEEDED;
+/** How often the text of a result is scanned. */
+const RESULT_SCANS = 4;
+/** Steps for checking an item of a result. */
+const RESULT_STEPS = 4;
+
+/**
+ * Charges for checking a result against its type. In a list each text counts, although the list may hold the same one
+ * many times.
+ */
+export function chargeResult(value: FeatureValue): void {
+  if (typeof value === 'string') chargeText(RESULT_SCANS * value.length);
+  if (!Array.isArray(value)) return;
+  charge(RESULT_STEPS * value.length);
+  let length = 0;
+  for (const item of value) if (typeof item === 'string') length += item.length;
+  chargeText(RESULT_SCANS * length);
+  if (2 * length + 8 * value.length > MAX_BYTES) throw EXCEEDED;
 }

@@ -7,6 +7,7 @@
  *    finite or exceeds 64 bits, a text that is not a number, and an index outside of a string.
  */
 import { type FeatureValue, readValue } from '../definition/value-type.js';
+import { charge } from './expression-budget.js';
 import {
   containsText,
   convertAscii,
@@ -84,8 +85,13 @@ function readTime(input: string | number): FeatureValue {
   return read.ok ? read.value : null;
 }
 
-const showTime = (time: number): string | null =>
-  readValue('TIMESTAMP', time).ok ? new Date(time).toISOString() : null;
+/** Steps of reading a field of a time, or of writing it. */
+const TIME_STEPS = 20;
+
+function showTime(time: number): string | null {
+  charge(2 * TIME_STEPS);
+  return readValue('TIMESTAMP', time).ok ? new Date(time).toISOString() : null;
+}
 
 const double = (call: (x: number) => number): Overload =>
   overload(['double'], 'double', (x: number) => finite(call(x)));
@@ -155,6 +161,7 @@ export const FUNCTIONS: ReadonlyMap<string, readonly Overload[]> = new Map<strin
 
 const ofTime = (read: (time: Date) => number): Overload =>
   overload(['timestamp'], 'int', (time: number) => {
+    charge(TIME_STEPS);
     const value = read(new Date(time));
     return Number.isInteger(value) ? BigInt(value) : null;
   });

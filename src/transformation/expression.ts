@@ -10,7 +10,7 @@
  */
 import { type FeatureValue, readValue, type ValueType } from '../definition/value-type.js';
 import { FStoreError } from '../errors.js';
-import { beginEvaluation, checkTexts, type ExpressionWork, endEvaluation } from './expression-budget.js';
+import { beginEvaluation, chargeResult, type ExpressionWork, endEvaluation } from './expression-budget.js';
 import { compileNode } from './expression-compiler.js';
 import { collectNames, expressionError, parseExpression } from './expression-syntax.js';
 import { convertPart, type Evaluate, expressionTypeOf, type Typed, unifyTypes } from './expression-type.js';
@@ -136,7 +136,7 @@ function checkedResult(evaluate: Evaluate, result: ValueType): Evaluate {
   return (values) => {
     const value = evaluate(values);
     if (value === null) return null;
-    if (result === 'STRING[]') checkTexts(value as readonly string[]);
+    chargeResult(value);
     const read = readValue(result, value);
     return read.ok ? read.value : null;
   };
