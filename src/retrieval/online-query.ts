@@ -46,7 +46,7 @@ export interface OnlineQueryOptions {
   readonly negativeTtl?: number;
   /** The most bytes of packed values that one call reads, each value counted once. */
   readonly maxReadBytes?: number;
-  /** How long a failing online store is left alone, milliseconds. */
+  /** For how many milliseconds a failing online store is not asked. */
   readonly onlinePause?: number;
   readonly log?: (message: string, error: unknown) => void;
 }
@@ -78,11 +78,11 @@ interface Flight extends Omit<Miss, 'index'> {
   row: StoredRow | null | undefined;
 }
 
-/** Bytes from which a value is large: reading many such is done in parts. */
+/** Bytes from which a value is large. Many large values are read in parts. */
 const LARGE_VALUE = 16_384;
-/** Bytes that are read at a time where values are large. */
+/** How many bytes of large values one part has. */
 const PART_BYTES = 4_000_000;
-/** Bytes from which a read of large values waits for other such reads, so that they do not arrive together. */
+/** Bytes from which a read of large values waits until other such reads have ended, so that one arrives at a time. */
 const LARGE_READ = 1_000_000;
 
 /** Milliseconds for which writes are gathered: each costs as much as several answers. */
@@ -97,9 +97,9 @@ export class OnlineQuery {
   readonly #options: Required<OnlineQueryOptions>;
   readonly #codecs = new WeakMap<ViewVersion, ValueCodec>();
   readonly #tileCodecs = new WeakMap<ViewVersion, TileCodec>();
-  /** For views that have large values, by id, the size of the largest that was seen. */
+  /** The bytes of the largest value that was seen, by id of the view, for views with large values. */
   readonly #largest = new Map<string, number>();
-  /** Resolves when the reads of large values that have begun have ended: one runs at a time. */
+  /** Resolves when all reads of large values that have begun have ended. One runs at a time. */
   #largeReads: Promise<unknown> = Promise.resolve();
   readonly #flights = new Map<string, Flight>();
   readonly #misses = new MissQueue<Flight>((view, flights) => this.#land(view, flights));
@@ -115,8 +115,8 @@ export class OnlineQuery {
   }
 
   /**
-   * The value of each reference at `now` (milliseconds since 1970), in order. Never rejects because a store is down; rejects with
-   * RESPONSE_TOO_LARGE if the values take more than `maxReadBytes`.
+   * Returns the value of each reference at `now` (milliseconds since 1970), in order. Rejects with RESPONSE_TOO_LARGE if
+   * the values take more than `maxReadBytes`. Does not reject when a store is down.
    */
   read(references: readonly FeatureReference[], now: number): Promise<FeatureRow[]> {
     return this.#read(
@@ -237,7 +237,7 @@ export class OnlineQuery {
     if (size > (this.#largest.get(view.id) ?? 0)) this.#largest.set(view.id, size);
   }
 
-  /** The size of the largest value that is known of these views; 0 if none has large ones. */
+  /** Returns the bytes of the largest known value of these views; 0 if none has large values. */
   #largestOf(references: readonly FeatureReference[]): number {
     let largest = 0;
     let last: ViewVersion | null = null;
@@ -249,7 +249,10 @@ export class OnlineQuery {
     return largest;
   }
 
-  /** The row that bytes of the online store hold, null for a remembered NOT_FOUND, undefined if they answer nothing. */
+  /**
+   * Returns the row in bytes of the online store: null for a remembered NOT_FOUND, undefined if the bytes do not hold a
+   * value at `now`.
+   */
   #unpack(view: ViewVersion, bytes: Buffer | null | undefined, now: number): StoredRow | null | undefined {
     const unpacked = bytes ? this.codecOf(view).decode(bytes) : null;
     if (bytes && !unpacked) this.counts.corrupted += 1;
@@ -286,7 +289,9 @@ export class OnlineQuery {
     if (size > maxReadBytes) throw tooMuchRead(maxReadBytes);
   }
 
-  /** Reads each key once and in parts, so that values which are known to be large never take much more memory than one call may read. */
+  /**
+   * Reads each key once and in parts, so that large values take little more memory than `maxReadBytes`.
+   */
   async #readLarge(keys: readonly string[], largest: number): Promise<readonly (Buffer | null)[] | null> {
     const { online, maxReadBytes } = this.#options;
     const unique = [...new Set(keys)];
@@ -310,7 +315,7 @@ export class OnlineQuery {
     return keys.map((key) => found.get(key) ?? null);
   }
 
-  /** The codec of a view; one for each view version. */
+  /** Returns the codec of a view version. */
   codecOf(view: ViewVersion): ValueCodec {
     let codec = this.#codecs.get(view);
     if (!codec) {

@@ -165,7 +165,7 @@ export class DefinitionApply implements ApplyDefinitions {
     const candidate = createSnapshot({ project, revision: revision + 1, records: plan.records }, snapshot);
     let next: PublishedSchema;
     try {
-      next = await live.build(candidate);
+      next = await live.propose(candidate);
     } catch (error) {
       throw new FStoreError('SCHEMA_INVALID', (error as Error).message, {}, [], { cause: error });
     }

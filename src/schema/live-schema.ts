@@ -89,7 +89,7 @@ export class LiveSchema {
   constructor(control: GraphQLSchema, snapshot: Snapshot, check: OperationCheck) {
     this.#control = control;
     this.#check = check;
-    this.#current = finish(this.#build(snapshot));
+    this.#current = finish(this.#build(snapshot, false));
   }
 
   /** The schema that is served. */
@@ -99,15 +99,24 @@ export class LiveSchema {
 
   /** Builds and checks the schema of a snapshot without publishing it. Rejects with the reason if it is invalid. */
   build(snapshot: Snapshot): Promise<PublishedSchema> {
-    return finishInTurns(this.#build(snapshot));
+    return finishInTurns(this.#build(snapshot, false));
   }
 
-  *#build(snapshot: Snapshot): Building {
+  /**
+   * Builds the schema of a snapshot that an apply proposes. New operations of consumers beyond the limits of one apply
+   * have a fault; after a few faults the other operations are left out.
+   */
+  propose(snapshot: Snapshot): Promise<PublishedSchema> {
+    return finishInTurns(this.#build(snapshot, true));
+  }
+
+  *#build(snapshot: Snapshot, isProposed: boolean): Building {
     const built = buildFeatureSchema(snapshot, this.#control, this.#current);
     yield;
     assertValidSchema(built.schema);
     yield;
-    const operations = yield* registerOperations(snapshot, built.schema, this.#check);
+    const before = this.#current?.operations ?? null;
+    const operations = yield* registerOperations(snapshot, built.schema, { check: this.#check, before, isProposed });
     return { ...built, snapshot, operations };
   }
 

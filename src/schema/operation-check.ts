@@ -1,9 +1,9 @@
-/** What every transport asks of a document: the rules of GraphQL, and limits on size. */
+/** Checks that every transport applies to a document: the rules of GraphQL, and limits on size. */
 import { type DocumentNode, GraphQLError, type GraphQLSchema, parse, specifiedRules, validate } from 'graphql';
 import { checkDocument, checkNesting, isLimitError, limitError, type OperationLimits } from './operation-limits.js';
 
 const MAX_FINDINGS = 20;
-/** Texts within the limits that are remembered, and the longest of them. */
+/** How many texts within the limits are remembered, and the length of the longest one. */
 const MAX_KNOWN = 1_000;
 const MAX_KNOWN_LENGTH = 16_384;
 
@@ -28,7 +28,10 @@ export class OperationCheck {
     return document;
   }
 
-  /** Throws a limit error for a text that is beyond the limits; one that is no document passes, and is refused by whoever reads it next. */
+  /**
+   * Throws a limit error for a text that exceeds the limits. A text that is not a document passes; the parser of the
+   * transport refuses it.
+   */
   checkLimits(text: string): void {
     if (this.#known.has(text)) return;
     try {
@@ -42,7 +45,7 @@ export class OperationCheck {
     this.#known.add(text);
   }
 
-  /** What is wrong with a document, against a schema; at most `max` findings. */
+  /** Returns the errors of a document on a schema, at most `max` and one that says that there are more. */
   findings(schema: GraphQLSchema, document: DocumentNode, max = MAX_FINDINGS): readonly GraphQLError[] {
     try {
       return withinStack(() => validate(schema, document, specifiedRules, { maxErrors: max }));
@@ -62,7 +65,7 @@ export class OperationCheck {
   }
 }
 
-/** Does work that uses the stack for what is nested. Throws a limit error if the stack does not suffice. */
+/** Calls `work`, which uses the stack for nested values. Throws a limit error if the stack overflows. */
 function withinStack<T>(work: () => T): T {
   try {
     return work();

@@ -1,8 +1,9 @@
 /**
- * Limits on the size of a document, checked before it is validated: some rules of validation take time in proportion to the square of what
- * is repeated, and the parser and its visitors use the stack for what is nested.
+ * Limits on the size of a document. They are checked before validation: the time of some rules grows with the square of
+ * repeated fields, and the parser and its visitors use the stack for nested values.
  *
- * Boundary: knows documents, no schema. Everything is counted as it is executed: what stands in a fragment counts each time it is spread.
+ * Boundary: this module knows documents but no schema. It counts the fields of a fragment each time the fragment is
+ * spread, as they are executed.
  */
 import {
   type DocumentNode,
@@ -21,26 +22,26 @@ export interface OperationLimits {
 }
 
 const MAX_DIRECTIVES = 50;
-/** Validation compares each pair of fragments: 150 take some 40 ms. */
+/** Validation compares each pair of fragments: about 40 ms for 150 fragments. */
 const MAX_FRAGMENTS = 150;
-/** Brackets in brackets, in a document and in variables. The deepest selection that may be allowed has 100. */
+/** Levels of brackets, in a document and in variables. FSTORE_MAX_DEPTH allows at most 100 levels of fields. */
 const MAX_NESTING = 200;
-/** Validation compares each pair of fields with one name in the answer: a pair with arguments takes some 2.5 µs. */
+/** Validation compares each pair of fields that have one name in the answer: about 2.5 µs for a pair with arguments. */
 const MAX_PAIRS = 20_000;
-/** Fields that are looked at to find these pairs. */
+/** How many fields are examined to find these pairs. */
 const MAX_VISITS = 50_000;
 
-/** An error that a client is told as OPERATION_TOO_COMPLEX. */
+/** Returns an error that clients receive as OPERATION_TOO_COMPLEX. */
 export function limitError(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { limit: true } });
 }
 
-/** True for an error that says that a limit is exceeded. */
+/** Returns true for an error of `limitError`. */
 export function isLimitError(error: unknown): error is GraphQLError {
   return error instanceof GraphQLError && error.extensions.limit === true;
 }
 
-/** Throws a limit error if brackets of a GraphQL or JSON text are nested too deep; strings and comments are passed over. */
+/** Throws a limit error if the brackets of a GraphQL document are nested too deep. Ignores strings and comments. */
 export function checkNesting(text: string): void {
   if (text.length <= MAX_NESTING) return;
   let depth = 0;
@@ -73,7 +74,10 @@ function endOfLine(text: string, from: number): number {
   return at;
 }
 
-/** Where the string that begins at `from` ends: a block string with three quotes, any other one with a quote or its line. */
+/**
+ * Returns the end of the string that begins at `from`. A block string ends with three quotes, any other string with a
+ * quote or with its line.
+ */
 function endOfString(text: string, from: number): number {
   if (text.startsWith('"""', from)) {
     let end = text.indexOf('"""', from + 3);
@@ -101,29 +105,50 @@ function isDeeper(value: unknown, room: number): boolean {
   return false;
 }
 
-/** Throws a limit error for a document that is too large in one of the ways above. */
+/** Throws a limit error if a document exceeds one of the limits. */
 export function checkDocument(document: DocumentNode, limits: OperationLimits): void {
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  for (const one of document.definitions) {
-    if (one.kind === Kind.FRAGMENT_DEFINITION) fragments.set(one.name.value, one);
-  }
+  const fragments = fragmentsOf(document);
   if (document.definitions.length > MAX_FRAGMENTS) {
     throw limitError(
       `the document has ${document.definitions.length} operations and fragments, at most ${MAX_FRAGMENTS} are allowed`,
     );
   }
+  countPairs(document);
   const sizes = new SizeCount(fragments);
-  const merging = new MergeCount(fragments);
   for (const one of document.definitions) {
-    if (one.kind !== Kind.OPERATION_DEFINITION && one.kind !== Kind.FRAGMENT_DEFINITION) continue;
-    merging.count([one.selectionSet]);
-    if (one.kind === Kind.FRAGMENT_DEFINITION) continue;
+    if (one.kind !== Kind.OPERATION_DEFINITION) continue;
     const { depth, aliases, directives } = sizes.of(one.selectionSet);
     const found = directives + (one.directives?.length ?? 0);
     refuse('levels of fields', depth, limits.maxDepth, 'FSTORE_MAX_DEPTH');
     refuse('aliases', aliases, limits.maxAliases, 'FSTORE_MAX_ALIASES');
     refuse('directives', found, MAX_DIRECTIVES);
   }
+}
+
+function fragmentsOf({ definitions }: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> {
+  const fragments = definitions.filter((one) => one.kind === Kind.FRAGMENT_DEFINITION);
+  return new Map(fragments.map((one) => [one.name.value, one]));
+}
+
+/** Returns how many pairs of fields validation compares. Throws a limit error. */
+function countPairs(document: DocumentNode): number {
+  const merging = new MergeCount(fragmentsOf(document));
+  for (const one of document.definitions) {
+    if (one.kind === Kind.OPERATION_DEFINITION || one.kind === Kind.FRAGMENT_DEFINITION) {
+      merging.count([one.selectionSet]);
+    }
+  }
+  return merging.pairs;
+}
+
+/**
+ * Returns how much work it is to check a document: its tokens, and the pairs of fields and of fragments that
+ * validation compares.
+ */
+export function weightOf(document: DocumentNode): number {
+  const { tokenCount = 0, definitions } = document;
+  const { length } = definitions;
+  return tokenCount + (length * (length - 1)) / 2 + countPairs(document);
 }
 
 function refuse(what: string, found: number, max: number, variable?: string): void {
@@ -139,7 +164,7 @@ interface Size {
 
 const NOTHING: Size = { depth: 0, aliases: 0, directives: 0 };
 
-/** Counts what selection sets amount to; each fragment is looked at once. */
+/** Counts levels, aliases and directives of selection sets. Examines each fragment once. */
 class SizeCount {
   readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
   readonly #known = new Map<string, Size>();
@@ -165,7 +190,7 @@ class SizeCount {
     const name = node.name.value;
     const known = this.#known.get(name);
     if (known) return known;
-    // A fragment in a circle is nothing here; validation refuses it.
+    // A fragment that spreads itself counts nothing here, because validation refuses it.
     this.#known.set(name, NOTHING);
     const fragment = this.#fragments.get(name);
     const size = fragment ? this.of(fragment.selectionSet) : NOTHING;
@@ -179,7 +204,7 @@ function isSchemaField(node: SelectionNode): boolean {
   return node.kind === Kind.FIELD && node.name.value === '__schema';
 }
 
-/** Counts the pairs of fields that validation compares, because they have one name in one object of the answer. */
+/** Counts the pairs of fields that validation compares because they have one name in one object of the answer. */
 class MergeCount {
   readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
   #visits = 0;
@@ -187,6 +212,10 @@ class MergeCount {
 
   constructor(fragments: ReadonlyMap<string, FragmentDefinitionNode>) {
     this.#fragments = fragments;
+  }
+
+  get pairs(): number {
+    return this.#pairs;
   }
 
   /** Counts the selection sets of one object. Throws a limit error. */

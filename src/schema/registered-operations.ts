@@ -6,6 +6,8 @@
  *    check.
  * 2. An operation that does not fit the schema stays known, with the reason, until it fits again or is no longer
  *    registered.
+ * 3. The work for one apply is bounded: by the number and the tokens of its new operations, and by those that do not
+ *    fit.
  */
 import { type DocumentNode, GraphQLError, type GraphQLSchema, Kind, type OperationTypeNode } from 'graphql';
 import { operationId } from '../definition/operation-id.js';
@@ -13,6 +15,7 @@ import type { ConsumerRecord, Snapshot } from '../registry/snapshot.js';
 import { compileReadPlan, type ReadPlan } from './lane/read-plan.js';
 import { NotPlanned } from './lane/selection-plan.js';
 import type { OperationCheck } from './operation-check.js';
+import { weightOf } from './operation-limits.js';
 
 /** A parsed document with exactly one operation. */
 interface ReadOperation {
@@ -47,6 +50,11 @@ export interface OperationNaming {
 
 /** At most this many operations are compiled ahead of requests. Apollo answers the others. */
 const MAX_PLANS = 2_000;
+/** New operations of one apply, and their tokens together: parsing and validating 200,000 takes about 1 s. */
+const MAX_NEW = 2_000;
+const MAX_NEW_TOKENS = 200_000;
+/** New operations that do not fit, after which an apply is refused without checking the others. */
+const MAX_FAULTS = 10;
 const PREFIX = 'sha256:';
 
 /** The registered operations of one published schema, by id and by text. */
@@ -99,23 +107,48 @@ function readOperation(text: string, check: OperationCheck): ReadOperation {
   return { document, name: operation.name?.value ?? null, type: operation.operation };
 }
 
-/** Parsed operations of each consumer record. Texts never change, so they are parsed once for all schemas. */
-const readings = new WeakMap<ConsumerRecord, readonly (ReadOperation | GraphQLError)[]>();
+/** The operations that one apply registers: how many, and how much work they are. */
+class NewOperations {
+  #count = 0;
+  #weight = 0;
+  #faults = 0;
 
-function readingsOf(record: ConsumerRecord, check: OperationCheck): readonly (ReadOperation | GraphQLError)[] {
-  let known = readings.get(record);
-  if (!known) {
-    known = record.meaning.operations.map((text) => {
-      try {
-        return readOperation(text, check);
-      } catch (error) {
-        if (error instanceof GraphQLError) return error;
-        throw error;
-      }
-    });
-    readings.set(record, known);
+  /** True if enough operations of this apply are refused, so that the others need no check. */
+  get isRefused(): boolean {
+    return this.#faults >= MAX_FAULTS;
   }
-  return known;
+
+  /** Returns why there are too many operations with one more; null if there are not. */
+  add(): string | null {
+    this.#count += 1;
+    return this.#count > MAX_NEW ? this.#refuse(`one apply registers at most ${MAX_NEW} new operations`) : null;
+  }
+
+  /** Returns why the operations are too much work with this one; null if they are not. */
+  weigh({ document }: ReadOperation): string | null {
+    this.#weight += weightOf(document);
+    if (this.#weight <= MAX_NEW_TOKENS) return null;
+    return this.#refuse(`the new operations of one apply have at most ${MAX_NEW_TOKENS} tokens together`);
+  }
+
+  /** Counts an operation that does not fit. */
+  countFault(): void {
+    this.#faults += 1;
+  }
+
+  #refuse(limit: string): string {
+    this.#faults = MAX_FAULTS;
+    return `${limit}: register the others with another apply`;
+  }
+}
+
+function readOrFault(text: string, check: OperationCheck): ReadOperation | string {
+  try {
+    return readOperation(text, check);
+  } catch (error) {
+    if (error instanceof GraphQLError) return error.message;
+    throw error;
+  }
 }
 
 function compile(schema: GraphQLSchema, { document }: ReadOperation): ReadPlan | null {
@@ -127,34 +160,63 @@ function compile(schema: GraphQLSchema, { document }: ReadOperation): ReadPlan |
   }
 }
 
+/** How the operations of a snapshot are registered. */
+export interface Registration {
+  readonly check: OperationCheck;
+  /** The operations of the schema that is served now. Their texts are not parsed again. */
+  readonly before: RegisteredOperations | null;
+  /** True for a snapshot that an apply proposes: new operations are limited, and a few that do not fit end the check. */
+  readonly isProposed: boolean;
+}
+
 /**
- * Checks and compiles all operations of a snapshot for its schema. Yields after each one, because there may be many.
+ * Checks and compiles the operations of a snapshot for its schema. Yields before each step of an operation, because
+ * there may be many. Returns the operations; for a proposed snapshot that will be refused, only those checked so far.
  */
 export function* registerOperations(
   { consumers }: Snapshot,
   schema: GraphQLSchema,
-  check: OperationCheck,
+  { check, before, isProposed }: Registration,
 ): Generator<void, RegisteredOperations, void> {
   const found = new Map<string, RegisteredOperation>();
+  const added = new NewOperations();
   let plans = 0;
-  for (const record of consumers.values()) {
-    const read = readingsOf(record, check);
-    for (const [index, text] of record.meaning.operations.entries()) {
-      const known = found.get(text);
-      if (known) {
-        found.set(text, { ...known, consumers: [...known.consumers, record] });
-        continue;
-      }
-      const one = read[index]!;
-      const unread = one instanceof GraphQLError;
-      const fault = unread ? one.message : (check.findings(schema, one.document, 1)[0]?.message ?? null);
-      const plan = unread || fault !== null || plans >= MAX_PLANS ? null : compile(schema, one);
-      if (plan) plans += 1;
-      found.set(text, { id: operationId(text), text, read: unread ? null : one, consumers: [record], fault, plan });
-      yield;
+  for (const [record, text] of inOrder(consumers.values(), isProposed ? before : null)) {
+    const same = found.get(text);
+    if (same) {
+      found.set(text, { ...same, consumers: [...same.consumers, record] });
+      continue;
     }
+    if (added.isRefused) break;
+    yield;
+    const known = before?.withText(text);
+    const isNew = isProposed && !known;
+    let fault = isNew ? added.add() : null;
+    let read: ReadOperation | null = null;
+    if (fault === null) {
+      const one = known ? (known.read ?? known.fault!) : readOrFault(text, check);
+      if (typeof one === 'string') fault = one;
+      else read = one;
+    }
+    if (read && isNew) fault = added.weigh(read);
+    yield;
+    if (read) fault ??= check.findings(schema, read.document, 1)[0]?.message ?? null;
+    if (isNew && fault !== null) added.countFault();
+    const plan = !read || fault !== null || plans >= MAX_PLANS ? null : compile(schema, read);
+    if (plan) plans += 1;
+    found.set(text, { id: operationId(text), text, read, consumers: [record], fault, plan });
   }
   return new RegisteredOperations([...found.values()]);
+}
+
+/** Returns the operations of consumers. Those that are not in `before` come first, because they may end an apply. */
+function inOrder(
+  consumers: Iterable<ConsumerRecord>,
+  before: RegisteredOperations | null,
+): readonly (readonly [ConsumerRecord, string])[] {
+  const all = [...consumers].flatMap((record) => record.meaning.operations.map((text) => [record, text] as const));
+  const isKnown = ([, text]: readonly [ConsumerRecord, string]): boolean => before?.withText(text) !== undefined;
+  return [...all.filter((one) => !isKnown(one)), ...all.filter(isKnown)];
 }
 
 /**

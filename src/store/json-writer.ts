@@ -89,7 +89,7 @@ export class JsonWriter {
     return this.#text();
   }
 
-  /** Frees the memory of the last text, which nobody reads any more. */
+  /** Frees the memory of the last text. The caller must not read that text any more. */
   reuse(): void {
     this.at = this.#start;
     if (this.buffer.length > PIECE) this.#use(PIECE);
@@ -114,7 +114,7 @@ export class JsonWriter {
 /** Thrown when a text would be larger than the writer's limit. */
 export class AnswerTooLarge extends Error {}
 
-/** Text that is known before anything is asked, as words of four bytes, the last one filled up. */
+/** Text that is fixed when an operation is compiled, as words of four bytes. The last word is padded with zeros. */
 export class FixedBytes {
   readonly words: Int32Array;
   readonly length: number;
@@ -143,5 +143,5 @@ const BACKSLASH = 0x5c;
 const PIECE = 512 * 1024;
 /** Characters from which the bytes of a text are counted before it is written, instead of taking three for each. */
 const LONG_TEXT = 1_024;
-/** What the last word of a fixed text may write too much. */
+/** How many bytes the last word of a fixed text may write beyond its end. */
 const SLACK = 4;

@@ -2,10 +2,11 @@
  * The fast lane answers operations on generated feature fields without executing GraphQL. Apollo answers all others.
  *
  * Invariants
- * 1. It answers what Apollo would answer, byte for byte, or not at all. It refuses one thing: an answer that is too large, as Apollo would.
+ * 1. It gives the answer of Apollo, byte for byte, or none. The only requests that it refuses are those whose answer is
+ *    too large, or finds no memory; Apollo refuses them alike.
  * 2. A plan belongs to one published schema and is forgotten with it.
- * 3. Plans are bounded in number. Registered operations have theirs when the schema is published; for any other one is made when it comes
- *    for the second time, so that texts that come once cost nothing.
+ * 3. The number of plans is bounded. Registered operations are compiled before their schema is published. Any other
+ *    operation is compiled when it arrives for the second time, so that a text that arrives once costs nothing.
  */
 import { GraphQLError } from 'graphql';
 import type { FStoreError } from '../../errors.js';
@@ -40,8 +41,9 @@ type Variables = Readonly<Record<string, unknown>>;
 const NONE: Variables = {};
 
 /**
- * Takes the bytes of an answer with their HTTP status, or null for a request that others have to answer, and calls `free`, if there is one,
- * when the connection needs the bytes no more. Returns whether the bytes have gone out, so that their memory may be written again.
+ * Takes the bytes of an answer with their HTTP status, or null for a request that Apollo must answer. Calls `free`, if
+ * it is not null, when the connection no longer needs the bytes. Returns true if the bytes are sent already, so that
+ * their memory may be reused.
  */
 export type Answer = (bytes: Buffer | null, status: number, free: (() => void) | null) => boolean;
 
@@ -117,7 +119,7 @@ export class FastLane {
       answer(Buffer.from(`${JSON.stringify({ errors: [{ message, extensions }] })}\n`), entry.status, null);
       return;
     }
-    // Bytes that are damaged, or a value that GraphQL refuses: resolvers read again, count it and say so.
+    // Stored bytes are damaged, or GraphQL refuses a value. The resolvers read again, count and report it.
     this.#pass(answer);
   }
 
@@ -228,6 +230,6 @@ function isBody(value: unknown): value is OperationBody {
 /** Returns the variables of a body. Throws NotPlanned if they are not an object. */
 function variablesOf(value: unknown): Variables {
   if (value === undefined || value === null) return NONE;
-  if (typeof value !== 'object' || Array.isArray(value)) throw new NotPlanned('variables that are no object');
+  if (typeof value !== 'object' || Array.isArray(value)) throw new NotPlanned('variables that are not an object');
   return value as Variables;
 }

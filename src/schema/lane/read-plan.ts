@@ -265,12 +265,12 @@ function readAnys(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value) && value.every(isFlatObject) ? value : undefined;
 }
 
-/** Names of members that change prototypes of objects: Fastify refuses bodies with them. */
+/** Returns true for a name of a member that may change the prototype of an object. Fastify refuses bodies with them. */
 function isPoison(name: string): boolean {
   return name === '__proto__' || name === 'constructor';
 }
 
-/** True if a value may have something in it that is refused before Apollo reads it: such a name, or very many levels. */
+/** Returns true if a value contains such a name or more than `levels` levels: other code refuses it before Apollo. */
 export function isSuspect(value: unknown, levels = MAX_LEVELS): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (levels === 0) return true;
@@ -280,7 +280,7 @@ export function isSuspect(value: unknown, levels = MAX_LEVELS): boolean {
   return false;
 }
 
-/** True for an object of texts and numbers, as routers send it. What Fastify refuses in a body cannot hide in it. */
+/** Returns true for an object of strings, numbers and booleans without such names, as routers send it. */
 function isFlatObject(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   for (const [name, field] of Object.entries(value)) {
@@ -364,7 +364,7 @@ export class ReadPlan {
   }
 
   #coerce(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
-    if (isSuspect(given)) throw new NotPlanned('variables that others have to read');
+    if (isSuspect(given)) throw new NotPlanned('variables that Apollo must read');
     const { coerced, errors } = getVariableValues(this.#schema, this.#operation.variableDefinitions ?? [], given);
     if (errors) throw errors[0] ?? new GraphQLError('a variable has a wrong value');
     return coerced;
