@@ -340,9 +340,7 @@ describe.each(serverForms)('%s', (_, form) => {
       Array.from({ length: 300 }, (_, n) => `{ ${repeat(2_000, (m) => `f${n}x${m}`).slice(0, 14_000)} }`),
       Array.from({ length: 300 }, (_, n) => `query Q${n} { ${repeat(3_500, () => 'a b').slice(0, 14_000)} }`),
       // These fit, and are too many.
-      Array.from({ length: 300 }, (_, n) =>
-        `query Q${n} { project { ${repeat(2_600, () => 'name')} } }`.slice(0, 14_000),
-      ),
+      Array.from({ length: 300 }, (_, n) => `query Q${n} { users(ids: [${repeat(2_800, () => '"u1"')}]) { id } }`),
       Array.from({ length: 300 }, (_, n) => `query Q${n} { ${repeat(190, () => 'user(id: "u1") { id }')} }`),
     ];
     for (const operations of attacks) {

@@ -88,6 +88,30 @@ describe('a consumer', () => {
     expect([error.code, error.location.field]).toEqual(['DEFINITION_INVALID', 'operations']);
   });
 
+  test('is refused with more new operations or tokens than one apply may have; known operations do not count', async () => {
+    const short = (from: number, count: number) =>
+      Array.from({ length: count }, (_, n) => `query Q${from + n} { project { name } }`);
+    const many = (from: number, count: number) =>
+      Array.from({ length: count / 500 }, (_, n) => ({
+        ...consumer(...short(from + n * 500, 500)),
+        name: `c${from}_${n}`,
+      }));
+    const error = await refusal(store.apply(many(0, 2_500)));
+    expect([error.code, error.location.field, error.issues.length]).toEqual(['DEFINITION_INVALID', 'operations.0', 1]);
+    expect(error.message).toMatch(/at most 2000 new operations/);
+    await store.apply(many(0, 1_500));
+    await store.apply([...many(0, 1_500), ...many(5_000, 1_000)]);
+    expect([...store.live.current.operations].filter(({ fault: why }) => why === null)).toHaveLength(2_500);
+    const list = (n: number): string => `query L${n} { users(ids: [${'"u1" '.repeat(1_000)}]) { id } }`;
+    const large = await refusal(store.apply([consumer(...Array.from({ length: 300 }, (_, n) => list(n)))]));
+    expect([large.code, large.message]).toEqual(['DEFINITION_INVALID', expect.stringMatching(/200000 tokens/)]);
+  });
+
+  test('with many operations that do not fit names the first ten', async () => {
+    const error = await refusal(store.apply([consumer(...Array.from({ length: 50 }, (_, n) => `{ nothing${n} }`))]));
+    expect(error.issues).toHaveLength(10);
+  });
+
   test('may ask for what is declared in the same apply', async () => {
     const extra = { ...userStats, name: 'user_extra' };
     await store.apply([consumer('{ user(id: "u1") { extra { amount } } }'), extra]);
