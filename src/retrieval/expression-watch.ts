@@ -3,7 +3,7 @@
 /** How often the log says that evaluations exceeded their budget, in milliseconds. */
 const LOG_EVERY = 10_000;
 
-export class ExpressionWatch {
+class ExpressionWatch {
   /** Evaluations of this process that exceeded their budget. */
   exceeded = 0;
   /** Where the warning goes; nowhere until the process has a log. */

@@ -67,7 +67,7 @@ async function mayEnter(path: string): Promise<boolean> {
  * Returns whether a process is alive. A zombie counts as dead: it may stay forever if nobody reaps it, and it holds
  * nothing.
  */
-export async function isAlive(pid: number): Promise<boolean> {
+async function isAlive(pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -78,7 +78,7 @@ export async function isAlive(pid: number): Promise<boolean> {
 }
 
 /** Returns the first line of a file as a process id, or null. */
-export async function readPid(file: string): Promise<number | null> {
+async function readPid(file: string): Promise<number | null> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const pid = Number(text.split('\n')[0]);
   return Number.isInteger(pid) && pid > 0 ? pid : null;
