@@ -33,6 +33,7 @@ import { createStreamHandler, STREAM_JOB } from './materialization/stream-job.js
 import { StreamSchedule } from './materialization/stream-schedule.js';
 import { Worker } from './materialization/worker.js';
 import { Writer } from './materialization/writer.js';
+import { connecting } from './outage.js';
 import { RegistryFollower } from './registry/registry-follower.js';
 import { connectMongoRegistry } from './registry/registry-mongo.js';
 import { connectPostgresRegistry } from './registry/registry-postgres.js';
@@ -62,6 +63,7 @@ import { connectRedisOnlineStore } from './store/online-store-redis.js';
 import { createClosedReader, type QueryReader } from './store/query-reader.js';
 import { createPostgresQueryReader } from './store/query-reader-postgres.js';
 import { connectPostgresStagedBatches } from './store/staged-batches-postgres.js';
+import { WorkerPresence } from './store/worker-presence-postgres.js';
 import { checkFolder, folderError } from './system-error.js';
 
 /** How long a job waits for its worker after the last sign of life, milliseconds. */
@@ -183,22 +185,30 @@ async function open(
     for (const warning of warnings) log.warn(warning);
   }
   const queries = openQueries(config, readUrl);
-  const offline = await connectPostgresOfflineStore({ url: postgresUrl, project, log: note });
+  const toPostgres = { url: postgresUrl, project, log: note };
+  const inPostgres = <T>(connect: () => Promise<T>): Promise<T> =>
+    connecting('PostgreSQL', 'FSTORE_POSTGRES_URL', config.postgresUrl, connect);
+  const offline = await inPostgres(() => connectPostgresOfflineStore(toPostgres));
   closers.push(() => offline.close());
-  const jobs = await connectPostgresJobStore({ url: postgresUrl, project, log: note });
+  const jobs = await inPostgres(() => connectPostgresJobStore(toPostgres));
   closers.push(() => jobs.close());
-  const registry = config.mongoUrl
-    ? await connectMongoRegistry({ url: config.mongoUrl, project })
-    : await connectPostgresRegistry({ url: postgresUrl, project });
+  const { mongoUrl, kafkaBrokers } = config;
+  const registry = mongoUrl
+    ? await connecting('MongoDB', 'FSTORE_MONGO_URL', mongoUrl, () => connectMongoRegistry({ url: mongoUrl, project }))
+    : await inPostgres(() => connectPostgresRegistry({ url: toPostgres.url, project }));
   closers.push(() => registry.close());
-  const bus: EventBus = config.kafkaBrokers
-    ? await connectKafkaBus({
-        brokers: config.kafkaBrokers,
-        partitions: config.topicPartitions,
-        sessionTimeout: config.kafkaSessionTimeout,
-        log: note,
-      })
-    : await connectPostgresBus({ url: postgresUrl, partitions: config.topicPartitions, log: note });
+  const bus: EventBus = kafkaBrokers
+    ? await connecting('Kafka', 'FSTORE_KAFKA_BROKERS', kafkaBrokers.join(','), () =>
+        connectKafkaBus({
+          brokers: kafkaBrokers,
+          partitions: config.topicPartitions,
+          sessionTimeout: config.kafkaSessionTimeout,
+          log: note,
+        }),
+      )
+    : await inPostgres(() =>
+        connectPostgresBus({ url: toPostgres.url, partitions: config.topicPartitions, log: note }),
+      );
   closers.push(() => bus.close());
   const online: OnlineStore = config.redis
     ? await connectRedisOnlineStore({ ...config.redis, log: note })
@@ -215,6 +225,9 @@ async function open(
     registry: config.mongoUrl ? 'MongoDB' : 'PostgreSQL',
     bus: config.kafkaBrokers ? 'Kafka' : 'PostgreSQL',
   };
+
+  const presence = new WorkerPresence(toPostgres);
+  closers.push(() => presence.close());
 
   if (roles.includes('worker')) {
     const writer = new Writer({ project, online, offline, bus, now });
@@ -320,6 +333,7 @@ async function open(
     });
     closers.push(() => schedule.stop());
     schedule.start();
+    await presence.announce(`${hostname()}.${process.pid}`);
     const joined = worker.start();
     // The API answers while the worker still waits for its place in the group; a worker alone has nothing else to do.
     if (!roles.includes('serve')) await joined;
@@ -397,6 +411,7 @@ async function open(
     slowRequestMs: config.slowRequest,
     shutdownGraceMs: config.shutdownGrace,
     isRegistryFollowed: () => follower.failure === null,
+    countWorkers: () => presence.count(),
     probes: {
       online: () => online.ping(),
       offline: () => offline.ping(),

@@ -49,6 +49,7 @@ function waiting(partitions: readonly GroupPosition[], nextOf: (one: GroupPositi
     const held = one.end - one.first;
     const ahead = one.end - (nextOf(one) ?? one.first);
     // Messages that retention has deleted do not wait any more.
+    // biome-ignore lint/complexity/useMathMinMax: Math.min does not take a bigint.
     if (ahead > 0n) sum += ahead < held ? ahead : held;
   }
   return Number(sum);

@@ -71,7 +71,7 @@ function impossible(message: string, cause?: unknown): FStoreError {
 }
 
 function unavailable(cause: unknown): FStoreError {
-  return new FStoreError('REGISTRY_UNAVAILABLE', `MongoDB: ${(cause as Error).message}`, {}, [], { cause });
+  return new FStoreError('REGISTRY_UNAVAILABLE', 'MongoDB cannot be reached', {}, [], { cause });
 }
 
 async function reachable<T>(work: () => Promise<T>): Promise<T> {

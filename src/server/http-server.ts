@@ -73,6 +73,8 @@ export interface HttpServerOptions {
   readonly fastLane: boolean;
   readonly log: Logger;
   readonly probes: HealthOptions['probes'];
+  /** Returns how many workers are alive. Rejects if its store does not answer. */
+  readonly countWorkers: HealthOptions['countWorkers'];
   /** Milliseconds from which a request is logged as slow. */
   readonly slowRequestMs: number;
   /** Milliseconds that a stopping process still answers, while /ready is 503. */
@@ -218,6 +220,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   registerMetrics(app, services, {
     ...{ lane: lane?.counts ?? null, load },
     isRegistryFollowed: options.isRegistryFollowed,
+    countWorkers: options.countWorkers,
   });
   const closeWebSockets = openWebSocketDoor(app.server, {
     path: GRAPHQL_PATH,

@@ -62,6 +62,8 @@ export interface ServingCounts {
   readonly load: { readonly inFlight: number; readonly shed: number };
   /** Whether this process follows the registry; if not, it serves the last known definitions. */
   readonly isRegistryFollowed: () => boolean;
+  /** Returns how many workers are alive. Rejects if its store does not answer. */
+  readonly countWorkers: () => Promise<number>;
 }
 
 function servingMetrics({ lane, load, isRegistryFollowed }: ServingCounts, { query }: RequestServices): Metric[] {
@@ -121,15 +123,19 @@ export function registerMetrics(app: FastifyInstance, services: RequestServices,
     underWay ??= read(snapshot).finally(() => {
       underWay = null;
     });
-    const fresh = await underWay;
-    return reply
-      .type(METRICS_CONTENT_TYPE)
-      .send(
-        metricsText([
-          ...processMetrics(snapshot, fresh !== null),
-          ...servingMetrics(serving, services),
-          ...(fresh ?? []),
-        ]),
-      );
+    const [fresh, workers] = await Promise.all([underWay, serving.countWorkers().catch(() => null)]);
+    return reply.type(METRICS_CONTENT_TYPE).send(
+      metricsText([
+        ...processMetrics(snapshot, fresh !== null),
+        ...servingMetrics(serving, services),
+        {
+          name: 'fstore_workers_alive',
+          type: 'gauge',
+          help: 'Workers that gave a sign of life within the last 15 seconds.',
+          samples: [{ labels: {}, value: workers }],
+        },
+        ...(fresh ?? []),
+      ]),
+    );
   });
 }

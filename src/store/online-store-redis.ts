@@ -255,6 +255,6 @@ async function reachable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw new FStoreError('STORE_UNAVAILABLE', `Redis: ${(error as Error).message}`, {}, [], { cause: error });
+    throw new FStoreError('STORE_UNAVAILABLE', 'Redis cannot be reached', {}, [], { cause: error });
   }
 }

@@ -1,14 +1,13 @@
 /** Batches on Spark through the doors of a user: a run that is killed, taken over, cancelled and looked at. Real servers, real Spark. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { openTableWriter } from '../../src/tabular/table-writer.js';
 import { eventually } from '../harness/eventually.js';
-import { type SparkEnvironment, sparkEnvironment } from '../harness/spark-home.js';
+import { type SparkEnvironment, sparkDriversOf, sparkEnvironment } from '../harness/spark-home.js';
 import { apply, ask } from './graphql-door.js';
 import { createPlatform, type FStoreProcess, type Platform } from './platform.js';
 
@@ -73,7 +72,7 @@ describe('a batch on Spark', () => {
   const driverAtWork = (id: string): Promise<number[]> =>
     eventually(async () => {
       expect((await jobOf(id)).progress.note).toMatch(/tasks$/);
-      const found = await driversOf(platform.folder);
+      const found = await sparkDriversOf(platform.environment.FSTORE_DATA_DIR!);
       expect(found.length).toBeGreaterThan(0);
       return found;
     }, WAIT);
@@ -137,7 +136,7 @@ describe('a batch on Spark', () => {
     await driverAtWork(id);
     await command('jobs', 'cancel', id);
     expect((await ended(id)).status).toBe('CANCELLED');
-    expect([await driversOf(platform.folder), await count('event_log')]).toEqual([[], 0]);
+    expect([await sparkDriversOf(platform.environment.FSTORE_DATA_DIR!), await count('event_log')]).toEqual([[], 0]);
   }, 200_000);
 
   test('goes on when the worker is killed, and has the values of the built-in engine', async () => {
@@ -188,14 +187,3 @@ describe('a batch on Spark', () => {
     await expect(create).rejects.toThrow('ENGINE_UNAVAILABLE');
   }, 60_000);
 });
-
-/** Processes of Spark drivers whose plan lies under a folder. */
-async function driversOf(folder: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const text = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
-    if (text.includes(folder) && text.includes('fstore_job.py')) found.push(Number(name));
-  }
-  return found;
-}

@@ -269,7 +269,7 @@ describe(`a sql view (seed ${seed})`, () => {
     const before = events.length;
     await publish(300);
     const [driver] = await eventually(async () => {
-      const found = await sparkDriversOf(platform.folder);
+      const found = await sparkDriversOf(platform.environment.FSTORE_DATA_DIR!);
       expect(found.length).toBeGreaterThan(0);
       return found;
     }, WAIT);

@@ -190,7 +190,7 @@ describe(`a view on Spark (seed ${seed})`, () => {
     const publishing = publish(EVENTS);
     for (let kill = 0; kill < KILLS; kill += 1) {
       const pids = await eventually(async () => {
-        const found = await sparkDriversOf(platform.folder);
+        const found = await sparkDriversOf(platform.environment.FSTORE_DATA_DIR!);
         expect(found.length).toBeGreaterThan(0);
         return found;
       }, WAIT);

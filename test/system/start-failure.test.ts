@@ -101,6 +101,32 @@ describe('an address that cannot be listened on', () => {
   );
 });
 
+describe('a server that cannot be used', () => {
+  const embedded = { FSTORE_REDIS_URL: '', FSTORE_MONGO_URL: '', FSTORE_KAFKA_BROKERS: '' };
+
+  test.each([
+    ['PostgreSQL', 'STORE_UNAVAILABLE', { FSTORE_POSTGRES_URL: 'postgres://someone:hunter2@127.0.0.1:1/fstore' }],
+    ['MongoDB', 'REGISTRY_UNAVAILABLE', { FSTORE_MONGO_URL: 'mongodb://someone:hunter2@127.0.0.1:1/fstore' }],
+    ['Kafka', 'BUS_UNAVAILABLE', { FSTORE_KAFKA_BROKERS: '127.0.0.1:1' }],
+  ])('%s that does not answer is named with its host, its port and the reason', async (name, errorCode, variables) => {
+    const { code, text } = await run({ ...embedded, ...variables });
+    expect(text).toMatch(
+      new RegExp(`error ${errorCode}: ${name} at 127\\.0\\.0\\.1:1 cannot be reached: .*ECONNREFUSED`),
+    );
+    expect(text).not.toContain('hunter2');
+    expect(text).not.toMatch(/\n\s+at .*[:(]\d+/);
+    expect(code).toBe(3);
+  });
+
+  test('a database that does not exist is CONFIG_INVALID that names the variable and the host', async () => {
+    const url = new URL(testServers().postgresUrl);
+    url.pathname = '/no_such_database';
+    const ended = await run({ ...embedded, FSTORE_POSTGRES_URL: url.href });
+    expectRefusal(ended, 'CONFIG_INVALID', `PostgreSQL at ${url.host} refuses the login: database "no_such_database"`);
+    expect(ended.text).toContain('FSTORE_POSTGRES_URL');
+  });
+});
+
 describe('a folder that cannot be used', () => {
   const refused = async (variable: string, path: string, user = {}) => {
     const ended = await run({ [variable]: path }, { user });
