@@ -1,6 +1,7 @@
 /** Batches on Spark through the doors of a user: a run that is killed, taken over, cancelled and looked at. Real servers, real Spark. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
