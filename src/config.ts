@@ -56,7 +56,7 @@ const environmentSchema = z.object({
     .string()
     .default('data')
     .describe(
-      'Folder of files that sources are read from in batches. Whoever may declare sources can read every data file in it, so it holds nothing else; the data folder and it may not contain each other.',
+      'Folder of batch files. A client that may declare sources can read every file in it, so keep nothing else there. It and the data folder may not contain each other.',
     ),
   FSTORE_SQL_QUERIES: z
     .enum(['true', 'false'])

@@ -171,7 +171,7 @@ export const ERRORS = {
   JOB_LEASE_LOST: {
     status: 409,
     cause: 'The job has ended, or its lease ran out and another process has taken it over.',
-    cure: 'Nothing to do: whoever holds the job now goes on from its last checkpoint.',
+    cure: 'Nothing to do: the process that holds the job now continues from its last checkpoint.',
   },
   JOB_LOST: {
     status: 500,

@@ -16,7 +16,7 @@ const ENDINGS: Readonly<Record<BatchFormat, readonly string[]>> = {
 type BatchFormat = TableFormat | 'orc';
 
 /**
- * The path of a batch file, or of a folder of them, as far as its text tells; whoever opens it also looks at its real path. `field`
+ * The path of a batch file, or of a folder of them, as far as its text tells. The reader also checks the real path. `field`
  * is the field of the request that names it. Throws BAD_REQUEST for a path that leads out of the folder, that is hidden, or whose
  * ending is not one of the format.
  */

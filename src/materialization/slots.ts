@@ -20,7 +20,7 @@ export class Slots {
       if (this.#waiting.length >= this.#maxWaiting) {
         throw new FStoreError('OVERLOADED', `${this.#running} run, and ${this.#waiting.length} wait for them`);
       }
-      // Whoever ends hands its slot over, so the number of those that run stays.
+      // A task that ends hands its slot over, so the number of running tasks stays the same.
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     try {

@@ -123,7 +123,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     hideSchemaDetailsFromClientErrors: false,
     maxRecursiveSelections: true,
     parseOptions: { maxTokens: check.maxTokens },
-    // Else whoever sends a text could have it run by its hash.
+    // Otherwise a client could store any document and run it by its hash.
     ...(onlyRegistered ? { persistedQueries: false } : {}),
     formatError: (formatted, error) => formatGraphqlError(formatted, error, report),
     logger: log,

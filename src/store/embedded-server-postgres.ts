@@ -175,7 +175,7 @@ export interface Supervised {
   /** Resolves with how the process ended, in words; never rejects. */
   readonly exited: Promise<string>;
   stop(): Promise<void>;
-  /** Lets this process end without it: whoever started it stops it. */
+  /** Lets this process end without waiting for the server. The process that started the server stops it. */
   unref(): void;
 }
 
@@ -191,7 +191,7 @@ export function supervise(command: readonly string[], root: string, cwd: string,
     // A session of its own: Ctrl-C reaches FStore alone, which ends the server last.
     detached: true,
     stdio: ['ignore', output, output, 'pipe'],
-    // No more than it needs: whoever runs as the server's user can read its environment.
+    // Only what it needs: other processes of the server's user can read its environment.
     env: { PATH: process.env.PATH, LC_ALL: 'C' },
   });
   closeSync(output);

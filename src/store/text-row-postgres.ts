@@ -58,7 +58,7 @@ export function rowReader(
       } catch {
         // A null in a list, an infinite time: nothing that a value type has.
       }
-      // The value is not told: whoever asks may not be whoever may see it.
+      // The message does not contain the value, because the client may not be allowed to see it.
       throw new FStoreError('BAD_REQUEST', `row ${count}, column ${name} holds a value that is not ${type}`, {
         field: name,
       });

@@ -62,7 +62,7 @@ export async function readCsv(file: TableFile, options: TableReadOptions): Promi
     const known = declared.get(column);
     if (known !== undefined) return { name: column, inferred: known };
     const values = sample.slice(0, INFERENCE_ROWS).map((record) => record[index] ?? null);
-    // Whoever writes 007 does not mean a number.
+    // A text such as 007 is not meant as a number.
     const isPadded = values.some((value) => value !== null && /^-?0\d/.test(value));
     return { name: column, inferred: isPadded ? 'STRING' : inferType(values, cellValue as CellReader) };
   });

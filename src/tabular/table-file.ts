@@ -27,7 +27,7 @@ export async function openTableFile(path: string, field: string, within: string 
   const name = shownText(basename(path));
   let handle: FileHandle;
   try {
-    // Without O_NONBLOCK, opening a pipe waits for whoever writes to it.
+    // Without O_NONBLOCK, opening a named pipe waits until another process opens it for writing.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw refusal(name, field, error as NodeJS.ErrnoException);
