@@ -206,22 +206,22 @@ describe.each(serverForms)('%s', (_, form) => {
     await once(socket, 'data');
     socket.pause();
     const before = await residentBytes(server.process.pid);
-    const last = 120;
+    const last = 40;
     const reader = await RawClient.open(server.url);
     reader.subscribe('1', subscriptionTo('fat'));
     const seal = 'x'.repeat(900_000);
     for (let n = 1; n <= last; n += 1) await tick('fat', n, seal);
     await reader.until(({ payload }) => JSON.stringify(payload ?? {}).includes(`"n":"${last}"`));
     reader.socket.terminate();
-    // 120 results are 108 MB, beside what 120 pushes leave for the collector.
-    expect((await residentBytes(server.process.pid)) - before).toBeLessThan(600_000_000);
+    // 40 results are 36 MB, beside what 40 pushes leave for the collector.
+    expect((await residentBytes(server.process.pid)) - before).toBeLessThan(400_000_000);
     let text = '';
     socket.setEncoding('latin1').on('data', (chunk) => {
       text += String(chunk).replace(/x{100,}/g, '');
     });
     socket.resume();
     await eventually(() => expect(text).toContain(`"n":"${last}"`));
-    expect(text.match(/event: next/g)!.length).toBeLessThan(60);
+    expect(text.match(/event: next/g)!.length).toBeLessThan(20);
     socket.destroy();
   });
 
