@@ -157,7 +157,7 @@ describe.each<PlatformName>(['embedded', 'servers', 'cluster'])('on %s', (name) 
     const ready = await fetch(`${fstore.url}/ready`);
     expect([ready.status, await ready.json()]).toEqual([
       200,
-      { status: 'ok', stores: { online: 'ok', offline: 'ok', registry: 'ok', bus: 'ok' } },
+      { status: 'ok', stores: { online: 'ok', offline: 'ok', registry: 'ok', bus: 'ok' }, worker: 'ok' },
     ]);
     const catalog = await ask<{ featureViews: { name: string }[]; audit: { summary: string[] }[] }>(
       fstore.url,
